@@ -1,0 +1,68 @@
+/* store.h - where events are kept: one writer (sink), many readers (query).
+ *
+ * Behind it stands SQLite in one file, <data>/store.db (WAL): hot rows clustered by series
+ * and time, attribute sets and registry snapshots stored once and referred to. Only
+ * actors/store/ knows that. Times are microseconds UTC. A row's identity is its event's own
+ * (architecture: entity or type, last_updated or time_fired, context), never a transport
+ * number, so appending the same event twice stores it once. Its id (event_id.h) leads back to it. */
+#ifndef STORE_H
+#define STORE_H
+
+#include "schemas.h"
+
+typedef struct store store_t;
+
+enum store_result {
+    STORE_OK = 0,
+    STORE_DUPLICATE,  /* it is there already (and may have been made richer) */
+    STORE_BAD,        /* this row can never be stored: quarantine it; *fault says why */
+    STORE_TROUBLE,    /* disk full, locked, I/O: nothing since the last commit is stored; see store_why */
+    STORE_MISSING     /* reader: no such row; bad cursor: STORE_BAD */
+};
+
+struct store_options {
+    const char *path;        /* of store.db; its directory exists */
+    bool writer;
+    size_t cache_bytes;
+    bool sync_always;        /* commit returns only after the disk has it */
+};
+
+/* NULL on failure: *why says it, in static or store-owned text that stays readable. A reader
+ * opens an absent or empty store as empty and sees it when it comes. */
+store_t *store_open(const struct store_options *, const char **why);
+void store_close(store_t **);
+const char *store_why(const store_t *);
+
+/* --- the writer ----------------------------------------------------------------------------
+ * append and quarantine join the open transaction (begun as needed). Commit makes it durable
+ * against kill -9; checked: on STORE_TROUBLE it has been rolled back whole and the caller
+ * appends all of it again. Several rows of one call may be sorted for locality. */
+enum store_result store_append(store_t *, const struct event_full *, struct fault *);
+enum store_result store_quarantine(store_t *, const struct event_bad *);
+enum store_result store_commit(store_t *);
+enum store_result store_sync(store_t *);  /* what is committed reaches the disk (power cut) */
+int64_t store_bytes(const store_t *);     /* size of all its files */
+
+/* --- readers --------------------------------------------------------------------------------
+ * Every read sees one moment. A row function returns 0 to go on, anything else to stop (no
+ * room): the read ends and *end gets the cursor that continues with that very row. Rows and
+ * their slices die when the function returns. Results are STORE_OK, STORE_BAD (fault names
+ * the field of the query), STORE_TROUBLE. */
+typedef int store_row_fn(void *owner, const struct event_full *);
+enum store_result store_find(store_t *, const struct events_query *, store_row_fn *, void *owner, struct page *end, struct fault *);
+enum store_result store_count(store_t *, const struct events_query *, int64_t *count, struct fault *);
+enum store_result store_get(store_t *, const char *id, store_row_fn *, void *owner); /* STORE_MISSING */
+enum store_result store_latest(store_t *, const struct latest_query *, store_row_fn *, void *owner, struct page *end, struct fault *);
+
+typedef int store_chain_fn(void *owner, const struct chain_row *);
+enum store_result store_chain(store_t *, const struct chain_query *, store_chain_fn *, void *owner, struct page *end);
+
+enum store_result store_stats(store_t *, int64_t from_us, int64_t to_us, struct events_stats *, msgpack_sbuffer *pool);
+typedef int store_active_fn(void *owner, const struct active_row *);
+enum store_result store_entities(store_t *, const struct limit_query *, store_active_fn *, void *owner, struct page *end);
+typedef int store_type_fn(void *owner, const struct type_row *);
+enum store_result store_types(store_t *, const struct limit_query *, store_type_fn *, void *owner, struct page *end);
+typedef int store_bad_fn(void *owner, const struct bad_row *);
+enum store_result store_bad_rows(store_t *, const struct bad_query *, store_bad_fn *, void *owner, struct page *end);
+
+#endif
