@@ -1,0 +1,100 @@
+"""deploy/run as a newcomer meets it: starts, answers, stops within five seconds, leaves nothing behind."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+from system import BIN, ROOT, Api, Workspace, free_port, wait_for
+
+
+def left_behind(data):
+    """Processes that still name the data directory in their environment."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if str(data).encode() in (process / "environ").read_bytes() and int(process.name) != os.getpid():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except (OSError, ValueError):
+            pass
+    return found
+
+
+class StartStop(unittest.TestCase):
+    def start(self, place, name):
+        data = place.path / name
+        port = free_port()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HOME_ASSISTANT_", "HA_INGESTOR_"))}
+        environment.update(HA_INGESTOR_DATA=str(data), GATEWAY_PORT=str(port), LOG_TERMINAL="0")
+        log = open(place.path / f"{name}.log", "wb")
+        run = subprocess.Popen([str(ROOT / "deploy" / "run")], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                               start_new_session=True)
+        return run, data, Api(port), place.path / f"{name}.log"
+
+    def stop(self, run, data, number):
+        began = time.monotonic()
+        run.send_signal(number)
+        run.wait(10)
+        self.assertLess(time.monotonic() - began, 5.0)
+        self.assertEqual(run.returncode, 0)
+        self.assertEqual(left_behind(data), [])
+
+    def test_two_side_by_side_start_answer_and_stop(self):
+        with Workspace() as place:
+            runs = [self.start(place, name) for name in ("one", "two")]
+            try:
+                for run, data, api, log in runs:
+                    wait_for(lambda: "Ctrl-C stops" in log.read_text(), 600, "the address to be printed")
+                    self.assertIn(f"http://127.0.0.1:{api.port}/", log.read_text())
+                    self.assertNotIn("NOT READY", log.read_text())
+                    wait_for(lambda: api.count() > 20, 30, "events of the simulated home")
+                    self.assertEqual(api.get("/health")["status"], "healthy")
+                self.stop(*runs[0][:2], signal.SIGINT)
+                self.assertEqual(runs[1][2].get("/health")["status"], "healthy")
+                self.stop(*runs[1][:2], signal.SIGTERM)
+                count = self.again(place, runs[1])
+                self.assertGreater(count, 20)
+            finally:
+                for run, *_ in runs:
+                    if run.poll() is None:
+                        run.kill()
+
+    def again(self, place, before):
+        """What was stored is there after the next start."""
+        _, data, _, _ = before
+        run, data, api, log = self.start(place, data.name)
+        try:
+            wait_for(lambda: "Ctrl-C stops" in log.read_text(), 60, "the second start")
+            count = api.count()
+            self.stop(run, data, signal.SIGINT)
+            return count
+        finally:
+            if run.poll() is None:
+                run.kill()
+
+    def test_a_wrong_setting_is_said_and_not_restarted(self):
+        """The key is named and the process stays down"""
+        environment = {**os.environ, "HA_INGESTOR_DATA": "/tmp/ha-ingestor-wrong", "INGEST_PING_MS": "soon"}
+        done = subprocess.run([str(BIN / "ingest")], env=environment, capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 100, done.stderr)
+        self.assertIn("INGEST_PING_MS", done.stderr)
+
+    def test_an_address_beyond_loopback_is_refused(self):
+        environment = {**os.environ, "HA_INGESTOR_DATA": "/tmp/ha-ingestor-wrong", "GATEWAY_BIND": "0.0.0.0"}
+        done = subprocess.run([str(BIN / "gateway")], env=environment, capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 100, done.stderr)
+        self.assertRegex(done.stderr, re.compile("bind", re.I))
+
+    def test_help_is_printed_from_the_rows(self):
+        for name in ("broker", "ingest", "registry", "enrich", "sink", "query", "gateway"):
+            done = subprocess.run([str(BIN / name), "--help"], capture_output=True, text=True, timeout=20)
+            self.assertEqual(done.returncode, 0, name)
+            self.assertIn("HA_INGESTOR_DATA", done.stdout, name)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
