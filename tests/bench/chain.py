@@ -1,0 +1,198 @@
+"""chain.py - the whole chain in figures: events from the simulated home over WebSocket to committed rows.
+
+Prints events/s with 1 and 2 enrich workers, CPU per event of every process, latency from frame to
+commit at several rates, PSS idle and under load, bytes per event on disk, and REST requests/s
+beside nginx in the same run. Everything is Release; medians of RUNS (3). Usage: tests/bench/run
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
+from system import Process, Workspace, free_port, wait_for  # noqa: E402
+
+RUNS = int(os.environ.get("RUNS", "3"))
+EVENTS = int(os.environ.get("EVENTS", "1000000"))
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def pss_kb(pid):
+    return int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
+
+
+def processes(system, home=None):
+    pids = {name: pid for name, pid in system.pids().items() if pid}
+    if home:
+        pids["home"] = home.process.child.pid
+    return pids
+
+
+def supervisors(system):
+    """s6 itself and the logger."""
+    out = subprocess.run(["pgrep", "-s", str(system.supervisor.child.pid)], capture_output=True, text=True).stdout
+    return [int(p) for p in out.split()]
+
+
+def memory(system):
+    each = {name: pss_kb(pid) / 1024 for name, pid in processes(system).items()}
+    s6 = 0
+    for pid in supervisors(system):
+        if pid not in system.pids().values():
+            try:
+                s6 += pss_kb(pid) / 1024
+            except OSError:
+                pass
+    return {**each, "s6+log": s6}
+
+
+def show(title, rows, unit):
+    print(f"{title}: " + ", ".join(f"{k} {v:.2f}" for k, v in rows.items()) + f"; in all {sum(rows.values()):.2f} {unit}", flush=True)
+
+
+def saturate(workers):
+    """As fast as the chain takes them: (events/s, CPU us/event by process, peak PSS, bytes/event)."""
+    with Workspace() as place:
+        home = place.home("--rate", 200000, "--wait-for-client", "--events", EVENTS)
+        system = place.system(home_port=home.port, enrich=workers)
+        system.environment["ENRICH_WORKERS"] = str(workers)
+        clock = __import__("time").monotonic
+        system.start(live=False)
+        wait_for(lambda: system.api.get("/api/v1/health"), 10, "health")
+        # The clock runs from the first committed row to the last.
+        stored = lambda: sink_stored(system)
+        wait_for(lambda: stored() > 0, 60, "the first row", 0.005)
+        began, first = clock(), stored()
+        before = {name: cpu_seconds(pid) for name, pid in processes(system, home).items()}
+        peak = {}
+
+        def watch():
+            for name, mb in memory(system).items():
+                peak[name] = max(peak.get(name, 0), mb)
+            return stored() >= EVENTS
+
+        wait_for(watch, 600, "all rows", 0.05)
+        seconds, rows = clock() - began, stored() - first
+        cpu = {name: (cpu_seconds(pid) - before[name]) / rows * 1e6 for name, pid in processes(system, home).items() if name in before}
+        system.stop()
+        size = sum(f.stat().st_size for f in system.data.glob("store.db*"))
+        return rows / seconds, cpu, peak, size / EVENTS
+
+
+def metric(text, name):
+    return sum(float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)", text, re.M))
+
+
+def sink_stored(system):
+    """From the store itself: a count of committed rows that costs nothing."""
+    import sqlite3
+    try:
+        base = sqlite3.connect(f"file:{system.data / 'store.db'}?mode=ro", uri=True)
+        try:
+            return base.execute("SELECT value FROM counter WHERE name = 'rows'").fetchone()[0]
+        finally:
+            base.close()
+    except (sqlite3.Error, TypeError):
+        return 0
+
+
+def latency(rate, seconds):
+    """Frame received to committed, ms: p50, p99, from the sink's own histogram; CPU us/event."""
+    with Workspace() as place:
+        home = place.home("--rate", rate, "--wait-for-client")
+        system = place.system(home_port=home.port, enrich=1).start()
+        wait_for(lambda: home.stats()["events"] > rate, 30, "a second of events")
+        pids = processes(system)
+        before, first = {n: cpu_seconds(p) for n, p in pids.items()}, home.stats()["events"]
+        wait_for(lambda: home.stats()["events"] - first >= rate * seconds, seconds * 4, "events")
+        events = home.stats()["events"] - first
+        cpu = sum(cpu_seconds(p) - before[n] for n, p in pids.items()) / events * 1e6
+        stats = wait_for(lambda: sink_heartbeat(system), 10, "the sink's counters")
+        return stats["latency_p50_us"] / 1000, stats["latency_p99_us"] / 1000, cpu
+
+
+def sink_heartbeat(system):
+    for actor in system.api.get("/api/v1/health")["actors"]:
+        if actor["actor"] == "sink":
+            return actor["counters"] if actor["counters"].get("latency_p50_us") is not None else None
+    return None
+
+
+def idle_memory():
+    with Workspace() as place:
+        home = place.home("--rate", 10, "--wait-for-client")
+        system = place.system(home_port=home.port, enrich=1).start()
+        before = {n: cpu_seconds(p) for n, p in processes(system).items()}
+        wait_for(lambda: system.api.count() > 200, 60, "200 events at 10 a second")
+        cpu = {n: (cpu_seconds(p) - before[n]) / 20 * 100 for n, p in processes(system).items()}
+        return memory(system), cpu
+
+
+def wrk(url, seconds=4, connections=16):
+    out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url], capture_output=True, text=True).stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
+    def ms(text):
+        number, unit = re.match(r"([\d.]+)(us|ms|s)", text).groups()
+        return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    return rate, ms(re.search(r"50%\s+(\S+)", out)[1]), ms(re.search(r"99%\s+(\S+)", out)[1])
+
+
+def rest():
+    """One small read through the broker, and nginx `return` beside it, alternating."""
+    with Workspace() as place:
+        port = free_port()
+        conf = place.path / "nginx.conf"
+        conf.write_text(f"daemon off; worker_processes 1; pid {place.path}/nginx.pid; error_log stderr;"
+                        f"events {{}} http {{ access_log off; server {{ listen 127.0.0.1:{port};"
+                        f" location / {{ default_type application/json; return 200 '{{\"count\":123456,\"x\":\"0123456789abcdef\"}}'; }} }} }}")
+        nginx = Process(["nginx", "-c", str(conf), "-p", str(place.path)], place.path / "nginx.log")
+        home = place.home("--rate", 100, "--wait-for-client")
+        system = place.system(home_port=home.port, enrich=1).start()
+        wait_for(lambda: system.api.count() > 500, 30, "some events")
+        home.control("stop-events")
+        try:
+            rows = []
+            for _ in range(RUNS):
+                rows.append((wrk(f"http://127.0.0.1:{system.port}/api/v1/events?limit=1"),
+                             wrk(f"http://127.0.0.1:{system.port}/api/v1/ingest"), wrk(f"http://127.0.0.1:{port}/")))
+            for i, name in enumerate(("events?limit=1", "ingest status", "nginx return")):
+                rates = [r[i][0] for r in rows]
+                print(f"REST {name}: {statistics.median(rates):.0f} requests/s (runs {', '.join(f'{x:.0f}' for x in rates)}), "
+                      f"p50 {statistics.median(r[i][1] for r in rows):.2f} ms, p99 {statistics.median(r[i][2] for r in rows):.2f} ms; "
+                      f"ratio to nginx {statistics.median(r[i][0] / r[2][0] for r in rows):.2f}", flush=True)
+        finally:
+            nginx.stop()
+
+
+def main():
+    print(f"machine: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {RUNS} runs, {EVENTS} events each", flush=True)
+    for workers in (1, 2):
+        runs = [saturate(workers) for _ in range(RUNS)]
+        rates = sorted(r[0] for r in runs)
+        middle = min(runs, key=lambda r: abs(r[0] - statistics.median(rates)))
+        print(f"{workers} enrich worker(s): {statistics.median(rates):.0f} events/s (runs {', '.join(f'{x:.0f}' for x in rates)})", flush=True)
+        show("  CPU us/event", middle[1], "us")
+        show("  PSS MB, peak", middle[2], "MB")
+        print(f"  bytes/event on disk: {middle[3]:.0f}", flush=True)
+    for rate, seconds in ((100, 10), (1000, 10), (10000, 6)):
+        p50, p99, cpu = latency(rate, seconds)
+        print(f"{rate}/s: frame to commit p50 {p50:.1f} ms, p99 {p99:.1f} ms; CPU of ours {cpu:.0f} us/event", flush=True)
+    pss, cpu = idle_memory()
+    show("PSS MB at 10 events/s", pss, "MB")
+    show("CPU % at 10 events/s", cpu, "%")
+    rest()
+
+
+if __name__ == "__main__":
+    main()
