@@ -48,7 +48,8 @@ enum {
     SPARSE   = 1 << 7,  /* JSON: the key is left out when absent (others are written as null) */
     SELECTOR = 1 << 8,  /* FLAG: chooses which of the next two are written to JSON; itself is not */
     IF_SELECTED     = 1 << 9,
-    IF_NOT_SELECTED = 1 << 10
+    IF_NOT_SELECTED = 1 << 10,
+    GAUGE    = 1 << 11  /* of stats: a number that may fall; the others only grow */
 };
 
 /* A view of bytes that someone else owns. */

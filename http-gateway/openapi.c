@@ -1,0 +1,300 @@
+/* openapi.c - describe routes.tbl and the schemas as OpenAPI 3.1. */
+#include "reply.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Parameters of answers made by hand that are no fields of a query. */
+static const struct extra { const char *path, *name, *in, *schema, *doc; } extras[] = {
+    { "/api/v1/events/export", "format", "query", "{\"type\":\"string\",\"enum\":[\"ndjson\",\"json\"],\"default\":\"ndjson\"}", "ndjson: one event a line; json: an array" },
+    { "/api/v1/events/stream", "last_event_id", "query", "{\"type\":\"string\",\"maxLength\":48}", "As the header Last-Event-ID" },
+    { "/api/v1/events/stream", "Last-Event-ID", "header", "{\"type\":\"string\",\"maxLength\":48}", "Go on after this event" },
+};
+
+/* --- fields --- */
+
+static void put_type(msgpack_sbuffer *b, const struct field *f)
+{
+    if (f->kind == TEXT_KIND || f->kind == VIEW_KIND)
+        put(b, "\"type\":\"string\",\"maxLength\":%zu", f->max);
+    else if (f->kind == BLOB_KIND)
+        put(b, "\"type\":\"string\",\"contentEncoding\":\"base64\"");
+    else if (f->kind == FLAG_KIND)
+        put(b, "\"type\":\"boolean\"");
+    else if (f->kind == INT_KIND && f->flags & TIME)
+        put(b, "\"type\":\"string\",\"format\":\"date-time\"");
+    else if (f->kind == INT_KIND)
+        put(b, "\"type\":\"integer\",\"minimum\":%lld,\"maximum\":%lld", (long long)f->low, (long long)f->high);
+    else if (f->kind == REAL_KIND)
+        put(b, "\"type\":\"number\",\"minimum\":%.17g,\"maximum\":%.17g", f->least, f->most);
+}
+
+static void put_default(msgpack_sbuffer *b, const struct field *f)
+{
+    if (!f->fallback)
+        return;
+    put(b, ",\"default\":");
+    bool text = f->kind == TEXT_KIND || f->kind == VIEW_KIND || f->flags & TIME;
+    if (text)
+        put_json(b, f->fallback);
+    else
+        put(b, "%s", f->fallback);
+}
+
+/* Any JSON value, a type, or that type and null. */
+static void put_field(msgpack_sbuffer *b, const struct field *f, bool nullable)
+{
+    put(b, "{\"description\":");
+    put_json(b, f->doc);
+    if (f->kind != JSON_KIND) {
+        put(b, nullable ? ",\"oneOf\":[{" : ",");
+        put_type(b, f);
+        put(b, nullable ? "},{\"type\":\"null\"}]" : "");
+        put_default(b, f);
+    }
+    if (f->flags & SECRET)
+        put(b, ",\"writeOnly\":true");
+    put(b, "}");
+}
+
+/* A typed state is a number or a flag; everything else as JSON is what its owner sent. */
+static void put_value(msgpack_sbuffer *b, const struct field *f)
+{
+    put(b, "{\"description\":");
+    put_json(b, f->doc);
+    put(b, ",\"oneOf\":[{\"type\":\"number\"},{\"type\":\"boolean\"},{\"type\":\"null\"}]}");
+}
+
+/* JSON drops the "_us" that a TIME row may have. */
+static void put_key(msgpack_sbuffer *b, const struct field *f)
+{
+    size_t size = strlen(f->name);
+    bool cut = f->flags & TIME && size > 3 && !strcmp(f->name + size - 3, "_us");
+    put(b, "\"%.*s\"", (int)(cut ? size - 3 : size), f->name);
+}
+
+static bool is_shown(const struct field *f)
+{
+    return !(f->flags & (INTERNAL | SELECTOR));
+}
+
+static void put_component(msgpack_sbuffer *b, const struct schema *s)
+{
+    size_t shown = 0, required = 0;
+    put(b, "\"%s\":{\"type\":\"object\",\"description\":", s->name);
+    put_json(b, s->doc);
+    put(b, ",\"properties\":{");
+    for (size_t i = 0; i < s->count; i++) {
+        const struct field *f = &s->fields[i];
+        if (!is_shown(f))
+            continue;
+        put(b, shown++ ? "," : "");
+        put_key(b, f);
+        put(b, ":");
+        if (s == event_full_schema() && !strcmp(f->name, "value"))
+            put_value(b, f);
+        else
+            put_field(b, f, !(f->flags & (REQUIRED | SPARSE)));
+    }
+    put(b, "},\"required\":[");
+    for (size_t i = 0; i < s->count; i++)
+        if (is_shown(&s->fields[i]) && !(s->fields[i].flags & (SPARSE | IF_SELECTED | IF_NOT_SELECTED))) {
+            put(b, required++ ? "," : "");
+            put_key(b, &s->fields[i]);
+        }
+    put(b, "]}");
+}
+
+/* --- parameters and bodies --- */
+
+static bool in_path(const struct route *r, const struct field *f)
+{
+    char hole[80];
+    snprintf(hole, sizeof hole, "{%s}", f->name);
+    return strstr(r->path, hole) != NULL;
+}
+
+static void put_parameters(msgpack_sbuffer *b, const struct route *r, const struct schema *query)
+{
+    size_t count = 0;
+    put(b, "\"parameters\":[");
+    for (size_t i = 0; i < query->count; i++) {
+        const struct field *f = &query->fields[i];
+        bool hole = in_path(r, f);
+        if (f->flags & INTERNAL || (r->method == POST && !hole))
+            continue;
+        put(b, "%s{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"description\":", count++ ? "," : "", f->name,
+            hole ? "path" : "query", hole || f->flags & REQUIRED ? "true" : "false");
+        put_json(b, f->doc);
+        put(b, ",\"schema\":");
+        put_field(b, f, false);
+        put(b, "}");
+    }
+    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
+        if (!strcmp(extras[i].path, r->path)) {
+            put(b, "%s{\"name\":\"%s\",\"in\":\"%s\",\"description\":", count++ ? "," : "", extras[i].name, extras[i].in);
+            put_json(b, extras[i].doc);
+            put(b, ",\"schema\":%s}", extras[i].schema);
+        }
+    put(b, "]");
+}
+
+static void put_reference(msgpack_sbuffer *b, const char *name)
+{
+    put(b, "{\"$ref\":\"#/components/schemas/%s\"}", name);
+}
+
+/* Texts may be given as lists in a body. */
+static void put_body(msgpack_sbuffer *b, const struct schema *query)
+{
+    put(b, ",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{");
+    for (size_t i = 0, count = 0; i < query->count; i++) {
+        const struct field *f = &query->fields[i];
+        if (f->flags & INTERNAL)
+            continue;
+        put(b, "%s\"%s\":", count++ ? "," : "", f->name);
+        if (f->kind == TEXT_KIND) {
+            put(b, "{\"oneOf\":[");
+            put_field(b, f, false);
+            put(b, ",{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}");
+        } else {
+            put_field(b, f, false);
+        }
+    }
+    put(b, "}}}}}");
+}
+
+/* --- answers --- */
+
+static void put_list(msgpack_sbuffer *b, const struct route *r)
+{
+    put(b, "{\"allOf\":[{\"type\":\"object\",\"properties\":{%s\"%s\":{\"type\":\"array\",\"items\":",
+        r->shape == LIST_NOW ? "\"at\":{\"type\":\"string\",\"format\":\"date-time\"}," : "", r->key);
+    put_reference(b, r->service->row()->name);
+    put(b, "}},\"required\":[%s\"%s\"]},", r->shape == LIST_NOW ? "\"at\"," : "", r->key);
+    put_reference(b, r->service->out()->name);
+    put(b, "]}");
+}
+
+static void put_answer(msgpack_sbuffer *b, const struct route *r)
+{
+    if (r->shape == BY_HAND && !strcmp(r->media, "application/json"))
+        put(b, "{\"type\":\"object\"}");
+    else if (r->shape == BY_HAND)
+        put(b, "{\"type\":\"string\"}");
+    else if (r->shape == OBJECT)
+        put_reference(b, r->service->out()->name);
+    else if (r->shape == ONE)
+        put_reference(b, r->service->row()->name);
+    else if (r->shape == LIST || r->shape == LIST_NOW)
+        put_list(b, r);
+    else {
+        put(b, "{\"type\":\"array\",\"items\":");
+        put_reference(b, r->service->row()->name);
+        put(b, "}");
+    }
+}
+
+static void put_answer_headers(msgpack_sbuffer *b, const struct route *r)
+{
+    if (r->shape == OBJECT || r->shape == ONE || r->shape == BY_HAND)
+        return;
+    put(b, ",\"headers\":{\"X-Next-Cursor\":{\"description\":\"Ask again with this as cursor to go on; absent at the end\",\"schema\":{\"type\":\"string\"}},"
+        "\"X-Total-Count\":{\"description\":\"Rows there are in all, where that is known\",\"schema\":{\"type\":\"integer\"}},"
+        "\"Link\":{\"description\":\"rel=next\",\"schema\":{\"type\":\"string\"}}}");
+}
+
+static void put_answers(msgpack_sbuffer *b, const struct route *r)
+{
+    put(b, ",\"responses\":{\"200\":{\"description\":");
+    put_json(b, r->summary);
+    put_answer_headers(b, r);
+    put(b, ",\"content\":{\"%s\":{\"schema\":", r->media);
+    put_answer(b, r);
+    put(b, "}}}");
+    if (!strcmp(r->path, "/health"))
+        put(b, ",\"503\":{\"description\":\"Gateway, broker, sink or query do not answer\",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\"}}}}");
+    put(b, ",\"default\":{\"description\":\"Refused or failed\",\"content\":{\"application/json\":{\"schema\":");
+    put_reference(b, "error");
+    put(b, "}}}}");
+}
+
+static void put_operation_id(msgpack_sbuffer *b, const struct route *r)
+{
+    put(b, ",\"operationId\":\"%s", method_names[r->method]);
+    for (const char *p = r->path; *p; p++)
+        if (*p != '{' && *p != '}')
+            put(b, "%c", isalnum((unsigned char)*p) ? *p : '_');
+    put(b, "\"");
+}
+
+static void put_operation(msgpack_sbuffer *b, const struct route *r)
+{
+    const struct schema *query = r->service ? r->service->in() : r->parameters();
+    char method[8] = "";
+    for (size_t i = 0; method_names[r->method][i]; i++)
+        method[i] = (char)tolower((unsigned char)method_names[r->method][i]);
+    put(b, "\"%s\":{\"summary\":", method);
+    put_json(b, r->summary);
+    put_operation_id(b, r);
+    put(b, ",");
+    put_parameters(b, r, query);
+    if (r->method == POST)
+        put_body(b, query);
+    put_answers(b, r);
+    put(b, "}");
+}
+
+static bool is_first_of_path(const struct route *r)
+{
+    for (const struct route *before = routes; before < r; before++)
+        if (!strcmp(before->path, r->path))
+            return false;
+    return true;
+}
+
+static void put_paths(msgpack_sbuffer *b)
+{
+    for (const struct route *r = routes; r->path; r++) {
+        if (!is_first_of_path(r))
+            continue;
+        put(b, "%s\"%s\":{", r == routes ? "" : ",", r->path);
+        for (const struct route *one = r; one->path; one++)
+            if (!strcmp(one->path, r->path)) {
+                put(b, one == r ? "" : ",");
+                put_operation(b, one);
+            }
+        put(b, "}");
+    }
+}
+
+static bool is_answer(const struct schema *s)
+{
+    for (const struct route *r = routes; r->path; r++)
+        if (r->service && (r->service->out() == s || (r->service->row && r->service->row() == s)))
+            return true;
+    return s == event_full_schema();
+}
+
+void openapi_show(connection_t *c)
+{
+    msgpack_sbuffer *b = &c->self->body;
+    msgpack_sbuffer_clear(b);
+    put(b, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Home Assistant Ingestor\",\"description\":\"Every change in the house, kept and asked for.\",\"version\":");
+    put_json(b, actor_version());
+    put(b, "},\"servers\":[{\"url\":\"/\"}],\"paths\":{");
+    put_paths(b);
+    put(b, "},\"components\":{\"schemas\":{\"error\":{\"type\":\"object\",\"properties\":{\"success\":{\"const\":false},"
+        "\"error\":{\"type\":\"string\"},\"error_code\":{\"type\":\"string\"},\"detail\":{\"oneOf\":[{\"type\":\"string\"},"
+        "{\"type\":\"object\",\"properties\":{\"field\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"}}}]},"
+        "\"timestamp\":{\"type\":\"string\",\"format\":\"date-time\"},\"request_id\":{\"type\":\"string\"}},"
+        "\"required\":[\"success\",\"error\",\"error_code\",\"detail\",\"timestamp\",\"request_id\"]}");
+    for (size_t i = 0; all_schemas[i]; i++)
+        if (is_answer(all_schemas[i]())) {
+            put(b, ",");
+            put_component(b, all_schemas[i]());
+        }
+    put(b, "}}}\n");
+    reply_body(c, 200, "application/json", NULL, (struct slice){ b->data, b->size });
+}

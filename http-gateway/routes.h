@@ -1,0 +1,53 @@
+/* routes.h - the route table and its one lookup. */
+#ifndef ROUTES_H
+#define ROUTES_H
+
+#include "actor.h"
+#include "http.h"
+
+struct connection;
+
+enum scope { OPEN, READ, WRITE, ADMIN }; /* nobody has a key yet; READ is all there is to protect */
+
+enum shape {
+    OBJECT,       /* a service: its reply */
+    ARRAY,        /* a listing: a bare array; how it goes on is told in headers */
+    ARRAY_FOUND,  /* ... of which no rows means 404 */
+    LIST,         /* a listing: {"key": [rows], the fields of its end} */
+    LIST_NOW,     /* ... and "at", the time of the answer */
+    ONE,          /* a listing that gives one row: that row, or 404 */
+    BY_HAND
+};
+
+typedef void hand_fn(struct connection *);
+
+struct route {
+    enum method method;
+    const char *path;
+    const struct contract *service;          /* NULL: by hand */
+    const struct schema *(*parameters)(void);
+    enum scope scope;
+    enum shape shape;
+    const char *key;                          /* of LIST and LIST_NOW */
+    hand_fn *hand;
+    const char *media;                        /* type of the answer */
+    const char *summary;
+};
+extern const struct route routes[];  /* ends with a NULL path */
+
+hand_fn export_start, live_start, health_short, health_long, metrics_show, openapi_show, info_show, front_show;
+
+/* The first row that fits the path, as it came, percent-encoded; NULL: none. */
+const struct route *route_of_path(struct slice path);
+
+/* That row's sibling for the method (HEAD counts as GET); NULL: 405. */
+const struct route *route_of_method(const struct route *, enum method);
+
+/* "GET, HEAD, OPTIONS": what the path takes. */
+void route_allow(const struct route *, char *to, size_t size);
+
+/* The next hole of a route's path: its name, and the segment of `path` in it. Start with
+ * *at = 0; false when there are no more. */
+bool route_hole(const struct route *, struct slice path, size_t *at, struct slice *name, struct slice *segment);
+
+#endif
