@@ -1,0 +1,294 @@
+/* topic.c - topics by subject: who publishes, who listens, in which group, with what window. */
+#include "core.h"
+
+#include <assert.h>
+
+enum { MOST_TOPICS = 4096, MOST_GROUPS = 32, MOST_PUBLICATIONS = 256 };
+
+/* --- rate ------------------------------------------------------------------------------ */
+
+static void rate_turn(struct rate *rate, int64_t second)
+{
+    int64_t gone = second - rate->second;
+    if (gone <= 0)
+        return;
+    for (int64_t i = 1; i <= gone && i <= RATE_SECONDS + 1; i++)
+        rate->bucket[(rate->second + i) % (RATE_SECONDS + 1)] = 0;
+    rate->second = second;
+}
+
+void rate_add(struct rate *rate, int64_t clock_us, uint64_t count)
+{
+    rate_turn(rate, clock_us / 1000000);
+    rate->bucket[rate->second % (RATE_SECONDS + 1)] += count;
+}
+
+double rate_per_s(const struct rate *rate, int64_t clock_us)
+{
+    struct rate now = *rate;
+    rate_turn(&now, clock_us / 1000000);
+    uint64_t sum = 0; /* the second under way is left out */
+    for (int64_t i = 1; i <= RATE_SECONDS; i++)
+        sum += now.bucket[(now.second + i) % (RATE_SECONDS + 1)];
+    return (double)sum / RATE_SECONDS;
+}
+
+/* --- windows --------------------------------------------------------------------------- */
+
+/* What is larger than the whole window passes alone. */
+bool listener_has_room(const struct listener *listener, uint32_t count, size_t bytes)
+{
+    if (listener->window_messages == 0 || listener->peer->is_lost)
+        return false;
+    if (listener->in_flight_messages == 0)
+        return true;
+    return listener->in_flight_messages + count <= listener->window_messages &&
+        listener->in_flight_bytes + bytes <= listener->window_bytes;
+}
+
+void listener_gave(struct listener *listener, uint32_t count, size_t bytes)
+{
+    listener->in_flight_messages += count;
+    listener->in_flight_bytes += bytes;
+}
+
+void listener_took(struct listener *listener, uint64_t count, uint64_t bytes)
+{
+    bool is_all = count >= listener->in_flight_messages;
+    listener->in_flight_messages -= is_all ? listener->in_flight_messages : (size_t)count;
+    listener->in_flight_bytes -= is_all || bytes > listener->in_flight_bytes ? listener->in_flight_bytes : (size_t)bytes;
+}
+
+/* --- topics and groups ----------------------------------------------------------------- */
+
+struct topic *topic_of(broker_t *self, const char *subject)
+{
+    struct topic *topic = zhashx_lookup(self->topics, subject);
+    if (topic || zhashx_size(self->topics) >= MOST_TOPICS)
+        return topic;
+    topic = calloc(1, sizeof *topic);
+    assert(topic);
+    strcpy(topic->subject, subject);
+    TAILQ_INIT(&topic->groups);
+    TAILQ_INIT(&topic->listeners);
+    TAILQ_INIT(&topic->publications);
+    TAILQ_INIT(&topic->values);
+    TAILQ_INIT(&topic->removed);
+    zhashx_insert(self->topics, topic->subject, topic);
+    TAILQ_INSERT_TAIL(&self->all_topics, topic, link);
+    return topic;
+}
+
+static struct topic_group *group_of(struct topic *topic, const char *name)
+{
+    struct topic_group *group;
+    TAILQ_FOREACH(group, &topic->groups, link)
+        if (streq(group->name, name))
+            return group;
+    if (topic->group_count >= MOST_GROUPS)
+        return NULL;
+    group = calloc(1, sizeof *group);
+    assert(group);
+    group->topic = topic;
+    strcpy(group->name, name);
+    TAILQ_INIT(&group->members);
+    TAILQ_INIT(&group->waiting);
+    TAILQ_INSERT_TAIL(&topic->groups, group, link);
+    topic->group_count++;
+    return group;
+}
+
+static void group_destroy(struct topic_group *group)
+{
+    queue_drop(group);
+    TAILQ_REMOVE(&group->topic->groups, group, link);
+    group->topic->group_count--;
+    free(group);
+}
+
+/* --- publishing ------------------------------------------------------------------------ */
+
+static bool name_groups(struct topic *topic, char *names)
+{
+    char *rest = names, *name;
+    while ((name = strsep(&rest, ","))) {
+        struct topic_group *group = *name && strlen(name) <= WIRE_NAME ? group_of(topic, name) : NULL;
+        if (*name && !group)
+            return false;
+        if (group)
+            group->is_named = true;
+    }
+    return true;
+}
+
+/* An absent process that holds nothing is remembered so that it may say its batches again,
+ * but not for ever. */
+static void make_room(broker_t *self, struct topic *topic)
+{
+    struct publication *old = TAILQ_FIRST(&topic->publications);
+    while (old && topic->publication_count >= MOST_PUBLICATIONS) {
+        struct publication *next = TAILQ_NEXT(old, link);
+        if (!old->peer && TAILQ_EMPTY(&old->batches))
+            publication_destroy(self, old);
+        old = next;
+    }
+}
+
+static struct publication *publication_new(broker_t *self, struct topic *topic, const struct peer *peer)
+{
+    make_room(self, topic);
+    struct publication *publication = calloc(1, sizeof *publication);
+    assert(publication);
+    publication->topic = topic;
+    publication->incarnation = peer->incarnation;
+    strcpy(publication->name, peer->name);
+    strcpy(publication->instance, peer->instance);
+    TAILQ_INIT(&publication->batches);
+    TAILQ_INSERT_TAIL(&topic->publications, publication, link);
+    topic->publication_count++;
+    return publication;
+}
+
+static struct publication *publication_of(broker_t *self, struct topic *topic, const struct peer *peer)
+{
+    struct publication *found = NULL;
+    for (struct publication *old = TAILQ_FIRST(&topic->publications), *next; old; old = next) {
+        next = TAILQ_NEXT(old, link);
+        if (!streq(old->name, peer->name) || !streq(old->instance, peer->instance))
+            continue;
+        if (old->incarnation == peer->incarnation) {
+            found = old;
+            continue;
+        }
+        old->is_superseded = true;
+        if (!old->peer && TAILQ_EMPTY(&old->batches))
+            publication_destroy(self, old);
+    }
+    return found ? found : publication_new(self, topic, peer);
+}
+
+bool topic_publishes(broker_t *self, struct peer *peer, const struct letter *letter)
+{
+    char subject[WIRE_SUBJECT + 1], groups[WIRE_GROUPS + 1];
+    struct channel *channel = peer_channel(peer, letter->wire.topic);
+    if (!channel || !channel_is_free(channel) || letter->wire.flags > BUS_LIVE ||
+        !letter_text(letter, 0, subject, sizeof subject, false) || !letter_text(letter, 1, groups, sizeof groups, true))
+        return false;
+    struct topic *topic = topic_of(self, subject);
+    if (!topic || (topic->is_declared && topic->policy != letter->wire.flags))
+        return false;
+    topic->policy = letter->wire.flags;
+    topic->is_declared = true;
+    if (topic->policy == BUS_LOSSLESS && !name_groups(topic, groups))
+        return false;
+    struct publication *publication = publication_of(self, topic, peer);
+    if (publication->peer) /* the same subject under two numbers */
+        return false;
+    publication->peer = peer;
+    publication->channel = letter->wire.topic;
+    publication->resent = TAILQ_FIRST(&publication->batches);
+    channel->publication = publication;
+    return true;
+}
+
+/* --- listening ------------------------------------------------------------------------- */
+
+static struct listener *listener_new(struct peer *peer, const struct letter *letter, struct topic *topic, struct topic_group *group)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+    assert(listener);
+    listener->peer = peer;
+    listener->channel = letter->wire.topic;
+    listener->topic = topic;
+    listener->group = group;
+    listener->window_messages = letter->wire.count;
+    listener->window_bytes = (size_t)letter->wire.bytes;
+    listener->served = topic->turn;
+    TAILQ_INIT(&listener->given);
+    TAILQ_INIT(&listener->parcels);
+    if (group)
+        TAILQ_INSERT_TAIL(&group->members, listener, link);
+    else
+        TAILQ_INSERT_TAIL(&topic->listeners, listener, link);
+    return listener;
+}
+
+static void pump(broker_t *self, struct listener *listener)
+{
+    if (listener->group)
+        queue_pump(self, listener->group);
+    else if (listener->topic->policy == BUS_LATEST)
+        latest_pump(self, listener);
+    else
+        live_pump(self, listener);
+}
+
+bool topic_listens(broker_t *self, struct peer *peer, const struct letter *letter)
+{
+    char subject[WIRE_SUBJECT + 1], name[WIRE_NAME + 1];
+    struct channel *channel = peer_channel(peer, letter->wire.topic);
+    if (!channel || !channel_is_free(channel) || letter->wire.flags > BUS_LIVE || letter->wire.bytes == 0 ||
+        !letter_text(letter, 0, subject, sizeof subject, false) || !letter_text(letter, 1, name, sizeof name, true))
+        return false;
+    enum bus_policy policy = letter->wire.flags;
+    struct topic *topic = topic_of(self, subject);
+    if (!topic || (*name && policy != BUS_LOSSLESS))
+        return false;
+    if (!topic->is_declared && TAILQ_EMPTY(&topic->listeners) && TAILQ_EMPTY(&topic->groups))
+        topic->policy = policy;
+    if (*name && topic->is_declared && topic->policy != BUS_LOSSLESS)
+        return false;
+    struct topic_group *group = *name ? group_of(topic, name) : NULL;
+    if (*name && !group)
+        return false;
+    channel->listener = listener_new(peer, letter, topic, group);
+    if (topic->policy == BUS_LATEST && !group)
+        latest_join(channel->listener);
+    pump(self, channel->listener);
+    return true;
+}
+
+static void listener_destroy(broker_t *self, struct listener *listener)
+{
+    struct topic_group *group = listener->group;
+    struct topic *topic = listener->topic;
+    if (group)
+        TAILQ_REMOVE(&group->members, listener, link);
+    else
+        TAILQ_REMOVE(&topic->listeners, listener, link);
+    if (group)
+        queue_take_back(self, listener);
+    live_forget(listener);
+    free(listener);
+    if (!group) {
+        latest_sweep(self, topic);
+    } else if (group->is_named || !TAILQ_EMPTY(&group->members)) {
+        queue_pump(self, group);
+    } else {
+        queue_empty(self, group);
+        group_destroy(group);
+    }
+}
+
+void topic_forget(broker_t *self, struct channel *channel)
+{
+    if (channel->listener)
+        listener_destroy(self, channel->listener);
+    if (channel->publication)
+        publication_leave(self, channel->publication);
+    if (channel->service_owner)
+        service_owner_destroy(channel->service_owner);
+    *channel = (struct channel){ 0 };
+}
+
+/* At the end of everything: no peer is left. */
+void topic_destroy(broker_t *self, struct topic *topic)
+{
+    while (!TAILQ_EMPTY(&topic->groups))
+        group_destroy(TAILQ_FIRST(&topic->groups));
+    while (!TAILQ_EMPTY(&topic->publications))
+        publication_destroy(self, TAILQ_FIRST(&topic->publications));
+    latest_destroy(self, topic);
+    TAILQ_REMOVE(&self->all_topics, topic, link);
+    free(topic);
+}

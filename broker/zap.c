@@ -1,0 +1,89 @@
+/* zap.c - who may connect with CURVE: libzmq asks (ZAP, RFC 27), a directory of certificates
+ * answers. Polled by the broker's own loop, where zauth would want a thread and a context. */
+#include "core.h"
+
+#include <assert.h>
+
+enum { ZAP_FRAMES = 7, KEY_BYTES = 32 };
+
+struct zap {
+    void *socket;
+    zcertstore_t *certificates;
+};
+
+struct zap *zap_new(void *context, const char *clients)
+{
+    struct zap *self = calloc(1, sizeof *self);
+    assert(self);
+    self->certificates = zcertstore_new(clients);
+    self->socket = zmq_socket(context, ZMQ_REP);
+    assert(self->certificates && self->socket);
+    int linger = 0;
+    zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof linger);
+    int rc = zmq_bind(self->socket, "inproc://zeromq.zap.01");
+    assert(rc == 0);
+    return self;
+}
+
+void zap_destroy(struct zap **self_p)
+{
+    struct zap *self = *self_p;
+    if (!self)
+        return;
+    zmq_close(self->socket);
+    zcertstore_destroy(&self->certificates);
+    free(self);
+    *self_p = NULL;
+}
+
+void *zap_socket(struct zap *self)
+{
+    return self->socket;
+}
+
+static void say(void *socket, const void *data, size_t size, bool has_more)
+{
+    zmq_send(socket, data, size, ZMQ_DONTWAIT | (has_more ? ZMQ_SNDMORE : 0));
+}
+
+static bool is_known(struct zap *self, const zmq_msg_t *mechanism, const zmq_msg_t *key)
+{
+    if (part_size(mechanism) != 5 || memcmp(part_data(mechanism), "CURVE", 5) || part_size(key) != KEY_BYTES)
+        return false;
+    char text[41];
+    zmq_z85_encode(text, part_data(key), KEY_BYTES);
+    return zcertstore_lookup(self->certificates, text) != NULL;
+}
+
+/* version, request id, domain, address, identity, mechanism, key. */
+static void answer(struct zap *self, const zmq_msg_t frames[], size_t count)
+{
+    bool is_welcome = count == ZAP_FRAMES && is_known(self, &frames[5], &frames[6]);
+    say(self->socket, "1.0", 3, true);
+    say(self->socket, count > 1 ? part_data(&frames[1]) : "", count > 1 ? part_size(&frames[1]) : 0, true);
+    say(self->socket, is_welcome ? "200" : "400", 3, true);
+    say(self->socket, is_welcome ? "OK" : "No access", is_welcome ? 2 : 9, true);
+    say(self->socket, "", 0, true);
+    say(self->socket, "", 0, false);
+}
+
+void zap_work(struct zap *self)
+{
+    zmq_msg_t frames[ZAP_FRAMES];
+    for (;;) {
+        size_t count = 0;
+        bool has_more = true;
+        while (has_more && count < ZAP_FRAMES) {
+            zmq_msg_init(&frames[count]);
+            if (zmq_msg_recv(&frames[count], self->socket, ZMQ_DONTWAIT) < 0)
+                break;
+            has_more = zmq_msg_more(&frames[count++]);
+        }
+        if (count)
+            answer(self, frames, has_more ? 0 : count);
+        for (size_t i = 0; i < count; i++)
+            zmq_msg_close(&frames[i]);
+        if (!count)
+            return;
+    }
+}
