@@ -23,7 +23,7 @@ enum {
     WIRE_NAME    = 64,                /* longest name, instance or group */
     WIRE_SUBJECT = 128,               /* longest subject of a topic or service */
     WIRE_GROUPS  = 512,               /* longest list of groups */
-    WIRE_KEY     = 1024,              /* longest key of a LATEST value */
+    WIRE_KEY     = 4096,              /* longest key of a LATEST value */
     WIRE_TOPICS  = 1024,              /* most declarations of one actor */
     WIRE_MAX     = 96 * 1024 * 1024   /* largest part */
 };
