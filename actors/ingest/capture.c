@@ -1,0 +1,506 @@
+/* capture.c - append, read back, acknowledge, sync and unlink the segments of the log. */
+#include "capture.h"
+#include "crc32c.h"
+#include "segment.h"
+
+#include <assert.h>
+#include <czmq.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RESERVE_BYTES (INT64_C(1) << 30)  /* offsets promised to `position` at a time */
+#define ROLL_US (20 * INT64_C(1000000))   /* before the kernel writes old pages back by itself (30 s) */
+
+/* Consecutive messages of one topic that came from one segment. */
+struct range {
+    uint64_t first, last;
+    uint64_t acked;
+    struct segment *segment; /* NULL: given up since */
+};
+
+struct capture {
+    struct capture_options options;
+    char *directory;
+    struct crc32c crc;
+    zlistx_t *segments;          /* oldest first; the last one is written to */
+    struct segment *active;
+    zlistx_t *ranges[CAPTURE_TOPICS];
+    int64_t total_bytes;
+    int64_t reserved;            /* offsets below this may be used */
+    int64_t waiting;
+    int64_t stored_us;           /* what the store said last */
+    int64_t synced_us;
+    int64_t last_received_us, torn_bytes;
+    int64_t lost_end;            /* of the loss told last */
+    const char *why;
+    struct {
+        struct segment *segment; /* NULL until the first read: then the oldest */
+        int64_t at;              /* offset in it */
+        int64_t size;            /* of the record there, if known; else 0 */
+        uint32_t done;
+    } cursor;
+};
+
+static void drop(struct capture *self, struct segment *segment)
+{
+    for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++)
+        for (struct range *r = zlistx_first(self->ranges[topic]); r; r = zlistx_next(self->ranges[topic]))
+            if (r->segment == segment)
+                r->segment = NULL;
+    self->total_bytes -= segment->bytes;
+    if (self->cursor.segment == segment)
+        self->cursor.segment = NULL;
+    if (self->active == segment)
+        self->active = NULL;
+    void *handle = zlistx_find(self->segments, segment);
+    assert(handle);
+    zlistx_detach(self->segments, handle);
+    segment_unlink(segment, self->directory);
+    segment_destroy(&segment);
+}
+
+static struct segment *after(const struct capture *self, const struct segment *segment)
+{
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        if (s->start > segment->start)
+            return s;
+    return NULL;
+}
+
+/* --- opening --------------------------------------------------------------------------- */
+
+static int by_start(const void *a, const void *b)
+{
+    const struct segment *one = a, *other = b;
+    return (one->start > other->start) - (one->start < other->start);
+}
+
+static int find_segments(struct capture *self)
+{
+    DIR *directory = opendir(self->directory);
+    if (!directory)
+        return -1;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        struct segment *segment = segment_find(self->directory, entry->d_name);
+        if (!segment)
+            continue;
+        if (segment->bytes == 0) {
+            segment_unlink(segment, self->directory);
+            segment_destroy(&segment);
+            continue;
+        }
+        self->total_bytes += segment->bytes;
+        zlistx_add_end(self->segments, segment);
+    }
+    closedir(directory);
+    zlistx_sort(self->segments);
+    return 0;
+}
+
+/* The newest segment may end in the middle of a record: cut it there. */
+static void cut_tail(struct capture *self)
+{
+    struct segment *newest;
+    while ((newest = zlistx_last(self->segments)) != NULL) {
+        struct segment_span span = segment_walk(newest, self->directory, &self->crc, 0);
+        self->torn_bytes += newest->bytes - span.end;
+        self->total_bytes -= newest->bytes - span.end;
+        segment_cut(newest, self->directory, span.end);
+        if (span.records > 0) {
+            self->last_received_us = span.last_us;
+            return;
+        }
+        drop(self, newest); /* nothing of it could be read */
+    }
+}
+
+static int64_t log_end(const struct capture *self)
+{
+    const struct segment *newest = zlistx_last(self->segments);
+    return newest ? newest->start + newest->bytes : 0;
+}
+
+/* A new process always begins behind everything that may ever have been used: a power cut
+ * can take a tail whose places are in the store already. */
+static int64_t first_offset(const struct capture *self, int64_t now_us)
+{
+    int64_t limit, end = log_end(self);
+    switch (position_read(self->directory, &self->crc, &limit)) {
+    case POSITION_NONE:
+        return end;
+    case POSITION_DAMAGED:
+        return end > now_us * 256 ? end : now_us * 256; /* far beyond what a log can have reached */
+    default:
+        return end > limit ? end : limit;
+    }
+}
+
+static int reserve(struct capture *self, int64_t end)
+{
+    if (end <= self->reserved)
+        return 0;
+    int64_t limit = end + RESERVE_BYTES;
+    if (position_write(self->directory, &self->crc, limit))
+        return -1;
+    self->reserved = limit;
+    return 0;
+}
+
+static int start_segment(struct capture *self, int64_t start, int64_t now_us)
+{
+    struct segment *segment = segment_create(self->directory, start, now_us);
+    if (!segment)
+        return -1;
+    zlistx_add_end(self->segments, segment);
+    self->active = segment;
+    return 0;
+}
+
+static int prepare(struct capture *self, int64_t now_us)
+{
+    if (find_segments(self))
+        return -1;
+    cut_tail(self);
+    int64_t start = first_offset(self, now_us);
+    return reserve(self, start + 1) || start_segment(self, start, now_us) ? -1 : 0;
+}
+
+capture_t *capture_open(const struct capture_options *options, int64_t now_us, const char **why)
+{
+    struct capture *self = calloc(1, sizeof *self);
+    assert(self);
+    self->options = *options;
+    self->directory = strdup(options->directory);
+    assert(self->directory);
+    crc32c_open(&self->crc);
+    self->segments = zlistx_new();
+    zlistx_set_comparator(self->segments, by_start);
+    for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++)
+        self->ranges[topic] = zlistx_new();
+    self->synced_us = now_us;
+    self->why = "";
+    if (prepare(self, now_us)) {
+        *why = strerror(errno);
+        capture_close(&self);
+    }
+    return self;
+}
+
+void capture_close(capture_t **self_p)
+{
+    struct capture *self = *self_p;
+    if (!self)
+        return;
+    if (self->active && self->active->bytes == 0) {
+        segment_unlink(self->active, self->directory);
+    } else if (self->options.sync != CAPTURE_NEVER) {
+        for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+            segment_sync(s, self->directory);
+    }
+    for (struct segment *s; (s = zlistx_detach(self->segments, NULL)) != NULL;)
+        segment_destroy(&s);
+    zlistx_destroy(&self->segments);
+    for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++) {
+        for (struct range *r; (r = zlistx_detach(self->ranges[topic], NULL)) != NULL;)
+            free(r);
+        zlistx_destroy(&self->ranges[topic]);
+    }
+    free(self->directory);
+    free(self);
+    *self_p = NULL;
+}
+
+/* --- writing --------------------------------------------------------------------------- */
+
+static int roll(struct capture *self, int64_t now_us)
+{
+    struct segment *full = self->active;
+    if (start_segment(self, full->start + full->bytes, now_us))
+        return -1;
+    if (self->options.sync == CAPTURE_NEVER)
+        full->dirty = false;
+    segment_finish(full);
+    return 0;
+}
+
+static bool is_past(const struct capture *self, const struct segment *segment)
+{
+    const struct segment *here = self->cursor.segment;
+    return here && (here->start > segment->start || (here == segment && self->cursor.at >= segment->bytes));
+}
+
+static bool is_acked(const struct capture *self, const struct segment *segment)
+{
+    return is_past(self, segment) && segment->acked == segment->published;
+}
+
+static void move_cursor_past(struct capture *self, const struct segment *segment)
+{
+    if (self->cursor.segment && self->cursor.segment->start > segment->start)
+        return;
+    self->cursor.segment = after(self, segment);
+    self->cursor.at = 0;
+    self->cursor.size = 0;
+    self->cursor.done = 0;
+}
+
+/* The log is full: its oldest segment goes, told and counted unless all of it is stored. */
+static void give_up_oldest(struct capture *self)
+{
+    struct segment *oldest = zlistx_first(self->segments);
+    if (!is_acked(self, oldest)) {
+        struct segment_span all = segment_walk(oldest, self->directory, &self->crc, 0);
+        struct capture_loss loss = { .overflow = true, .first_us = all.first_us, .last_us = all.last_us,
+            .events = all.events, .bytes = oldest->bytes };
+        if (is_past(self, oldest))
+            loss.events = 0; /* in the broker's hands */
+        else if (self->cursor.segment == oldest)
+            loss.events = segment_walk(oldest, self->directory, &self->crc, self->cursor.at).events
+                - (int64_t)self->cursor.done;
+        loss.continues = self->lost_end > 0 && self->lost_end == oldest->start;
+        self->lost_end = oldest->start + oldest->bytes;
+        self->options.on_loss(self->options.owner, &loss);
+    }
+    move_cursor_past(self, oldest);
+    drop(self, oldest);
+}
+
+static int make_room(struct capture *self, int64_t bytes, int64_t now_us)
+{
+    if (self->active->bytes > 0 && self->active->bytes + bytes > self->options.segment_bytes && roll(self, now_us))
+        return -1;
+    while (self->total_bytes > 0 && self->total_bytes + bytes > self->options.max_bytes) {
+        if (zlistx_first(self->segments) == self->active && roll(self, now_us))
+            return -1;
+        give_up_oldest(self);
+    }
+    return reserve(self, self->active->start + self->active->bytes + bytes);
+}
+
+static int fail(struct capture *self)
+{
+    self->why = strerror(errno);
+    return -1;
+}
+
+int capture_append(capture_t *self, struct capture_record *record, int64_t now_us)
+{
+    bool at_end = capture_at_end(self);
+    int64_t bytes = CAPTURE_HEADER + (int64_t)record->bytes.size;
+    if (make_room(self, bytes, now_us))
+        return fail(self);
+    struct segment *segment = self->active;
+    int64_t at = segment->bytes;
+    if (segment_append(segment, &self->crc, record))
+        return fail(self);
+    self->total_bytes += bytes;
+    self->last_received_us = record->received_us;
+    record->place = segment->start + at + CAPTURE_HEADER;
+    if (at_end) {
+        self->cursor.segment = segment;
+        self->cursor.at = at;
+        self->cursor.size = bytes;
+        self->cursor.done = 0;
+    }
+    if (self->options.sync == CAPTURE_ALWAYS)
+        segment_sync(segment, self->directory);
+    return 0;
+}
+
+const char *capture_why(const capture_t *self)
+{
+    return self->why;
+}
+
+/* --- the cursor ------------------------------------------------------------------------ */
+
+bool capture_at_end(const capture_t *self)
+{
+    const struct segment *here = self->cursor.segment;
+    if (!here)
+        return self->total_bytes == 0;
+    if (self->cursor.at < here->bytes)
+        return false;
+    return here == self->active || (self->active->bytes == 0 && after(self, here) == self->active);
+}
+
+static void tell_damage(struct capture *self, struct segment *segment, int64_t at)
+{
+    struct segment_span before = segment_walk(segment, self->directory, &self->crc, 0);
+    struct segment *next = after(self, segment);
+    struct segment_span behind = { 0 };
+    if (next)
+        behind = segment_walk(next, self->directory, &self->crc, 0);
+    struct capture_loss loss = { .bytes = segment->bytes - at,
+        .first_us = before.records ? before.last_us : behind.first_us,
+        .last_us = behind.records ? behind.first_us : before.last_us };
+    self->total_bytes -= segment->bytes - at;
+    segment_cut(segment, self->directory, at);
+    self->options.on_loss(self->options.owner, &loss);
+}
+
+bool capture_read(capture_t *self, struct capture_record *record)
+{
+    if (!self->cursor.segment) {
+        self->cursor.segment = zlistx_first(self->segments);
+        self->cursor.at = self->cursor.size = 0;
+        self->cursor.done = 0;
+    }
+    for (;;) {
+        struct segment *here = self->cursor.segment;
+        if (self->cursor.at < here->bytes) {
+            if (segment_read(here, self->directory, &self->crc, self->cursor.at, record) == 0)
+                break;
+            tell_damage(self, here, self->cursor.at);
+        }
+        struct segment *next = after(self, here);
+        if (!next)
+            return false;
+        segment_forget(here);
+        self->cursor.segment = next;
+        self->cursor.at = 0;
+        self->cursor.done = 0;
+    }
+    self->cursor.size = CAPTURE_HEADER + (int64_t)record->bytes.size;
+    record->done = self->cursor.done;
+    record->replayed = self->cursor.segment->is_old;
+    return true;
+}
+
+void capture_sent(capture_t *self, size_t topic, uint64_t number)
+{
+    struct segment *segment = self->cursor.segment;
+    assert(segment && topic < CAPTURE_TOPICS);
+    self->cursor.done++;
+    segment->published++;
+    self->waiting++;
+    struct range *last = zlistx_last(self->ranges[topic]);
+    if (last && last->segment == segment && last->last + 1 == number) {
+        last->last = number;
+        return;
+    }
+    struct range *range = malloc(sizeof *range);
+    assert(range);
+    *range = (struct range){ .first = number, .last = number, .segment = segment };
+    zlistx_add_end(self->ranges[topic], range);
+}
+
+void capture_next(capture_t *self)
+{
+    assert(self->cursor.segment && self->cursor.size > 0);
+    self->cursor.at += self->cursor.size;
+    self->cursor.size = 0;
+    self->cursor.done = 0;
+}
+
+/* --- acknowledgement, sync, unlinking --------------------------------------------------- */
+
+static void credit(struct range *range, uint64_t first, uint64_t last, int64_t now_us)
+{
+    uint64_t count = last - first + 1;
+    range->acked += count;
+    if (range->segment) {
+        range->segment->acked += (int64_t)count;
+        range->segment->acked_us = now_us;
+        range->segment->acked_later_us = INT64_MAX;
+    }
+}
+
+int64_t capture_acked(capture_t *self, size_t topic, uint64_t first, uint64_t last, int64_t now_us)
+{
+    assert(topic < CAPTURE_TOPICS && first <= last);
+    zlistx_t *ranges = self->ranges[topic];
+    int64_t count = 0;
+    for (struct range *r = zlistx_first(ranges); r && r->first <= last; r = zlistx_next(ranges)) {
+        uint64_t from = first > r->first ? first : r->first, to = last < r->last ? last : r->last;
+        if (from > to)
+            continue;
+        credit(r, from, to, now_us);
+        count += (int64_t)(to - from + 1);
+        /* The newest range may still grow; it is kept until another follows. */
+        if (r->acked == r->last - r->first + 1 && r != zlistx_tail(ranges)) {
+            zlistx_detach_cur(ranges);
+            free(r);
+        }
+    }
+    self->waiting -= count;
+    if (self->options.sync == CAPTURE_NEVER)
+        capture_tick(self, now_us);
+    return count;
+}
+
+/* The time of a turn of the loop may lie before an acknowledgement that arrived in it: the
+ * store must have begun its sync in a later one. */
+static bool is_safe(const struct capture *self, const struct segment *segment)
+{
+    return is_acked(self, segment)
+        && (self->options.sync != CAPTURE_INTERVAL || segment->acked_later_us <= self->stored_us);
+}
+
+static void unlink_safe(struct capture *self, int64_t now_us)
+{
+    struct segment *active = self->active;
+    if (active->bytes > 0 && is_safe(self, active) && now_us - active->created_us >= ROLL_US)
+        (void)roll(self, now_us); /* no room for a file: later */
+    for (struct segment *s; (s = zlistx_first(self->segments)) != self->active && is_safe(self, s);) {
+        move_cursor_past(self, s);
+        drop(self, s);
+    }
+}
+
+void capture_stored(capture_t *self, int64_t at_us, int64_t now_us)
+{
+    if (at_us > self->stored_us)
+        self->stored_us = at_us;
+    unlink_safe(self, now_us);
+}
+
+static void stamp(struct capture *self, int64_t now_us)
+{
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        if (s->acked_later_us == INT64_MAX && s->acked_us < now_us)
+            s->acked_later_us = now_us;
+}
+
+void capture_tick(capture_t *self, int64_t now_us)
+{
+    stamp(self, now_us);
+    unlink_safe(self, now_us);
+    if (self->options.sync != CAPTURE_INTERVAL || now_us - self->synced_us < self->options.sync_us)
+        return;
+    self->synced_us = now_us;
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        if (s->dirty && !is_safe(self, s))
+            segment_sync(s, self->directory);
+}
+
+int64_t capture_bytes(const capture_t *self)
+{
+    return self->total_bytes;
+}
+
+int64_t capture_end(const capture_t *self)
+{
+    return self->active->start + self->active->bytes;
+}
+
+int64_t capture_last_received(const capture_t *self)
+{
+    return self->last_received_us;
+}
+
+int64_t capture_torn(const capture_t *self)
+{
+    return self->torn_bytes;
+}
+
+int64_t capture_waiting(const capture_t *self)
+{
+    return self->waiting;
+}

@@ -1,0 +1,84 @@
+/* capture.h - the capture log: every frame with events is here before anyone hears of it.
+ *
+ * <data>/capture/ holds append-only segments, each named by the global offset of its first
+ * byte (%020lld.log), and `position`, a limit below which offsets may have been used. A record
+ * is a header of 40 bytes and the WebSocket frame as it came; one writev(2) each. A *place* is
+ * the global offset of a byte in the log: it only grows and is never used twice, also when
+ * every segment has been unlinked or a power cut took the tail.
+ *
+ * A reader's cursor walks the log from its oldest segment; what is published is credited to
+ * the segment it stands in, and a segment goes when the cursor is past it, everything in it
+ * is acknowledged and (sync interval) the store has synced since. A record whose checksum is
+ * wrong ends its segment: it is cut there and never read. Times are microseconds UTC, given
+ * by the caller. */
+#ifndef CAPTURE_H
+#define CAPTURE_H
+
+#include "schema.h"
+
+typedef struct capture capture_t;
+
+enum capture_sync { CAPTURE_INTERVAL, CAPTURE_ALWAYS, CAPTURE_NEVER };
+enum { CAPTURE_TOPICS = 2, CAPTURE_HEADER = 40 };
+
+/* What is no longer in the log though it was not acknowledged. */
+struct capture_loss {
+    bool overflow;              /* the log was full; false: the disk gave back something else */
+    int64_t first_us, last_us;  /* received times around what is missing */
+    int64_t events;             /* not yet published ones; 0 if unknown */
+    int64_t bytes;
+    bool continues;             /* it follows directly on the loss told before */
+};
+typedef void capture_loss_fn(void *owner, const struct capture_loss *);
+
+struct capture_options {
+    const char *directory;      /* exists */
+    int64_t segment_bytes, max_bytes;
+    enum capture_sync sync;
+    int64_t sync_us;
+    capture_loss_fn *on_loss;
+    void *owner;
+};
+
+struct capture_record {
+    int64_t place;              /* of the first byte of `bytes` */
+    int64_t received_us;
+    int64_t session;
+    uint32_t first_id, last_id; /* the subscriptions whose messages are events */
+    uint32_t events;            /* how many of them */
+    uint32_t done;              /* of these, published before (when read back) */
+    bool replayed;              /* written by an earlier process */
+    struct slice bytes;
+};
+
+/* NULL: *why says why (static or of strerror). */
+capture_t *capture_open(const struct capture_options *, int64_t now_us, const char **why);
+void capture_close(capture_t **);
+
+/* Append one frame; sets record->place. 0, or -1 (nothing was written): capture_why(). */
+int capture_append(capture_t *, struct capture_record *, int64_t now_us);
+const char *capture_why(const capture_t *);
+
+/* The cursor. True if it stands behind the last record: one appended now may be published
+ * from memory. capture_read() reads the record under it (bytes live until the next call);
+ * false: there is none. capture_sent() credits one event, published as message `number` of
+ * `topic` (0 .. CAPTURE_TOPICS - 1), to the record under the cursor; capture_next() goes on. */
+bool capture_at_end(const capture_t *);
+bool capture_read(capture_t *, struct capture_record *);
+void capture_sent(capture_t *, size_t topic, uint64_t number);
+void capture_next(capture_t *);
+
+/* Messages first .. last of a topic are acknowledged: how many of them were ours. */
+int64_t capture_acked(capture_t *, size_t topic, uint64_t first, uint64_t last, int64_t now_us);
+/* Everything acknowledged before `at_us` is on the store's disk. */
+void capture_stored(capture_t *, int64_t at_us, int64_t now_us);
+/* Sync what is due and unlink what may go. Call a few times a second. */
+void capture_tick(capture_t *, int64_t now_us);
+
+int64_t capture_bytes(const capture_t *);
+int64_t capture_end(const capture_t *);          /* the place after the last byte */
+int64_t capture_last_received(const capture_t *);/* of the newest record there is; 0: none */
+int64_t capture_torn(const capture_t *);         /* bytes of a torn tail cut off at open */
+int64_t capture_waiting(const capture_t *);      /* published, not acknowledged */
+
+#endif

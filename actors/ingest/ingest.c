@@ -1,0 +1,717 @@
+/* ingest.c - the one connection to Home Assistant: capture every event, then hand it on. */
+#include "actor.h"
+#include "capture.h"
+#include "home.h"
+#include "ledger.h"
+#include "stash.h"
+#include "view.h"
+#include "websocket.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SECOND_US INT64_C(1000000)
+#define MS_US INT64_C(1000)
+#define PUMP_EVENTS 4096        /* read back from the log in one turn, so that reading goes on */
+#define SESSION_MS 100          /* between two announcements of the connection's state */
+#define WARN_US (60 * SECOND_US)
+
+enum { RAW, BAD };              /* topics, as the capture log numbers them */
+
+struct self {
+    struct ingest_config config;
+    struct ingest_stats stats;
+    actor_t *actor;
+    struct endpoint endpoints[MAX_ENDPOINTS];
+    int endpoint_count;
+    capture_t *capture;
+    ledger_t *ledger;
+    home_t *home;               /* NULL: unconfigured, or stopping */
+    split_t *live_split;        /* frames of the connections */
+    split_t *read_split;        /* frames read back */
+    struct items read_items;
+    stash_t *stash;             /* frames that the disk would not take yet */
+    json_t *json;
+    bool session_changed;
+    int64_t session_told_us;    /* monotonic */
+    int64_t noted_us;           /* monotonic */
+    uint64_t random;
+};
+
+static int64_t wall(const struct self *self, int64_t clock_us)
+{
+    return actor_now_us(self->actor) - (actor_clock_us(self->actor) - clock_us);
+}
+
+/* --- down the chain --------------------------------------------------------------------- */
+
+static void publish_bad(struct self *self, const struct capture_record *record, const struct item *item)
+{
+    struct event_bad bad = { 0 };
+    SET(&bad, bytes, item->bytes);
+    SET_TEXT(&bad, stage, "ingest", 6);
+    SET_TEXT(&bad, why, item->why, strlen(item->why));
+    SET(&bad, place, record->place + ((const char *)item->bytes.data - (const char *)record->bytes.data));
+    SET(&bad, received_at, record->received_us);
+    if (publish_event_bad(self->actor, &bad) == 0)
+        capture_sent(self->capture, BAD, actor_published(self->actor, &event_bad_contract));
+    self->stats.quarantined++;
+}
+
+static void publish_item(struct self *self, const struct capture_record *record, const struct item *item)
+{
+    struct event_raw raw;
+    raw.has_event = raw.has_place = raw.has_received_at = raw.has_session = raw.has_provenance = true;
+    raw.event = item->bytes;
+    raw.place = record->place + ((const char *)item->bytes.data - (const char *)record->bytes.data);
+    raw.received_at = record->received_us;
+    raw.session = record->session;
+    raw.provenance_size = 4;
+    memcpy(raw.provenance, "live", 5);
+    self->stats.published++;
+    if (record->replayed)
+        self->stats.replayed++;
+    if (!item->why && publish_event_raw(self->actor, &raw) == 0)
+        capture_sent(self->capture, RAW, actor_published(self->actor, &event_raw_contract));
+    else
+        publish_bad(self, record, &(struct item){ item->bytes, item->why ? item->why : "the runtime refused it" });
+}
+
+/* The rest of the record under the cursor; false: the window closed before its end. */
+static bool publish_record(struct self *self, const struct capture_record *record, const struct items *items)
+{
+    size_t room = actor_room(self->actor, &event_raw_contract);
+    for (size_t i = record->done; i < items->count; i++) {
+        const struct item *item = &items->list[i];
+        if (item->why ? actor_room(self->actor, &event_bad_contract) == 0 : room == 0)
+            return false;
+        room -= !item->why;
+        publish_item(self, record, item);
+    }
+    capture_next(self->capture);
+    return true;
+}
+
+/* Go on with what is in the log. */
+static void pump(struct self *self)
+{
+    struct capture_record record;
+    int64_t until = self->stats.published + PUMP_EVENTS;
+    while (!capture_at_end(self->capture) && actor_room(self->actor, &event_raw_contract) > 0) {
+        if (self->stats.published >= until) {
+            actor_wake(self->actor, 0);
+            return;
+        }
+        if (!capture_read(self->capture, &record))
+            return;
+        split_items(self->read_split, record.bytes, record.first_id, record.last_id, &self->read_items);
+        if (!publish_record(self, &record, &self->read_items))
+            return;
+    }
+}
+
+static void on_loss(void *owner, const struct capture_loss *loss)
+{
+    struct self *self = owner;
+    self->stats.given_up += loss->events;
+    actor_error(self->actor, loss->overflow
+        ? "the capture log is full: its oldest segment (%" PRId64 " bytes, %" PRId64 " events not yet handed on) is given up"
+        : "the capture log is damaged: %" PRId64 " bytes cannot be read (%" PRId64 " events known lost)", loss->bytes, loss->events);
+    ledger_add(self->ledger, loss->first_us, loss->last_us, loss->overflow ? GAP_OVERFLOW : GAP_DAMAGED, loss->continues);
+}
+
+/* --- frames ----------------------------------------------------------------------------- */
+
+/* -1: the disk does not take it now. */
+static int take(struct self *self, struct capture_record *record, const struct items *items)
+{
+    bool from_memory = capture_at_end(self->capture);
+    record->events = (uint32_t)items->count;
+    if (capture_append(self->capture, record, actor_now_us(self->actor)))
+        return -1;
+    self->stats.received += (int64_t)items->count;
+    SET(&self->stats, last_event_at, record->received_us);
+    if (from_memory)
+        (void)publish_record(self, record, items);
+    return 0;
+}
+
+static void on_frame(void *owner, int64_t session, uint32_t first_id, uint32_t last_id, struct slice frame,
+    const struct items *items)
+{
+    struct self *self = owner;
+    struct capture_record record = { .received_us = actor_now_us(self->actor), .session = session,
+        .first_id = first_id, .last_id = last_id, .bytes = frame };
+    if (stash_count(self->stash) == 0 && take(self, &record, items) == 0)
+        return;
+    if (stash_count(self->stash) == 0) {
+        actor_error(self->actor, "the capture log cannot be written: %s; reading stops until it can",
+            capture_why(self->capture));
+        home_hold(self->home, true);
+    }
+    stash_add(self->stash, &record);
+}
+
+/* The disk would not take these; read on once it has. */
+static void retry_stash(struct self *self)
+{
+    struct capture_record record;
+    if (stash_count(self->stash) == 0)
+        return;
+    while (stash_first(self->stash, &record)) {
+        split_items(self->read_split, record.bytes, record.first_id, record.last_id, &self->read_items);
+        if (take(self, &record, &self->read_items))
+            return;
+        stash_drop_first(self->stash);
+    }
+    actor_info(self->actor, "the capture log can be written again");
+    if (self->home)
+        home_hold(self->home, false);
+}
+
+/* --- the connection ---------------------------------------------------------------------- */
+
+static const enum gap_cause gap_causes[] = { [CAUSE_CONNECTION_LOST] = GAP_CONNECTION_LOST, [CAUSE_SILENT] = GAP_SILENT,
+    [CAUSE_RESTART] = GAP_RESTART, [CAUSE_AUTH_REFUSED] = GAP_REFUSED };
+
+static int64_t on_number(void *owner)
+{
+    struct self *self = owner;
+    return ledger_next_session(self->ledger);
+}
+
+static double on_random(void *owner)
+{
+    struct self *self = owner;
+    self->random ^= self->random << 13;
+    self->random ^= self->random >> 7;
+    self->random ^= self->random << 17;
+    return (double)(self->random >> 11) / 9007199254740992.0;
+}
+
+static void on_changed(void *owner)
+{
+    struct self *self = owner;
+    self->session_changed = true;
+    actor_wake(self->actor, SESSION_MS / 2);
+}
+
+static void on_live(void *owner, bool took_over)
+{
+    struct self *self = owner;
+    struct home_view view;
+    home_view(self->home, &view);
+    ledger_live(self->ledger, actor_now_us(self->actor));
+    actor_info(self->actor, "%s %s: Home Assistant %s, session %" PRId64 "%s", took_over ? "moved to" : "connected to",
+        view.endpoint->url, view.ha_version, view.session,
+        view.all_events ? "" : "; the token is no administrator's: only some event types are given");
+}
+
+static void on_lost(void *owner, int64_t known_us, enum home_cause cause)
+{
+    struct self *self = owner;
+    ledger_lost(self->ledger, wall(self, known_us), gap_causes[cause]);
+}
+
+static void on_cause(void *owner, enum home_cause cause)
+{
+    struct self *self = owner;
+    ledger_cause(self->ledger, gap_causes[cause]);
+}
+
+static void on_failed(void *owner, const char *url, const char *why)
+{
+    struct self *self = owner;
+    actor_warn(self->actor, "%s: %s", url, why);
+}
+
+static void on_answered(void *owner, int64_t tag, bool success, struct slice result, struct slice error)
+{
+    struct self *self = owner;
+    struct ha_result answer = { 0 };
+    struct home_view view;
+    home_view(self->home, &view);
+    SET(&answer, success, success);
+    SET(&answer, session, view.session);
+    if (result.size > 0)
+        SET(&answer, result, result);
+    if (error.size > 0)
+        SET(&answer, error, error);
+    (void)answer_ingest_ask(self->actor, (ticket_t)tag, OK, &answer);
+}
+
+static void on_unanswered(void *owner, int64_t tag)
+{
+    struct self *self = owner;
+    (void)answer_ingest_ask(self->actor, (ticket_t)tag, UNAVAILABLE, NULL);
+}
+
+static const struct home_hooks home_hooks = { .number = on_number, .random = on_random, .changed = on_changed,
+    .live = on_live, .lost = on_lost, .cause = on_cause, .frame = on_frame, .answered = on_answered,
+    .unanswered = on_unanswered, .failed = on_failed };
+
+/* --- sockets ----------------------------------------------------------------------------- */
+
+struct wire { struct self *self; struct link *link; websocket_t *websocket; };
+
+static void wire_opened(void *owner)
+{
+    struct wire *wire = owner;
+    link_opened(wire->link, actor_clock_us(wire->self->actor));
+}
+
+static void wire_received(void *owner, struct slice message)
+{
+    struct wire *wire = owner;
+    wire->self->stats.frames++;
+    wire->self->stats.bytes += (int64_t)message.size;
+    link_received(wire->link, message, actor_clock_us(wire->self->actor));
+}
+
+static void wire_heard(void *owner)
+{
+    struct wire *wire = owner;
+    link_heard(wire->link, actor_clock_us(wire->self->actor));
+}
+
+static void wire_closed(void *owner, int http_status, const char *why)
+{
+    struct wire wire = *(struct wire *)owner;
+    free(owner);
+    link_closed(wire.link, http_status, why, actor_clock_us(wire.self->actor));
+    actor_wake(wire.self->actor, 0);
+}
+
+static const struct websocket_hooks wire_hooks = { .opened = wire_opened, .received = wire_received,
+    .heard = wire_heard, .closed = wire_closed };
+
+static void *open_socket(void *owner, const struct endpoint *endpoint, struct link *link)
+{
+    struct self *self = owner;
+    struct lws_context *context = actor_lws(self->actor);
+    struct wire *wire = context ? malloc(sizeof *wire) : NULL;
+    if (!wire)
+        return NULL;
+    *wire = (struct wire){ .self = self, .link = link };
+    wire->websocket = websocket_open(context, endpoint, self->config.tls_verify, (size_t)self->config.frame_max_bytes,
+        &wire_hooks, wire);
+    if (wire->websocket)
+        return wire;
+    free(wire);
+    return NULL;
+}
+
+static void send_text(void *socket, struct slice text)
+{
+    struct wire *wire = socket;
+    websocket_send(wire->websocket, text);
+}
+
+static void hold_socket(void *socket, bool held)
+{
+    struct wire *wire = socket;
+    websocket_hold(wire->websocket, held);
+}
+
+static void close_socket(void *socket)
+{
+    struct wire *wire = socket;
+    websocket_close(wire->websocket);
+    free(wire);
+}
+
+static const struct socket_calls socket_calls = { .open = open_socket, .send = send_text, .hold = hold_socket,
+    .close = close_socket };
+
+/* --- services ---------------------------------------------------------------------------- */
+
+static void describe(struct self *self, struct ingest_session *to)
+{
+    if (!self->home) {
+        view_unconfigured(to, ledger_session(self->ledger));
+        return;
+    }
+    struct home_view view;
+    home_view(self->home, &view);
+    view_session(&view, ledger_session(self->ledger), actor_clock_us(self->actor), actor_now_us(self->actor), to);
+}
+
+static int on_status(struct self *self, actor_t *actor, const struct nothing *query, struct ingest_session *reply)
+{
+    (void)actor, (void)query;
+    describe(self, reply);
+    return OK;
+}
+
+static int on_gaps(struct self *self, actor_t *actor, const struct gaps_query *query, rows_t *rows, struct page *end)
+{
+    (void)actor;
+    struct gap_entry *sorted = view_sorted(self->ledger);
+    size_t count = ledger_count(self->ledger);
+    int64_t given = 0;
+    bool has_room = true;
+    for (size_t i = 0; i < count && has_room; i++) {
+        const struct gap_entry *entry = &sorted[i];
+        if ((query->has_start_time && entry->end_us != 0 && entry->end_us <= query->start_time)
+            || (query->has_end_time && entry->start_us >= query->end_time))
+            continue;
+        struct gap row;
+        view_gap(entry, &row);
+        has_room = row_ingest_gaps(rows, &row) == 0;
+        given += has_room;
+    }
+    free(sorted);
+    SET(end, count, given);
+    return OK;
+}
+
+static int check_command(struct self *self, actor_t *actor, struct slice command)
+{
+    static const char *const keys[] = { "id", "type" };
+    struct json_value root, values[2];
+    const char *why;
+    if (json_read(self->json, command, &root, &why) || root.kind != JSON_OBJECT
+        || json_pick(self->json, root.raw, keys, 2, values))
+        return actor_refuse(actor, UNPROCESSABLE, "command", "must be a JSON object");
+    if (values[0].kind != JSON_NOTHING)
+        return actor_refuse(actor, BAD_REQUEST, "command", "must not have an id: ingest gives it one");
+    if (values[1].kind != JSON_TEXT)
+        return actor_refuse(actor, BAD_REQUEST, "command", "must have a type");
+    return OK;
+}
+
+static struct slice trim(struct slice text)
+{
+    const char *at = text.data;
+    while (text.size > 0 && strchr(" \t\r\n", *at))
+        at++, text.size--;
+    while (text.size > 0 && strchr(" \t\r\n", at[text.size - 1]))
+        text.size--;
+    return (struct slice){ at, text.size };
+}
+
+static int on_ask(struct self *self, actor_t *actor, const struct ha_command *query, struct ha_result *reply)
+{
+    (void)reply;
+    struct home_view view = { 0 };
+    int bad = check_command(self, actor, query->command);
+    if (bad)
+        return bad;
+    if (self->home)
+        home_view(self->home, &view);
+    if (!self->home || view.state != HOME_LIVE)
+        return actor_refuse(actor, UNAVAILABLE, "", "there is no connection to Home Assistant now");
+    if (query->has_session && query->session != view.session)
+        return actor_refuse(actor, CONFLICT, "session", "is over: another one answers now");
+    ticket_t ticket = actor_ticket(actor);
+    if (home_ask(self->home, trim(query->command), (int64_t)ticket, actor_clock_us(actor)))
+        return actor_refuse(actor, UNAVAILABLE, "", "too many commands are open");
+    return LATER;
+}
+
+static int on_synced(struct self *self, actor_t *actor, const struct store_synced *message)
+{
+    capture_stored(self->capture, message->at, actor_now_us(actor));
+    return OK;
+}
+
+/* --- life -------------------------------------------------------------------------------- */
+
+static int add_endpoint(struct self *self, struct slice url, struct slice token, const char *key)
+{
+    const char *why = "";
+    if (self->endpoint_count == MAX_ENDPOINTS || endpoint_read(&self->endpoints[self->endpoint_count], url, token, &why)) {
+        actor_error(self->actor, "ingest.%s: %s", key, why);
+        return -1;
+    }
+    self->endpoint_count++;
+    return 0;
+}
+
+static int read_endpoints(struct self *self)
+{
+    const struct ingest_config *c = &self->config;
+    struct slice first = { c->token, c->has_token ? c->token_size : 0 };
+    memset(self->endpoints, 0, sizeof self->endpoints);
+    self->endpoint_count = 0;
+    if (c->has_url && c->url_size > 0 && add_endpoint(self, (struct slice){ c->url, c->url_size }, first, "url"))
+        return -1;
+    if (c->has_url_2 && c->url_2_size > 0 && add_endpoint(self, (struct slice){ c->url_2, c->url_2_size },
+        c->has_token_2 ? (struct slice){ c->token_2, c->token_2_size } : first, "url_2"))
+        return -1;
+    if (c->has_url_3 && c->url_3_size > 0 && add_endpoint(self, (struct slice){ c->url_3, c->url_3_size },
+        c->has_token_3 ? (struct slice){ c->token_3, c->token_3_size } : first, "url_3"))
+        return -1;
+    if (self->endpoint_count == 0 && c->has_supervisor_token && c->supervisor_token_size > 0)
+        return add_endpoint(self, slice_of("http://supervisor/core"),
+            (struct slice){ c->supervisor_token, c->supervisor_token_size }, "supervisor_token");
+    return 0;
+}
+
+static void start_home(struct self *self)
+{
+    const struct ingest_config *c = &self->config;
+    if (self->endpoint_count == 0) {
+        actor_warn(self->actor, "no Home Assistant is named: set HOME_ASSISTANT_URL and HOME_ASSISTANT_TOKEN");
+        return;
+    }
+    struct home_options options = { .endpoints = self->endpoints, .open_us = 15 * SECOND_US,
+        .plan = { .count = self->endpoint_count, .retry_min_us = c->retry_min_ms * MS_US,
+            .retry_max_us = c->retry_max_ms * MS_US, .auth_retry_us = c->auth_retry_ms * MS_US,
+            .better_us = c->better_ms * MS_US },
+        .session = { .split = self->live_split, .auth_us = 10 * SECOND_US, .subscribe_us = 60 * SECOND_US,
+            .ping_us = c->ping_ms * MS_US, .silence_us = c->silence_ms * MS_US } };
+    self->home = home_new(&options, &socket_calls, self, &home_hooks, self, actor_clock_us(self->actor));
+}
+
+static int open_capture(struct self *self)
+{
+    const struct suite_config *suite = actor_suite(self->actor);
+    char position[PATH_MAX];
+    const char *why = "the data directory's path is too long";
+    if (actor_path(self->actor, position, sizeof position, "capture/position") == 0) {
+        *strrchr(position, '/') = '\0';
+        struct capture_options options = { .directory = position, .segment_bytes = self->config.segment_bytes,
+            .max_bytes = self->config.capture_max_bytes, .sync_us = suite->sync_ms * MS_US, .on_loss = on_loss,
+            .owner = self, .sync = strcmp(suite->sync, "always") == 0 ? CAPTURE_ALWAYS
+                : strcmp(suite->sync, "never") == 0 ? CAPTURE_NEVER : CAPTURE_INTERVAL };
+        self->capture = capture_open(&options, actor_now_us(self->actor), &why);
+    }
+    if (!self->capture)
+        actor_error(self->actor, "the capture log cannot be opened: %s", why);
+    else if (capture_torn(self->capture) > 0)
+        actor_warn(self->actor, "%" PRId64 " bytes of a torn record were cut off the capture log", capture_torn(self->capture));
+    return self->capture ? 0 : -1;
+}
+
+static int open_ledger(struct self *self)
+{
+    const struct suite_config *suite = actor_suite(self->actor);
+    char known[PATH_MAX], boot[64] = "";
+    const char *why = "the data directory's path is too long", *damaged = NULL;
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (file) {
+        if (fscanf(file, "%63s", boot) != 1)
+            boot[0] = '\0';
+        fclose(file);
+    }
+    if (actor_path(self->actor, known, sizeof known, "ingest/known") == 0) {
+        *strrchr(known, '/') = '\0';
+        /* Unsynced files reach the disk by themselves within 35 s. */
+        bool never = strcmp(suite->sync, "never") == 0;
+        struct ledger_options options = { .directory = known, .boot_id = boot,
+            .unsynced_us = never ? 35 * SECOND_US : suite->sync_ms * MS_US,
+            .captured_us = capture_last_received(self->capture) };
+        self->ledger = ledger_open(&options, actor_now_us(self->actor), &why, &damaged);
+    }
+    if (!self->ledger)
+        actor_error(self->actor, "the gap ledger cannot be opened: %s", why);
+    else if (damaged)
+        actor_error(self->actor, "the gap ledger was damaged; it is kept as %s", damaged);
+    return self->ledger ? 0 : -1;
+}
+
+static int ingest_open(struct self *self, actor_t *actor)
+{
+    self->actor = actor;
+    if (read_endpoints(self))
+        return 100;
+    if (getrandom(&self->random, sizeof self->random, 0) != sizeof self->random || self->random == 0)
+        self->random = (uint64_t)actor_now_us(actor) | 1;
+    self->live_split = split_new();
+    self->read_split = split_new();
+    self->json = json_new();
+    self->stash = stash_new();
+    self->session_changed = true;
+    if (open_capture(self) || open_ledger(self))
+        return 111;
+    start_home(self);
+    return 0;
+}
+
+static void count(struct self *self)
+{
+    struct home_view view = { 0 };
+    if (self->home)
+        home_view(self->home, &view);
+    SET(&self->stats, connections, view.connections);
+    SET(&self->stats, failures, view.failures);
+    SET(&self->stats, ignored, view.ignored);
+    SET(&self->stats, capture_bytes, capture_bytes(self->capture));
+    SET(&self->stats, gaps, (int64_t)ledger_count(self->ledger));
+    self->stats.has_frames = self->stats.has_bytes = self->stats.has_received = self->stats.has_published = true;
+    self->stats.has_acknowledged = self->stats.has_replayed = self->stats.has_quarantined = true;
+    self->stats.has_given_up = true;
+}
+
+static void note(struct self *self)
+{
+    struct home_view view;
+    if (!self->home || actor_clock_us(self->actor) - self->noted_us < SECOND_US)
+        return;
+    home_view(self->home, &view);
+    self->noted_us = actor_clock_us(self->actor);
+    if (view.state == HOME_LIVE && stash_count(self->stash) == 0)
+        ledger_note(self->ledger, wall(self, view.known_us));
+}
+
+static void tell_session(struct self *self)
+{
+    int64_t clock_us = actor_clock_us(self->actor);
+    if (!self->session_changed || (self->session_told_us && clock_us - self->session_told_us < SESSION_MS * MS_US))
+        return;
+    struct ingest_session session;
+    describe(self, &session);
+    self->session_changed = false;
+    self->session_told_us = clock_us;
+    (void)publish_ingest_session(self->actor, &session);
+}
+
+static int ingest_tick(struct self *self, actor_t *actor)
+{
+    int64_t due_us = SECOND_US / 4;
+    if (self->home)
+        due_us = home_tick(self->home, actor_clock_us(actor));
+    retry_stash(self);
+    capture_tick(self->capture, actor_now_us(actor));
+    pump(self);
+    note(self);
+    tell_session(self);
+    count(self);
+    if (self->session_changed && due_us > SESSION_MS * MS_US)
+        due_us = SESSION_MS * MS_US;
+    return (int)(due_us / MS_US) + 1;
+}
+
+static void ingest_connected(struct self *self, actor_t *actor, bool up)
+{
+    (void)actor;
+    if (up)
+        pump(self);
+}
+
+static void ingest_acked(struct self *self, actor_t *actor, const struct contract *topic, uint64_t first, uint64_t last)
+{
+    size_t which = topic == &event_raw_contract ? RAW : BAD;
+    self->stats.acknowledged += capture_acked(self->capture, which, first, last, actor_now_us(actor));
+    pump(self);
+}
+
+static enum health ingest_health(struct self *self, actor_t *actor, char *why, size_t size)
+{
+    (void)actor;
+    struct home_view view;
+    if (stash_count(self->stash) > 0) {
+        snprintf(why, size, "the capture log cannot be written: %s", capture_why(self->capture));
+        return UNHEALTHY;
+    }
+    if (ledger_is_failing(self->ledger)) {
+        snprintf(why, size, "the gap ledger cannot be written");
+        return UNHEALTHY;
+    }
+    if (!self->home) {
+        snprintf(why, size, "unconfigured: no Home Assistant is named");
+        return DEGRADED;
+    }
+    home_view(self->home, &view);
+    if (view.state == HOME_LIVE)
+        return HEALTHY;
+    snprintf(why, size, "%s%s%s", view_state_name(view.state), *view.why ? ": " : "", view.why);
+    return DEGRADED;
+}
+
+/* Let the connection go; what is known up to now is written down. */
+static void stop_home(struct self *self)
+{
+    struct home_view view;
+    if (!self->home)
+        return;
+    home_view(self->home, &view);
+    if (view.state == HOME_LIVE)
+        ledger_note(self->ledger, wall(self, view.known_us));
+    home_destroy(&self->home);
+}
+
+static void ingest_reload(struct self *self, actor_t *actor)
+{
+    struct endpoint before[MAX_ENDPOINTS];
+    memcpy(before, self->endpoints, sizeof before);
+    int before_count = self->endpoint_count;
+    bool good = read_endpoints(self) == 0;
+    bool same = good && before_count == self->endpoint_count && memcmp(before, self->endpoints, sizeof before) == 0;
+    if (!good) {
+        actor_warn(actor, "the endpoints stay as they were");
+        memcpy(self->endpoints, before, sizeof before);
+        self->endpoint_count = before_count;
+    } else if (!same) {
+        struct home_view view = { 0 };
+        if (self->home)
+            home_view(self->home, &view);
+        if (view.state == HOME_LIVE)
+            ledger_lost(self->ledger, wall(self, view.known_us), GAP_CONNECTION_LOST);
+        stop_home(self);
+        start_home(self);
+        on_changed(self);
+    }
+    explicit_bzero(before, sizeof before);
+}
+
+static int ingest_drain(struct self *self, actor_t *actor)
+{
+    (void)actor;
+    stop_home(self);
+    pump(self);
+    return capture_waiting(self->capture) > 0 ? 20 : 0;
+}
+
+static void ingest_close(struct self *self, actor_t *actor)
+{
+    (void)actor;
+    stop_home(self);
+    bool in_order = stash_count(self->stash) == 0;
+    stash_destroy(&self->stash);
+    ledger_close(&self->ledger, in_order);
+    capture_close(&self->capture);
+    items_free(&self->read_items);
+    split_destroy(&self->live_split);
+    split_destroy(&self->read_split);
+    json_destroy(&self->json);
+    explicit_bzero(self->endpoints, sizeof self->endpoints);
+}
+
+static void ingest_lws(struct self *self, actor_t *actor, struct lws_context_creation_info *info)
+{
+    (void)actor;
+    websocket_prepare(info, self->config.has_ca_file ? self->config.ca_file : NULL);
+}
+
+static const struct handler handlers[] = {
+    ON(store_synced, on_synced),
+    ANSWER(ingest_status, on_status),
+    ANSWER(ingest_gaps, on_gaps),
+    ANSWER(ingest_ask, on_ask),
+    { 0 },
+};
+
+const struct actor_spec actor_spec = {
+    .name = "ingest",
+    .doc = "The one connection to Home Assistant: captures every event before handing it on",
+    .state = sizeof(struct self),
+    .config = SECTION(config, ingest_config),
+    .stats = SECTION(stats, ingest_stats),
+    .handlers = handlers,
+    .open = ingest_open,
+    .tick = ingest_tick,
+    .connected = ingest_connected,
+    .acked = ingest_acked,
+    .health = ingest_health,
+    .reload = ingest_reload,
+    .drain = ingest_drain,
+    .close = ingest_close,
+    .lws = ingest_lws,
+};

@@ -1,0 +1,368 @@
+/* ledger.c - keep the gaps and the last known moment on the disk. */
+#include "ledger.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_GAPS 10000
+#define KNOWN_BYTES 128 /* one write within one sector */
+
+struct ledger {
+    char directory[480];
+    char boot_id[40];
+    struct gap_entry *gaps;
+    size_t count, room;
+    int64_t next_number;
+    int64_t known_us, session;
+    bool has_started;       /* there was a subscription once */
+    bool failing;
+    int known_fd;
+    char damaged[PATH_MAX];
+};
+
+static const char *const cause_names[] = { [GAP_CONNECTION_LOST] = "connection_lost", [GAP_SILENT] = "silent_connection",
+    [GAP_RESTART] = "home_assistant_restart", [GAP_DOWN] = "ingestor_down", [GAP_POWER] = "power_loss",
+    [GAP_REFUSED] = "auth_refused", [GAP_OVERFLOW] = "capture_overflow", [GAP_DAMAGED] = "capture_damaged",
+    [GAP_FIRST_START] = "first_start" };
+enum { CAUSES = sizeof cause_names / sizeof *cause_names };
+
+const char *gap_cause_name(enum gap_cause cause)
+{
+    return cause_names[cause];
+}
+
+static void path_of(const struct ledger *self, const char *name, char to[PATH_MAX])
+{
+    snprintf(to, PATH_MAX, "%s/%s", self->directory, name);
+}
+
+/* --- the list -------------------------------------------------------------------------- */
+
+static struct gap_entry *push(struct ledger *self)
+{
+    if (self->count == self->room) {
+        self->room = self->room ? 2 * self->room : 16;
+        self->gaps = realloc(self->gaps, self->room * sizeof *self->gaps);
+        assert(self->gaps);
+    }
+    struct gap_entry *gap = &self->gaps[self->count++];
+    *gap = (struct gap_entry){ .number = self->next_number++ };
+    return gap;
+}
+
+/* Bounded, and never claiming less than before: the two oldest become one. */
+static void bound(struct ledger *self)
+{
+    while (self->count > MAX_GAPS) {
+        struct gap_entry *first = &self->gaps[0], *second = &self->gaps[1];
+        second->start_us = first->start_us < second->start_us ? first->start_us : second->start_us;
+        if (second->end_us != 0 && first->end_us > second->end_us)
+            second->end_us = first->end_us;
+        memmove(self->gaps, self->gaps + 1, --self->count * sizeof *self->gaps);
+    }
+}
+
+static struct gap_entry *open_gap(const struct ledger *self)
+{
+    for (size_t i = self->count; i > 0; i--)
+        if (self->gaps[i - 1].end_us == 0)
+            return &self->gaps[i - 1];
+    return NULL;
+}
+
+/* --- gaps on the disk ------------------------------------------------------------------- */
+
+static int write_gaps(const struct ledger *self, FILE *file)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        const struct gap_entry *g = &self->gaps[i];
+        if (fprintf(file, "%" PRId64 " %" PRId64 " %" PRId64 " %s\n", g->number, g->start_us, g->end_us,
+            cause_names[g->cause]) < 0)
+            return -1;
+    }
+    return fprintf(file, "end %zu\n", self->count) < 0 || fflush(file) || fsync(fileno(file)) ? -1 : 0;
+}
+
+static void sync_directory(const struct ledger *self)
+{
+    int fd = open(self->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+static void save(struct ledger *self)
+{
+    char path[PATH_MAX], new_path[PATH_MAX];
+    bound(self);
+    path_of(self, "gaps", path);
+    path_of(self, "gaps.new", new_path);
+    FILE *file = fopen(new_path, "we");
+    int bad = !file || write_gaps(self, file);
+    if (file)
+        bad |= fclose(file) != 0;
+    self->failing = bad || rename(new_path, path);
+    if (!self->failing)
+        sync_directory(self);
+}
+
+static bool read_gap(struct ledger *self, const char *line)
+{
+    char cause[33];
+    int64_t number, start_us, end_us;
+    if (sscanf(line, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %32s", &number, &start_us, &end_us, cause) != 4)
+        return false;
+    int found = -1;
+    for (int i = 0; i < CAUSES; i++)
+        if (strcmp(cause, cause_names[i]) == 0)
+            found = i;
+    if (found < 0 || number < 1 || start_us < 0 || start_us > MAX_TIME_US || end_us < 0 || end_us > MAX_TIME_US
+        || (end_us > 0 && end_us < start_us))
+        return false;
+    struct gap_entry *gap = push(self);
+    *gap = (struct gap_entry){ number, start_us, end_us, (enum gap_cause)found };
+    if (number >= self->next_number)
+        self->next_number = number + 1;
+    return true;
+}
+
+/* What can be read is taken; anything else makes the file damaged. */
+static bool read_gaps(struct ledger *self, FILE *file)
+{
+    char line[256], end[64];
+    while (self->count < 2 * MAX_GAPS && fgets(line, sizeof line, file)) {
+        snprintf(end, sizeof end, "end %zu\n", self->count);
+        if (strcmp(line, end) == 0)
+            return fgetc(file) == EOF;
+        if (!read_gap(self, line))
+            break;
+    }
+    while (fgets(line, sizeof line, file))
+        (void)read_gap(self, line);
+    return false;
+}
+
+static void load(struct ledger *self, int64_t now_us)
+{
+    char path[PATH_MAX];
+    path_of(self, "gaps", path);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return;
+    bool good = read_gaps(self, file);
+    fclose(file);
+    if (good)
+        return;
+    snprintf(self->damaged, sizeof self->damaged, "%.480s/gaps.damaged-%" PRId64, self->directory, now_us);
+    if (rename(path, self->damaged))
+        self->failing = true;
+    save(self);
+}
+
+/* --- the last known moment -------------------------------------------------------------- */
+
+static void write_known(struct ledger *self, bool in_order)
+{
+    char text[KNOWN_BYTES + 1];
+    int length = snprintf(text, sizeof text, "known %" PRId64 " session %" PRId64 " started %d clean %d boot %s end",
+        self->known_us, self->session, self->has_started, in_order, self->boot_id);
+    assert(length > 0 && length < KNOWN_BYTES);
+    memset(text + length, ' ', (size_t)(KNOWN_BYTES - 1 - length));
+    text[KNOWN_BYTES - 1] = '\n';
+    self->failing = pwrite(self->known_fd, text, KNOWN_BYTES, 0) != KNOWN_BYTES;
+}
+
+struct known { int64_t at_us, session; int started, clean; char boot[40]; };
+
+static bool read_known(const struct ledger *self, struct known *known)
+{
+    char text[KNOWN_BYTES + 1] = "", end[4] = "";
+    ssize_t got = pread(self->known_fd, text, KNOWN_BYTES, 0);
+    return got == KNOWN_BYTES
+        && sscanf(text, "known %" SCNd64 " session %" SCNd64 " started %d clean %d boot %39s %3s", &known->at_us,
+            &known->session, &known->started, &known->clean, known->boot, end) == 6
+        && strcmp(end, "end") == 0;
+}
+
+/* A lost note: the gaps and the capture log still say something. */
+static void guess_known(const struct ledger *self, const struct ledger_options *options, int64_t now_us,
+    struct known *known)
+{
+    *known = (struct known){ .at_us = options->captured_us, .started = self->count > 0 || options->captured_us > 0 };
+    if (known->started)
+        known->session = now_us / 1000; /* beyond any that was given out */
+    for (size_t i = 0; i < self->count; i++)
+        if (self->gaps[i].end_us > known->at_us)
+            known->at_us = self->gaps[i].end_us;
+}
+
+static void account_for_absence(struct ledger *self, const struct ledger_options *options, int64_t now_us)
+{
+    struct known known;
+    bool has_note = read_known(self, &known);
+    if (!has_note)
+        guess_known(self, options, now_us, &known);
+    self->session = known.session;
+    self->known_us = known.at_us;
+    self->has_started = known.started;
+    if (!known.started || open_gap(self))
+        return;
+    bool power_cut = has_note && !known.clean && strcmp(known.boot, self->boot_id) != 0;
+    int64_t start_us = known.at_us;
+    if (power_cut)
+        start_us = start_us > options->unsynced_us ? start_us - options->unsynced_us : 0;
+    else if (options->captured_us > start_us)
+        start_us = options->captured_us;
+    if (start_us > now_us)
+        start_us = now_us;
+    ledger_lost(self, start_us, power_cut ? GAP_POWER : GAP_DOWN);
+}
+
+/* --- life ------------------------------------------------------------------------------ */
+
+static int open_known(struct ledger *self, const char **why)
+{
+    char path[PATH_MAX];
+    path_of(self, "known", path);
+    self->known_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (self->known_fd < 0)
+        *why = strerror(errno);
+    return self->known_fd < 0 ? -1 : 0;
+}
+
+ledger_t *ledger_open(const struct ledger_options *options, int64_t now_us, const char **why, const char **damaged)
+{
+    struct ledger *self = calloc(1, sizeof *self);
+    assert(self);
+    snprintf(self->directory, sizeof self->directory, "%s", options->directory);
+    snprintf(self->boot_id, sizeof self->boot_id, "%.36s", *options->boot_id ? options->boot_id : "-");
+    self->next_number = 1;
+    if (open_known(self, why)) {
+        free(self);
+        return NULL;
+    }
+    load(self, now_us);
+    account_for_absence(self, options, now_us);
+    write_known(self, false);
+    *damaged = *self->damaged ? self->damaged : NULL;
+    return self;
+}
+
+void ledger_close(ledger_t **self_p, bool in_order)
+{
+    struct ledger *self = *self_p;
+    if (!self)
+        return;
+    if (in_order) {
+        write_known(self, true);
+        (void)fdatasync(self->known_fd);
+    }
+    close(self->known_fd);
+    free(self->gaps);
+    free(self);
+    *self_p = NULL;
+}
+
+/* --- rules ----------------------------------------------------------------------------- */
+
+void ledger_lost(ledger_t *self, int64_t known_us, enum gap_cause cause)
+{
+    if (!self->has_started)
+        return; /* nothing was promised yet */
+    if (open_gap(self)) {
+        ledger_cause(self, cause);
+        return;
+    }
+    struct gap_entry *gap = push(self);
+    gap->start_us = known_us;
+    gap->cause = cause;
+    self->known_us = known_us;
+    save(self);
+}
+
+void ledger_cause(ledger_t *self, enum gap_cause cause)
+{
+    struct gap_entry *gap = open_gap(self);
+    bool vague = gap && (gap->cause == GAP_CONNECTION_LOST || gap->cause == GAP_SILENT);
+    if (!vague || gap->cause == cause || (cause != GAP_RESTART && cause != GAP_REFUSED))
+        return;
+    gap->cause = cause;
+    save(self);
+}
+
+void ledger_live(ledger_t *self, int64_t now_us)
+{
+    struct gap_entry *gap = open_gap(self);
+    if (!gap && !self->has_started) {
+        gap = push(self);
+        gap->start_us = now_us;
+        gap->cause = GAP_FIRST_START;
+    }
+    self->has_started = true;
+    self->known_us = now_us;
+    if (gap) {
+        gap->end_us = now_us > gap->start_us ? now_us : gap->start_us;
+        save(self);
+    }
+    write_known(self, false);
+}
+
+void ledger_add(ledger_t *self, int64_t start_us, int64_t end_us, enum gap_cause cause, bool continues)
+{
+    struct gap_entry *gap = NULL;
+    for (size_t i = self->count; continues && i > 0 && !gap; i--)
+        if (self->gaps[i - 1].cause == cause && self->gaps[i - 1].end_us > 0)
+            gap = &self->gaps[i - 1];
+    if (!gap) {
+        gap = push(self);
+        gap->start_us = start_us;
+        gap->cause = cause;
+    }
+    gap->end_us = end_us > gap->start_us ? end_us : gap->start_us;
+    save(self);
+}
+
+int64_t ledger_next_session(ledger_t *self)
+{
+    self->session++;
+    write_known(self, false);
+    if (fdatasync(self->known_fd))
+        self->failing = true;
+    return self->session;
+}
+
+int64_t ledger_session(const ledger_t *self)
+{
+    return self->session;
+}
+
+void ledger_note(ledger_t *self, int64_t known_us)
+{
+    if (known_us > self->known_us)
+        self->known_us = known_us;
+    write_known(self, false);
+}
+
+size_t ledger_count(const ledger_t *self)
+{
+    return self->count;
+}
+
+const struct gap_entry *ledger_gap(const ledger_t *self, size_t index)
+{
+    assert(index < self->count);
+    return &self->gaps[index];
+}
+
+bool ledger_is_failing(const ledger_t *self)
+{
+    return self->failing;
+}

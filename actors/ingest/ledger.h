@@ -1,0 +1,50 @@
+/* ledger.h - the times of which something may be missing, and how far we know that nothing is.
+ *
+ * <data>/ingest/gaps: one gap a line, written anew (fsync, rename) whenever one opens or
+ * closes; a file that cannot be read is kept aside and told. <data>/ingest/known: one small
+ * line, overwritten every second: up to when everything is known, the session number, the
+ * boot, and whether the process ended in order. A kill -9 loses none of it, a power cut at
+ * most what the kernel had not written. Times are microseconds UTC. Rules: architecture 7.6. */
+#ifndef LEDGER_H
+#define LEDGER_H
+
+#include "schema.h"
+
+typedef struct ledger ledger_t;
+
+enum gap_cause { GAP_CONNECTION_LOST, GAP_SILENT, GAP_RESTART, GAP_DOWN, GAP_POWER, GAP_REFUSED, GAP_OVERFLOW,
+    GAP_DAMAGED, GAP_FIRST_START };
+
+struct gap_entry {
+    int64_t number;         /* its id is gap-<number> */
+    int64_t start_us, end_us; /* end_us 0: open */
+    enum gap_cause cause;
+};
+
+struct ledger_options {
+    const char *directory;      /* exists */
+    const char *boot_id;
+    int64_t unsynced_us;        /* what a power cut may cost before `known` */
+    int64_t captured_us;        /* received time of the newest record of the capture log; 0: none */
+};
+
+/* NULL: *why. A gap is opened for the time we were down. *damaged: NULL, or the path where a
+ * file that could not be read has been kept (borrowed). */
+ledger_t *ledger_open(const struct ledger_options *, int64_t now_us, const char **why, const char **damaged);
+void ledger_close(ledger_t **, bool in_order);
+
+void ledger_lost(ledger_t *, int64_t known_us, enum gap_cause);  /* open a gap, or one is open */
+void ledger_cause(ledger_t *, enum gap_cause);                   /* the open gap's cause is better known */
+void ledger_live(ledger_t *, int64_t now_us);                    /* close it; the very first time: first_start */
+void ledger_add(ledger_t *, int64_t start_us, int64_t end_us, enum gap_cause, bool continues); /* a closed one; or the last of this cause goes on */
+
+int64_t ledger_next_session(ledger_t *);            /* on the disk before it returns */
+int64_t ledger_session(const ledger_t *);           /* given out last */
+void ledger_note(ledger_t *, int64_t known_us);     /* once a second while live */
+
+size_t ledger_count(const ledger_t *);
+const struct gap_entry *ledger_gap(const ledger_t *, size_t index); /* oldest first */
+bool ledger_is_failing(const ledger_t *);           /* the last write did not succeed */
+const char *gap_cause_name(enum gap_cause);
+
+#endif

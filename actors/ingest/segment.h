@@ -1,0 +1,51 @@
+/* segment.h - one file of the capture log, and the file that remembers how far it reached.
+ *
+ * Only capture.c uses this. A record's header, little-endian: length u32, CRC-32C of what
+ * follows u32, received_us i64, session i64, first_id u32, last_id u32, events u32, zero u32;
+ * then the frame's bytes. Functions return 0 or -1 with errno set unless said otherwise. */
+#ifndef SEGMENT_H
+#define SEGMENT_H
+
+#include "capture.h"
+#include "crc32c.h"
+
+struct segment {
+    int64_t start, bytes;
+    int64_t published, acked;   /* events */
+    int64_t acked_us;           /* when the last acknowledgement came */
+    int64_t acked_later_us;     /* a turn of the loop after that; INT64_MAX: not yet */
+    int64_t created_us;
+    bool is_old;                /* written by an earlier process */
+    bool dirty;                 /* something new since the last sync */
+    bool is_named;              /* its directory entry has been synced */
+    bool is_finished;           /* never written again */
+    int write_fd, read_fd;      /* -1: closed */
+    char *buffer;               /* what was read last */
+    int64_t buffer_at;
+    size_t buffer_bytes, buffer_room;
+};
+
+/* The segment that a directory entry stands for, or NULL if it is none. */
+struct segment *segment_find(const char *directory, const char *name);
+struct segment *segment_create(const char *directory, int64_t start, int64_t now_us);
+void segment_destroy(struct segment **);  /* closes; the file stays */
+void segment_unlink(struct segment *, const char *directory);
+
+int segment_append(struct segment *, const struct crc32c *, const struct capture_record *);
+void segment_sync(struct segment *, const char *directory);
+void segment_finish(struct segment *);
+int segment_cut(struct segment *, const char *directory, int64_t bytes);
+
+/* Read the record at an offset; -1: there is none that is whole. */
+int segment_read(struct segment *, const char *directory, const struct crc32c *, int64_t at, struct capture_record *);
+void segment_forget(struct segment *);    /* give the read buffer back */
+
+/* The whole records from an offset on. */
+struct segment_span { int64_t records, events, first_us, last_us, end; };
+struct segment_span segment_walk(struct segment *, const char *directory, const struct crc32c *, int64_t from);
+
+enum position { POSITION_OK, POSITION_NONE, POSITION_DAMAGED };
+enum position position_read(const char *directory, const struct crc32c *, int64_t *limit);
+int position_write(const char *directory, const struct crc32c *, int64_t limit);
+
+#endif
