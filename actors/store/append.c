@@ -1,0 +1,231 @@
+/* append.c - one event joins the store, once: its identity, its key, its row. */
+#include "inside.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct twin {
+    bool found, richer_wins;
+    int32_t rest;         /* where the new row goes, or the old one stands */
+};
+
+static enum store_result refuse_row(struct fault *fault, const char *field, const char *why)
+{
+    *fault = (struct fault){ field, why };
+    return STORE_BAD;
+}
+
+static enum store_result check_row(const struct event_full *e, struct fault *fault)
+{
+    if (e->is_state && (!e->has_entity_id || e->entity_id.size == 0))
+        return refuse_row(fault, "entity_id", "a state without an entity");
+    if (!e->has_event_type)
+        return refuse_row(fault, "event_type", "missing");
+    if (!e->has_timestamp || e->timestamp < 0 || e->timestamp > MAX_TIME_US)
+        return refuse_row(fault, "timestamp", "missing or out of range");
+    if (!e->has_received_at)
+        return refuse_row(fault, "received_at", "missing");
+    if (provenance_code(e) < 0)
+        return refuse_row(fault, "provenance", "is none of live, backfill, snapshot, import");
+    return STORE_OK;
+}
+
+/* --- identity ---------------------------------------------------------------------------------- */
+
+/* How much a row knows: its context first, then what only a live event has. */
+static int richness(const struct event_full *e)
+{
+    return (e->has_context_id ? 8 : 0) + (provenance_code(e) == 0 ? 4 : 0) + (e->has_attributes ? 2 : 0) + (e->has_old_state ? 1 : 0);
+}
+
+/* 2: the same event; 1: the same if the context that one of them lacks is the other's; 0: another. */
+static int likeness(const struct event_full *a, const struct event_full *b)
+{
+    if (a->has_state != b->has_state)
+        return 0;
+    bool same_context = a->has_context_id == b->has_context_id
+        && (!a->has_context_id || slice_equal(a->context_id, b->context_id));
+    if (!a->is_state)
+        return same_context && a->has_data == b->has_data && (!a->has_data || slice_equal(a->data, b->data)) ? 2 : 0;
+    return same_context ? 2 : !a->has_context_id || !b->has_context_id ? 1 : 0;
+}
+
+/* Look through the rows of this series and time; one that hashes alike but is another event
+ * makes the new one step aside. */
+static enum store_result find_twin(store_t *store, const struct event_full *e, int64_t series, int64_t at, struct twin *twin)
+{
+    sqlite3_stmt *find = statement(store, EVENT_TWINS);
+    if (!find)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(find, 1, series);
+    sqlite3_bind_int64(find, 2, at);
+    int best = 0, rc;
+    int32_t free_rest = twin->rest;
+    while (best < 2 && (rc = sqlite3_step(find)) == SQLITE_ROW) {
+        struct event_full row;
+        struct row_refs refs;
+        schema_clear(event_full_schema(), &row);
+        SET(&row, is_state, e->is_state);
+        SET(&row, timestamp, sqlite3_column_int64(find, 1));
+        int32_t rest = sqlite3_column_int(find, 0);
+        if (body_read(column_bytes(find, 2), at, &row, &refs, &store->room) != 0) {
+            sqlite3_reset(find);
+            return trouble(store, "a stored row is damaged");
+        }
+        row.has_attributes = refs.attributes != 0;
+        if (rest == free_rest)
+            free_rest++;
+        int like = likeness(e, &row);
+        if (like > best) {
+            best = like;
+            *twin = (struct twin){ true, richness(e) > richness(&row), rest };
+        }
+    }
+    bool done = best == 2 || rc == SQLITE_DONE;
+    sqlite3_reset(find);
+    if (!twin->found)
+        twin->rest = free_rest;
+    return done ? STORE_OK : trouble(store, "cannot look for an event");
+}
+
+/* --- the row -------------------------------------------------------------------------------------- */
+
+static enum store_result put_refs(store_t *store, const struct event_full *e, struct series *series, struct row_refs *refs)
+{
+    enum store_result result;
+    msgpack_sbuffer_clear(&store->scratch);
+    snapshot_write(e, &store->scratch);
+    result = word_put(store, SNAPSHOT, (struct slice){ store->scratch.data, store->scratch.size }, &refs->snapshot);
+    if (result == STORE_OK && e->has_attributes)
+        result = word_put(store, ATTRIBUTE, e->attributes, &refs->attributes);
+    if (result == STORE_OK && e->has_context_user_id)
+        result = word_put(store, USER, e->context_user_id, &refs->user);
+    msgpack_sbuffer_clear(&store->scratch);
+    if (result == STORE_OK && readings_write(e, &store->scratch))
+        result = word_put(store, READING, (struct slice){ store->scratch.data, store->scratch.size }, &refs->readings);
+    if (result != STORE_OK || series->snapshot == refs->snapshot)
+        return result;
+    sqlite3_stmt *seen = statement(store, SEEN_ADD);
+    if (!seen)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(seen, 1, series->id);
+    sqlite3_bind_int64(seen, 2, refs->snapshot);
+    int rc = sqlite3_step(seen);
+    sqlite3_reset(seen);
+    series->snapshot = refs->snapshot;
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot note a snapshot");
+}
+
+static void bind_context(sqlite3_stmt *stmt, int at, bool has, const struct context *c)
+{
+    if (has)
+        sqlite3_bind_int64(stmt, at, c->key);
+    else
+        sqlite3_bind_null(stmt, at);
+}
+
+/* `other`: the series of the entity that an event which is no state speaks of. */
+static enum store_result other_series(store_t *store, const struct event_full *e, int64_t *id)
+{
+    struct series *series;
+    *id = 0;
+    if (e->is_state || !e->has_entity_id)
+        return STORE_OK;
+    enum store_result result = series_put(store, series_hash(true, e->entity_id), true, e->entity_id, &series);
+    if (result == STORE_OK)
+        *id = series->id;
+    return result;
+}
+
+static enum store_result write_row(store_t *store, enum statement how, const struct event_full *e, const struct row_key *key, int64_t other,
+                                   const struct row_refs *refs)
+{
+    sqlite3_stmt *put = statement(store, how);
+    if (!put)
+        return STORE_TROUBLE;
+    msgpack_sbuffer_clear(&store->body);
+    body_write(e, key->at, refs, &store->body);
+    struct context context = e->has_context_id ? context_read(e->context_id) : (struct context){ 0 };
+    struct context parent = e->has_context_parent_id ? context_read(e->context_parent_id) : (struct context){ 0 };
+    sqlite3_bind_int64(put, 1, key->series);
+    sqlite3_bind_int64(put, 2, key->at);
+    sqlite3_bind_int(put, 3, key->rest);
+    sqlite3_bind_int64(put, 4, key->time - key->at);
+    sqlite3_bind_int64(put, 5, key->place);
+    if (other)
+        sqlite3_bind_int64(put, 6, other);
+    else
+        sqlite3_bind_null(put, 6);
+    bind_context(put, 7, e->has_context_id && !context_is_near(&context, e->timestamp), &context);
+    bind_context(put, 8, e->has_context_parent_id, &parent);
+    bind_bytes(put, 9, (struct slice){ store->body.data, store->body.size });
+    int rc = sqlite3_step(put);
+    sqlite3_reset(put);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot write a row");
+}
+
+static enum store_result put_row(store_t *store, const struct event_full *e)
+{
+    struct event_key id = event_key(e);
+    struct series *series;
+    struct row_refs refs = { 0 };
+    struct twin twin = { .rest = (int32_t)id.rest };
+    int64_t other;
+    enum store_result result = other_series(store, e, &other); /* first: it may push the other out of memory */
+    if (result == STORE_OK)
+        result = series_put(store, id.series, e->is_state, e->is_state ? e->entity_id : e->event_type, &series);
+    if (result == STORE_OK && id.at <= series->newest)
+        result = find_twin(store, e, series->id, id.at, &twin);
+    if (result != STORE_OK || (twin.found && !twin.richer_wins))
+        return result == STORE_OK ? STORE_DUPLICATE : result;
+    result = put_refs(store, e, series, &refs);
+    if (result != STORE_OK)
+        return result;
+    struct row_key key = { e->timestamp, e->place, series->id, id.at, twin.rest };
+    result = write_row(store, twin.found ? EVENT_REPLACE : EVENT_ADD, e, &key, other, &refs);
+    if (series->newest < id.at)
+        series->newest = id.at;
+    return result == STORE_OK && twin.found ? STORE_DUPLICATE : result;
+}
+
+enum store_result store_append(store_t *store, const struct event_full *e, struct fault *fault)
+{
+    assert(store->writer);
+    enum store_result result = check_row(e, fault);
+    if (result == STORE_OK)
+        result = store_begin(store);
+    if (result == STORE_OK)
+        result = put_row(store, e);
+    return result == STORE_TROUBLE ? store_abandon(store, NULL) : result;
+}
+
+enum store_result store_quarantine(store_t *store, const struct event_bad *bad)
+{
+    assert(store->writer);
+    if (store_begin(store) != STORE_OK)
+        return store_abandon(store, NULL);
+    sqlite3_stmt *add = statement(store, BAD_ADD);
+    if (!add)
+        return store_abandon(store, NULL);
+    /* Without a place the bytes themselves tell a repetition; below zero, where no place is. */
+    int64_t identity = bad->has_place ? bad->place : -1 - (int64_t)(words_hash(bad->bytes) >> 1);
+    sqlite3_bind_text(add, 1, bad->stage, (int)bad->stage_size, SQLITE_STATIC);
+    sqlite3_bind_int64(add, 2, identity);
+    sqlite3_bind_null(add, 3);
+    if (bad->has_field)
+        sqlite3_bind_text(add, 3, bad->field, (int)bad->field_size, SQLITE_STATIC);
+    sqlite3_bind_text(add, 4, bad->why, (int)bad->why_size, SQLITE_STATIC);
+    sqlite3_bind_null(add, 5);
+    if (bad->has_place)
+        sqlite3_bind_int64(add, 5, bad->place);
+    sqlite3_bind_int64(add, 6, bad->received_at);
+    bind_bytes(add, 7, bad->bytes);
+    int rc = sqlite3_step(add);
+    sqlite3_reset(add);
+    sqlite3_clear_bindings(add);
+    if (rc != SQLITE_DONE) {
+        trouble(store, "cannot write to the quarantine");
+        return store_abandon(store, NULL);
+    }
+    return sqlite3_changes(store->db) ? STORE_OK : STORE_DUPLICATE;
+}

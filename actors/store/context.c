@@ -1,0 +1,76 @@
+/* context.c - Home Assistant's context ids in sixteen bytes where they are a ULID or a UUID. */
+#include "inside.h"
+
+#include <string.h>
+
+static const char ulid_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+static const char hex_digits[] = "0123456789abcdef";
+
+/* Read `count` digits of `bits` bits each into the low end of 128 bits. */
+static bool read_digits(const char *text, size_t count, unsigned bits, const char *digits, uint8_t to[16])
+{
+    uint64_t high = 0, low = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *digit = memchr(digits, text[i], (size_t)1 << bits);
+        if (!digit)
+            return false;
+        high = high << bits | low >> (64 - bits);
+        low = low << bits | (uint64_t)(digit - digits);
+    }
+    for (int i = 0; i < 8; i++) {
+        to[i] = (uint8_t)(high >> (56 - 8 * i));
+        to[8 + i] = (uint8_t)(low >> (56 - 8 * i));
+    }
+    return true;
+}
+
+static int64_t first_bytes(const uint8_t bytes[16])
+{
+    uint64_t key = 0;
+    for (int i = 0; i < 8; i++)
+        key = key << 8 | bytes[i];
+    return (int64_t)key;
+}
+
+struct context context_read(struct slice text)
+{
+    struct context c = { .form = TEXT_CONTEXT };
+    const char *at = text.data;
+    /* A first digit above 7 would not fit in 128 bits. */
+    if (text.size == 26 && at[0] >= '0' && at[0] <= '7' && read_digits(at, 26, 5, ulid_digits, c.bytes)) {
+        c.form = FAR_ULID;
+        c.key = first_bytes(c.bytes);
+        c.at_ms = (int64_t)((uint64_t)c.key >> 16);
+    } else if (text.size == 32 && read_digits(at, 32, 4, hex_digits, c.bytes)) {
+        c.form = HEX_CONTEXT;
+        c.key = first_bytes(c.bytes);
+    } else {
+        c.key = (int64_t)hash_bytes(HASH_SEED, text);
+    }
+    return c;
+}
+
+bool context_is_near(const struct context *c, int64_t at_us)
+{
+    int64_t late = at_us / 1000 - c->at_ms;
+    return c->form == FAR_ULID && late >= 0 && late <= NEAR_MS;
+}
+
+size_t context_text(const struct context *c, char to[CONTEXT_TEXT])
+{
+    bool ulid = c->form == FAR_ULID;
+    const char *digits = ulid ? ulid_digits : hex_digits;
+    unsigned bits = ulid ? 5 : 4;
+    size_t count = ulid ? 26 : 32;
+    uint64_t high = 0, low = 0;
+    for (int i = 0; i < 8; i++) {
+        high = high << 8 | c->bytes[i];
+        low = low << 8 | c->bytes[8 + i];
+    }
+    for (size_t i = count; i-- > 0;) {
+        to[i] = digits[low & (((uint64_t)1 << bits) - 1)];
+        low = low >> bits | high << (64 - bits);
+        high >>= bits;
+    }
+    return count;
+}

@@ -1,0 +1,261 @@
+/* find.c - rows out of the store: lists, counts, one by its id. */
+#include "inside.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { LOOK_US = 3000000, COUNT_US = 20000000, LOOK_EVERY = 256 }; /* how long a list and a count may search */
+
+int64_t clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static enum store_result read_words(store_t *store, const struct row_refs *refs, struct event_full *e)
+{
+    struct slice bytes;
+    enum store_result result = word_get(store, SNAPSHOT, refs->snapshot, &bytes);
+    if (result == STORE_OK && snapshot_read(bytes, e) != 0)
+        result = trouble(store, "a snapshot is damaged");
+    if (result == STORE_OK && refs->attributes) {
+        result = word_get(store, ATTRIBUTE, refs->attributes, &bytes);
+        SET(e, attributes, bytes);
+    }
+    if (result == STORE_OK && refs->user) {
+        result = word_get(store, USER, refs->user, &bytes);
+        SET(e, context_user_id, bytes);
+    }
+    if (result == STORE_OK && refs->readings) {
+        result = word_get(store, READING, refs->readings, &bytes);
+        if (result == STORE_OK && readings_read(bytes, e) != 0)
+            result = trouble(store, "a reading is damaged");
+    }
+    return result;
+}
+
+static void set_id(struct event_full *e, const struct series *series, const struct row_key *key)
+{
+    char text[EVENT_ID + 1];
+    snprintf(text, sizeof text, "%012" PRIx64 "-%015" PRIx64 "-%08" PRIx32, series->hash, (uint64_t)key->at, (uint32_t)key->rest);
+    SET_TEXT(e, id, text, EVENT_ID);
+}
+
+enum store_result row_read(store_t *store, const struct row_key *key, struct slice body, struct event_full *e)
+{
+    struct row_refs refs;
+    const struct series *series = series_by_id(store, key->series);
+    if (!series)
+        return trouble(store, "a row belongs to no series");
+    schema_clear(event_full_schema(), e);
+    SET(e, is_state, series->is_state);
+    SET(e, timestamp, key->time);
+    SET(e, place, key->place);
+    if (series->is_state)
+        SET(e, entity_id, (struct slice){ series->name, series->name_size });
+    set_id(e, series, key);
+    if (body_read(body, key->at, e, &refs, &store->room) != 0)
+        return trouble(store, "a stored row is damaged");
+    return read_words(store, &refs, e);
+}
+
+/* --- lists ------------------------------------------------------------------------------------------ */
+
+struct listing {
+    const struct events_query *query;
+    struct filter filter;
+    struct merge merge;
+    store_row_fn *row;
+    void *owner;
+    struct page *end;
+    int64_t limit, skip, deadline_us;
+    uint64_t looked;
+};
+
+static bool is_late(struct listing *l)
+{
+    return ++l->looked % LOOK_EVERY == 0 && clock_us() > l->deadline_us;
+}
+
+/* STORE_MISSING: the page ends here, its cursor is set. */
+static enum store_result list_row(store_t *store, struct listing *l)
+{
+    struct event_full e;
+    struct slice body;
+    const struct row_key *key = merge_key(&l->merge);
+    if (l->end->count == l->limit || is_late(l)) {
+        cursor_write(key, l->end);
+        return STORE_MISSING;
+    }
+    enum store_result result = merge_body(store, &l->merge, &body);
+    if (result == STORE_OK)
+        result = row_read(store, key, body, &e);
+    if (result != STORE_OK || !filter_takes(&l->filter, &e))
+        return result;
+    if (l->skip > 0) {
+        l->skip--;
+        return STORE_OK;
+    }
+    if (l->row(l->owner, &e) != 0) {
+        cursor_write(key, l->end);
+        return STORE_MISSING;
+    }
+    l->end->count++;
+    return STORE_OK;
+}
+
+enum store_result store_find(store_t *store, const struct events_query *q, store_row_fn *row, void *owner, struct page *end, struct fault *fault)
+{
+    struct listing l = {
+        .query = q, .row = row, .owner = owner, .end = end, .limit = q->has_limit ? q->limit : 100,
+        .skip = q->has_offset && !q->has_cursor ? q->offset : 0, .deadline_us = clock_us() + LOOK_US,
+    };
+    bool empty;
+    schema_clear(page_schema(), end);
+    SET(end, count, 0);
+    SET(end, limit, l.limit);
+    if (filter_open(&l.filter, q, fault) != 0)
+        return STORE_BAD;
+    enum store_result result = read_begin(store, &empty);
+    if (result != STORE_OK || empty)
+        return result;
+    result = merge_plan(store, &l.merge, q);
+    while (result == STORE_OK && (result = merge_next(store, &l.merge)) == STORE_OK)
+        result = list_row(store, &l);
+    merge_close(&l.merge);
+    read_end(store);
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
+/* --- counts ------------------------------------------------------------------------------------------- */
+
+static enum store_result count_all(store_t *store, const struct events_query *q, int64_t *count)
+{
+    sqlite3_stmt *stmt = statement(store, TIME_COUNT);
+    if (!stmt)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(stmt, 1, q->has_start_time ? q->start_time : 0);
+    sqlite3_bind_int64(stmt, 2, q->has_end_time ? q->end_time : MAX_TIME_US + 1);
+    if (sqlite3_step(stmt) != SQLITE_ROW)
+        return trouble(store, "cannot count");
+    *count = sqlite3_column_int64(stmt, 0);
+    return STORE_OK;
+}
+
+static enum store_result count_rows(store_t *store, const struct events_query *q, const struct filter *filter, int64_t *count)
+{
+    struct merge merge;
+    struct event_full e;
+    struct slice body;
+    int64_t deadline = clock_us() + COUNT_US;
+    uint64_t looked = 0;
+    enum store_result result = merge_plan(store, &merge, q);
+    while (result == STORE_OK && (result = merge_next(store, &merge)) == STORE_OK) {
+        if (++looked % LOOK_EVERY == 0 && clock_us() > deadline) {
+            snprintf(store->why, sizeof store->why, "counting takes too long; ask for a shorter period");
+            result = STORE_TROUBLE;
+            break;
+        }
+        result = merge_body(store, &merge, &body);
+        if (result == STORE_OK)
+            result = row_read(store, merge_key(&merge), body, &e);
+        if (result == STORE_OK)
+            *count += filter_takes(filter, &e);
+    }
+    merge_close(&merge);
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
+enum store_result store_count(store_t *store, const struct events_query *asked, int64_t *count, struct fault *fault)
+{
+    struct filter filter;
+    struct events_query q = *asked;
+    bool empty;
+    *count = 0;
+    q.has_cursor = false;
+    if (filter_open(&filter, &q, fault) != 0)
+        return STORE_BAD;
+    enum store_result result = read_begin(store, &empty);
+    if (result != STORE_OK || empty)
+        return result;
+    result = filter_takes_all(&q) ? count_all(store, &q, count) : count_rows(store, &q, &filter, count);
+    read_end(store);
+    return result;
+}
+
+/* --- one ------------------------------------------------------------------------------------------------- */
+
+static enum store_result give_one(store_t *store, const struct row_key *key, struct slice body, store_row_fn *row, void *owner)
+{
+    struct event_full e;
+    enum store_result result = row_read(store, key, body, &e);
+    if (result == STORE_OK)
+        row(owner, &e);
+    return result;
+}
+
+static enum store_result get_key(store_t *store, int64_t series, int64_t at, int32_t rest, store_row_fn *row, void *owner)
+{
+    sqlite3_stmt *get = statement(store, EVENT_GET);
+    if (!get)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(get, 1, series);
+    sqlite3_bind_int64(get, 2, at);
+    sqlite3_bind_int(get, 3, rest);
+    int rc = sqlite3_step(get);
+    if (rc == SQLITE_DONE)
+        return STORE_MISSING;
+    if (rc != SQLITE_ROW)
+        return trouble(store, "cannot read a row");
+    struct row_key key = { sqlite3_column_int64(get, 0), sqlite3_column_int64(get, 1), series, at, rest };
+    return give_one(store, &key, column_bytes(get, 5), row, owner);
+}
+
+/* The id that a live event was announced with, where its row had come from history before and
+ * has kept the id of then. */
+static enum store_result get_renamed(store_t *store, const struct series *series, const struct event_key *id, store_row_fn *row, void *owner)
+{
+    sqlite3_stmt *twins = statement(store, EVENT_TWINS);
+    if (!twins)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(twins, 1, series->id);
+    sqlite3_bind_int64(twins, 2, id->at);
+    int rc;
+    while ((rc = sqlite3_step(twins)) == SQLITE_ROW) {
+        struct event_full e;
+        struct row_refs refs;
+        schema_clear(event_full_schema(), &e);
+        SET(&e, is_state, series->is_state);
+        SET(&e, entity_id, (struct slice){ series->name, series->name_size });
+        SET(&e, event_type, e.entity_id);
+        SET(&e, timestamp, sqlite3_column_int64(twins, 1));
+        if (body_read(column_bytes(twins, 2), id->at, &e, &refs, &store->room) == 0 && event_key(&e).rest == id->rest)
+            return get_key(store, series->id, id->at, sqlite3_column_int(twins, 0), row, owner);
+    }
+    return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read a row");
+}
+
+enum store_result store_get(store_t *store, const char *id, store_row_fn *row, void *owner)
+{
+    struct event_key key;
+    bool empty;
+    if (event_id_read(slice_of(id), &key) != 0)
+        return STORE_MISSING;
+    enum store_result result = read_begin(store, &empty);
+    if (result != STORE_OK || empty)
+        return result == STORE_OK ? STORE_MISSING : result;
+    result = STORE_MISSING;
+    for (size_t i = 0; i < store->series.count && result == STORE_MISSING; i++) {
+        const struct series *series = &store->series.items[i];
+        if (series->hash != key.series)
+            continue;
+        result = get_key(store, series->id, key.at, (int32_t)key.rest, row, owner);
+        if (result == STORE_MISSING)
+            result = get_renamed(store, series, &key, row, owner);
+    }
+    read_end(store);
+    return result;
+}

@@ -1,0 +1,170 @@
+/* inside.h - what the files of the store share; nobody outside includes it. */
+#ifndef STORE_INSIDE_H
+#define STORE_INSIDE_H
+
+#include "store.h"
+
+#include "event_id.h"
+
+#include <sqlite3.h>
+
+enum { APPLICATION = 0x48414931, FORMAT = 1 }; /* "HAI1" in the file's head, and the version of what follows */
+enum { PAGE_BYTES = 8192 };                   /* measured, see docs/store.md */
+enum { WHY_TEXT = 320, BUSY_MS = 2000 };
+
+/* --- statements: prepared at the first use, kept ------------------------------------------- */
+
+enum statement {
+    BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK,
+    SERIES_FIND, SERIES_ADD, SERIES_NEWEST, SERIES_AFTER, SEEN_ADD,
+    ATTRIBUTE_FIND, ATTRIBUTE_ADD, ATTRIBUTE_GET,
+    SNAPSHOT_FIND, SNAPSHOT_ADD, SNAPSHOT_GET,
+    READING_FIND, READING_ADD, READING_GET,
+    USER_FIND, USER_ADD, USER_GET,
+    EVENT_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST,
+    BAD_ADD, BAD_LIST,
+    TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
+    STATEMENTS
+};
+
+sqlite3_stmt *statement(store_t *, enum statement); /* reset and unbound; NULL: trouble, why is set */
+enum store_result trouble(store_t *, const char *doing); /* keeps sqlite's words as the why */
+
+/* Text and JSON are kept as blobs: NUL and lone surrogates pass unchanged. */
+void bind_bytes(sqlite3_stmt *, int at, struct slice);
+struct slice column_bytes(sqlite3_stmt *, int at);
+
+/* --- words: bytes that repeat, kept once and known by a number ------------------------------ */
+
+enum word_kind { ATTRIBUTE, SNAPSHOT, READING, USER, WORD_KINDS };
+
+/* A bounded memory of some of them: sets of four, the one unused for longest goes. */
+struct word { uint64_t hash; int64_t id; void *bytes; uint32_t size, used; };
+struct words { struct word *slots; size_t sets, bytes, bytes_max; uint32_t clock; };
+
+uint64_t words_hash(struct slice);
+void words_open(struct words *, size_t sets, size_t bytes_max);
+void words_forget(struct words *);  /* all of them */
+void words_close(struct words *);
+
+enum store_result word_put(store_t *, enum word_kind, struct slice, int64_t *id);
+/* Points into the memory or the statement: dies with the next one of its kind. */
+enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *);
+
+/* --- series ----------------------------------------------------------------------------------
+ * The writer's memory of a series; the reader's list of all. */
+
+struct series { uint64_t hash; int64_t id, newest, snapshot; bool is_state, used; uint32_t name_size; char *name; };
+struct series_memory { struct series *slots; size_t count; };
+
+void series_forget(struct series_memory *);
+enum store_result series_put(store_t *, uint64_t hash, bool is_state, struct slice name, struct series **);
+
+/* All series by number: list[id - first]; names are kept until the store is closed. */
+struct series_list { struct series *items; size_t count, room; };
+enum store_result series_refresh(store_t *);
+const struct series *series_by_id(const store_t *, int64_t id);          /* or NULL */
+const struct series *series_by_name(const store_t *, bool is_state, struct slice name); /* or NULL */
+
+/* --- contexts ---------------------------------------------------------------------------------- */
+
+enum context_form { NO_CONTEXT, NEAR_ULID, FAR_ULID, HEX_CONTEXT, TEXT_CONTEXT };
+struct context {
+    enum context_form form;  /* never NEAR_ULID: that is a way to write one */
+    uint8_t bytes[16];
+    int64_t key;             /* its first eight bytes, or a hash: what the index holds */
+    int64_t at_ms;           /* of a ULID: when it was made */
+};
+struct context context_read(struct slice text);
+bool context_is_near(const struct context *, int64_t at_us); /* made within the second before: found by time, not in the index */
+enum { NEAR_MS = 1000, CONTEXT_TEXT = 32 };
+size_t context_text(const struct context *, char to[CONTEXT_TEXT]); /* of FAR_ULID and HEX_CONTEXT */
+
+/* --- rows ---------------------------------------------------------------------------------------
+ * Everything of an event that is not in the key or in a column, packed. */
+
+struct row_refs { int64_t snapshot, attributes, readings, user; }; /* 0: none */
+
+/* A row being read: its texts that are not slices of the file. */
+struct row_room { char context[CONTEXT_TEXT], parent[CONTEXT_TEXT]; };
+
+int  provenance_code(const struct event_full *); /* -1: none that is known */
+void body_write(const struct event_full *, int64_t at, const struct row_refs *, msgpack_sbuffer *out);
+/* Fills in what the body holds; -1: it is damaged. `e` has timestamp and is clear otherwise. */
+int  body_read(struct slice body, int64_t at, struct event_full *, struct row_refs *, struct row_room *);
+
+void snapshot_write(const struct event_full *, msgpack_sbuffer *out);
+int  snapshot_read(struct slice, struct event_full *);
+bool readings_write(const struct event_full *, msgpack_sbuffer *out); /* false: none */
+int  readings_read(struct slice, struct event_full *);
+
+/* Where a row is: the order of lists, and its key. */
+struct row_key { int64_t time, place, series, at; int32_t rest; };
+/* The row that stands in `body` below this key, with all its texts. */
+enum store_result row_read(store_t *, const struct row_key *, struct slice body, struct event_full *);
+
+/* --- asking -------------------------------------------------------------------------------------- */
+
+enum { MAX_SOURCES = 48, MERGE_SERIES = 16 };
+struct source { sqlite3_stmt *stmt; struct row_key key; bool has_body; };
+struct merge {
+    struct source sources[MAX_SOURCES];
+    size_t count, current;
+    bool descending;
+    int64_t from, to;       /* time: from <= t < to */
+    bool has_start;         /* begin at this very row */
+    struct row_key start;
+    bool any_series;        /* else only those whose bit is set in `wanted` are worth a look */
+    uint8_t *wanted;
+    size_t wanted_count;
+};
+
+enum store_result merge_plan(store_t *, struct merge *, const struct events_query *);
+/* STORE_OK with the next row's key, STORE_MISSING at the end. */
+enum store_result merge_next(store_t *, struct merge *);
+const struct row_key *merge_key(const struct merge *);
+enum store_result merge_body(store_t *, struct merge *, struct slice *body);
+void merge_close(struct merge *);
+enum store_result merge_context(store_t *, struct merge *, struct slice context); /* sources of one context */
+enum store_result merge_parent(store_t *, struct merge *, struct slice parent);   /* ... of what it caused */
+
+/* A query that was looked at once: lists split, names checked. */
+struct filter { const struct events_query *query; unsigned fields; };
+int  filter_open(struct filter *, const struct events_query *, struct fault *);
+bool filter_takes(const struct filter *, const struct event_full *); /* all but the time and the cursor */
+bool filter_takes_all(const struct events_query *);  /* nothing but time is asked for */
+bool list_next(struct slice *rest, struct slice *item);  /* "a, b,c" */
+bool list_has(const char *list, size_t size, struct slice item);
+bool slice_equal(struct slice, struct slice);
+struct slice name_domain(struct slice entity_id);
+
+void cursor_write(const struct row_key *, struct page *);
+int  cursor_read(struct slice text, struct row_key *);
+int  key_order(const struct row_key *, const struct row_key *);
+int64_t clock_us(void);
+
+enum store_result read_begin(store_t *, bool *empty); /* one moment until read_end; a store that is not there yet is empty */
+void read_end(store_t *);
+
+struct store {
+    sqlite3 *db;
+    char *path;
+    bool writer, sync_always, in_transaction;
+    size_t cache_bytes;
+    int lock;
+    char why[WHY_TEXT];
+    sqlite3_stmt *ready[STATEMENTS];
+    struct words words[WORD_KINDS];
+    struct series_memory memory;
+    struct series_list series;
+    msgpack_sbuffer body, scratch;
+    struct row_room room;
+    int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
+};
+
+int  store_prepare_file(store_t *);        /* make or check the tables; -1: why is set */
+void statements_close(store_t *);
+enum store_result store_begin(store_t *);
+enum store_result store_abandon(store_t *, const char *doing); /* roll back whole, forget what it taught */
+
+#endif

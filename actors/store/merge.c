@@ -1,0 +1,284 @@
+/* merge.c - rows in order of time from several places of the file, each in order already. */
+#include "inside.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A place to read from: what it selects, and the time it is bounded and ordered by. */
+struct reading_place { const char *from, *time, *where, *order; bool body; };
+
+static const struct reading_place
+by_series = { "event", "at", "series = ?3 AND shift = 0 AND ", "at %1$s, place %1$s, series %1$s, rest %1$s", true },
+by_time = { "event INDEXED BY event_time", "at + shift", "", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true },
+by_time_keys = { "event INDEXED BY event_time", "at + shift", "", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", false },
+by_shifted = { "event INDEXED BY event_shifted", "at + shift", "shift <> 0 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", false },
+by_other = { "event INDEXED BY event_other", "at + shift", "other = ?3 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true },
+by_context = { "event INDEXED BY event_context", "at + shift", "context = ?3 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true },
+by_parent = { "event INDEXED BY event_parent", "at + shift", "parent = ?3 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true };
+
+static enum store_result step(store_t *store, struct source *source)
+{
+    int rc = sqlite3_step(source->stmt);
+    if (rc == SQLITE_ROW) {
+        source->key = (struct row_key){
+            .time = sqlite3_column_int64(source->stmt, 0), .place = sqlite3_column_int64(source->stmt, 1),
+            .series = sqlite3_column_int64(source->stmt, 2), .at = sqlite3_column_int64(source->stmt, 3),
+            .rest = sqlite3_column_int(source->stmt, 4),
+        };
+        return STORE_OK;
+    }
+    sqlite3_finalize(source->stmt);
+    source->stmt = NULL;
+    return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read rows");
+}
+
+static enum store_result add_source(store_t *store, struct merge *m, const struct reading_place *place, int64_t from, int64_t to, int64_t which)
+{
+    char order[128], sql[512];
+    const char *way = m->descending ? "DESC" : "ASC";
+    assert(m->count < MAX_SOURCES);
+    struct source *source = &m->sources[m->count];
+    snprintf(order, sizeof order, place->order, way);
+    snprintf(sql, sizeof sql, "SELECT at + shift, place, series, at, rest%s FROM %s WHERE %s%s >= ?1 AND %s < ?2 ORDER BY %s",
+             place->body ? ", body" : "", place->from, place->where, place->time, place->time, order);
+    if (sqlite3_prepare_v2(store->db, sql, -1, &source->stmt, NULL) != SQLITE_OK)
+        return trouble(store, "cannot prepare a reading");
+    source->has_body = place->body;
+    sqlite3_bind_int64(source->stmt, 1, from > m->from ? from : m->from);
+    sqlite3_bind_int64(source->stmt, 2, to < m->to ? to : m->to);
+    sqlite3_bind_int64(source->stmt, 3, which); /* out of range where there is none: harmless */
+    enum store_result result = step(store, source);
+    if (result == STORE_OK)
+        m->count++;
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
+static enum store_result add_whole(store_t *store, struct merge *m, const struct reading_place *place, int64_t which)
+{
+    return add_source(store, m, place, m->from, m->to, which);
+}
+
+/* --- which series can have what is asked for --------------------------------------------------------- */
+
+static void want(struct merge *m, const struct series_list *list, const struct series *s)
+{
+    m->wanted[(size_t)(s - list->items)] = 1;
+}
+
+static bool series_may(const struct events_query *q, const struct series *s)
+{
+    struct slice name = { s->name, s->name_size };
+    struct slice type = s->is_state ? slice_of("state_changed") : name;
+    if (q->has_event_type && !list_has(q->event_type, q->event_type_size, type))
+        return false;
+    if (q->has_domain && !(s->is_state && list_has(q->domain, q->domain_size, name_domain(name))))
+        return false;
+    return !q->has_entity_id || !s->is_state || list_has(q->entity_id, q->entity_id_size, name);
+}
+
+#define MAY(q, e, member) (!(q)->has_##member || ((e)->has_##member && list_has((q)->member, (q)->member##_size, (e)->member)))
+
+/* Device, area and category stand in the snapshots; `seen` says which series had which. */
+static enum store_result want_by_snapshots(store_t *store, struct merge *m, const struct events_query *q)
+{
+    sqlite3_stmt *all = statement(store, SNAPSHOT_ALL), *seen = statement(store, SEEN_SERIES);
+    if (!all || !seen)
+        return STORE_TROUBLE;
+    int rc;
+    while ((rc = sqlite3_step(all)) == SQLITE_ROW) {
+        struct event_full e;
+        schema_clear(event_full_schema(), &e);
+        if (snapshot_read(column_bytes(all, 1), &e) != 0 || !MAY(q, &e, device_id) || !MAY(q, &e, area_id) || !MAY(q, &e, entity_category))
+            continue;
+        sqlite3_bind_int64(seen, 1, sqlite3_column_int64(all, 0));
+        while (sqlite3_step(seen) == SQLITE_ROW) {
+            const struct series *s = series_by_id(store, sqlite3_column_int64(seen, 0));
+            if (s && series_may(q, s))
+                want(m, &store->series, s);
+        }
+        sqlite3_reset(seen);
+    }
+    sqlite3_reset(all);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read the snapshots");
+}
+#undef MAY
+
+static enum store_result want_series(store_t *store, struct merge *m, const struct events_query *q)
+{
+    const struct series_list *list = &store->series;
+    m->any_series = !q->has_entity_id && !q->has_event_type && !q->has_domain && !q->has_device_id && !q->has_area_id && !q->has_entity_category;
+    m->wanted = calloc(list->count + 1, 1);
+    assert(m->wanted);
+    m->wanted_count = list->count;
+    if (m->any_series)
+        return STORE_OK;
+    if (q->has_device_id || q->has_area_id || q->has_entity_category)
+        return want_by_snapshots(store, m, q);
+    for (size_t i = 0; i < list->count; i++)
+        if (series_may(q, &list->items[i]))
+            want(m, list, &list->items[i]);
+    return STORE_OK;
+}
+
+static bool is_wanted(const store_t *store, const struct merge *m, int64_t series)
+{
+    if (m->any_series)
+        return true;
+    const struct series *s = series_by_id(store, series);
+    return s && m->wanted[(size_t)(s - store->series.items)];
+}
+
+/* --- sources ------------------------------------------------------------------------------------------- */
+
+enum store_result merge_context(store_t *store, struct merge *m, struct slice text)
+{
+    struct context c = context_read(text);
+    m->any_series = true;
+    if (c.form == FAR_ULID) {
+        enum store_result result = add_source(store, m, &by_time, c.at_ms * 1000, (c.at_ms + NEAR_MS + 1) * 1000, 0);
+        if (result != STORE_OK)
+            return result;
+    }
+    return add_whole(store, m, &by_context, c.key);
+}
+
+enum store_result merge_parent(store_t *store, struct merge *m, struct slice text)
+{
+    m->any_series = true;
+    return add_whole(store, m, &by_parent, context_read(text).key);
+}
+
+/* An entity's states lie together; events that speak of it are found by `other`. */
+static enum store_result add_others(store_t *store, struct merge *m, const struct events_query *q)
+{
+    struct slice rest = { q->entity_id, q->entity_id_size }, item;
+    enum store_result result = STORE_OK;
+    while (result == STORE_OK && list_next(&rest, &item)) {
+        const struct series *s = series_by_name(store, true, item);
+        if (s)
+            result = add_whole(store, m, &by_other, s->id);
+    }
+    return result;
+}
+
+static size_t count_names(const struct events_query *q)
+{
+    struct slice rest = { q->entity_id, q->entity_id_size }, item;
+    size_t count = 0;
+    while (list_next(&rest, &item))
+        count++;
+    return count;
+}
+
+/* Series that are read one by one; states only where entities are named. */
+static enum store_result add_series(store_t *store, struct merge *m, const struct events_query *q)
+{
+    enum store_result result = STORE_OK;
+    for (size_t i = 0; result == STORE_OK && i < m->wanted_count; i++)
+        if (m->wanted[i] && (store->series.items[i].is_state || !q->has_entity_id))
+            result = add_whole(store, m, &by_series, store->series.items[i].id);
+    if (result == STORE_OK && q->has_entity_id)
+        result = add_others(store, m, q);
+    return result == STORE_OK ? add_whole(store, m, &by_shifted, 0) : result;
+}
+
+static size_t count_wanted(const store_t *store, const struct merge *m, bool states_only)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->wanted_count; i++)
+        count += m->wanted[i] && (!states_only || store->series.items[i].is_state);
+    return count;
+}
+
+static void bound_times(struct merge *m, const struct events_query *q)
+{
+    m->descending = !q->has_sort || strcmp(q->sort, "desc") == 0;
+    m->from = q->has_start_time ? q->start_time : 0;
+    m->to = q->has_end_time ? q->end_time : MAX_TIME_US + 1;
+    m->has_start = q->has_cursor && cursor_read((struct slice){ q->cursor, q->cursor_size }, &m->start) == 0;
+    if (m->has_start && m->descending && m->start.time < m->to)
+        m->to = m->start.time + 1 < m->to ? m->start.time + 1 : m->to;
+    if (m->has_start && !m->descending && m->start.time > m->from)
+        m->from = m->start.time;
+}
+
+enum store_result merge_plan(store_t *store, struct merge *m, const struct events_query *q)
+{
+    *m = (struct merge){ .current = MAX_SOURCES };
+    bound_times(m, q);
+    if (q->has_context_id)
+        return merge_context(store, m, (struct slice){ q->context_id, q->context_id_size });
+    enum store_result result = want_series(store, m, q);
+    if (result != STORE_OK)
+        return result;
+    if (m->any_series)
+        return add_whole(store, m, &by_time, 0);
+    size_t names = count_names(q);
+    if (names <= MERGE_SERIES && count_wanted(store, m, q->has_entity_id) <= MERGE_SERIES)
+        return add_series(store, m, q);
+    return add_whole(store, m, &by_time_keys, 0);
+}
+
+static bool is_before_start(const struct merge *m, const struct row_key *key)
+{
+    int order = m->has_start ? key_order(key, &m->start) : 0;
+    return m->descending ? order > 0 : order < 0;
+}
+
+enum store_result merge_next(store_t *store, struct merge *m)
+{
+    for (;;) {
+        if (m->current < m->count && m->sources[m->current].stmt) {
+            enum store_result result = step(store, &m->sources[m->current]);
+            if (result == STORE_TROUBLE)
+                return result;
+        }
+        m->current = MAX_SOURCES;
+        for (size_t i = 0; i < m->count; i++) {
+            if (!m->sources[i].stmt)
+                continue;
+            int order = m->current == MAX_SOURCES ? 0 : key_order(&m->sources[i].key, &m->sources[m->current].key);
+            if (m->current == MAX_SOURCES || (m->descending ? order > 0 : order < 0))
+                m->current = i;
+        }
+        if (m->current == MAX_SOURCES)
+            return STORE_MISSING;
+        const struct row_key *key = &m->sources[m->current].key;
+        if (!is_before_start(m, key) && is_wanted(store, m, key->series))
+            return STORE_OK;
+    }
+}
+
+const struct row_key *merge_key(const struct merge *m)
+{
+    return &m->sources[m->current].key;
+}
+
+enum store_result merge_body(store_t *store, struct merge *m, struct slice *body)
+{
+    struct source *source = &m->sources[m->current];
+    if (source->has_body) {
+        *body = column_bytes(source->stmt, 5);
+        return STORE_OK;
+    }
+    sqlite3_stmt *get = statement(store, EVENT_GET);
+    if (!get)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(get, 1, source->key.series);
+    sqlite3_bind_int64(get, 2, source->key.at);
+    sqlite3_bind_int(get, 3, source->key.rest);
+    if (sqlite3_step(get) != SQLITE_ROW)
+        return trouble(store, "an index names a row that is not there");
+    *body = column_bytes(get, 5);
+    return STORE_OK;
+}
+
+void merge_close(struct merge *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        sqlite3_finalize(m->sources[i].stmt);
+    free(m->wanted);
+    *m = (struct merge){ 0 };
+}

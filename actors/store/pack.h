@@ -1,0 +1,90 @@
+/* pack.h - small numbers in few bytes, for the rows of the store. */
+#ifndef STORE_PACK_H
+#define STORE_PACK_H
+
+#include "schema.h"
+
+#include <assert.h>
+#include <string.h>
+
+static inline void pack_bytes(msgpack_sbuffer *out, const void *data, size_t size)
+{
+    if (size > 0) {
+        int rc = msgpack_sbuffer_write(out, data, size);
+        assert(rc == 0);
+        (void)rc;
+    }
+}
+
+/* Seven bits a byte, the lowest first. */
+static inline void pack_number(msgpack_sbuffer *out, uint64_t n)
+{
+    uint8_t bytes[10];
+    size_t size = 0;
+    for (; n >= 0x80; n >>= 7)
+        bytes[size++] = (uint8_t)(n | 0x80);
+    bytes[size++] = (uint8_t)n;
+    pack_bytes(out, bytes, size);
+}
+
+static inline void pack_signed(msgpack_sbuffer *out, int64_t n)
+{
+    pack_number(out, (uint64_t)n << 1 ^ (uint64_t)(n < 0 ? -1 : 0));
+}
+
+static inline void pack_slice(msgpack_sbuffer *out, struct slice s)
+{
+    pack_number(out, s.size);
+    pack_bytes(out, s.data, s.size);
+}
+
+/* Reading: `bad` stays set after the first thing that is not there. */
+struct unpack { const uint8_t *at, *end; bool bad; };
+
+static inline struct unpack unpack_of(struct slice s)
+{
+    return (struct unpack){ s.data, s.data ? (const uint8_t *)s.data + s.size : s.data, false };
+}
+
+static inline uint64_t unpack_number(struct unpack *in)
+{
+    uint64_t n = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        if (in->at == in->end)
+            break;
+        uint8_t byte = *in->at++;
+        n |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return n;
+    }
+    in->bad = true;
+    return 0;
+}
+
+static inline int64_t unpack_signed(struct unpack *in)
+{
+    uint64_t n = unpack_number(in);
+    return (int64_t)(n >> 1 ^ (0 - (n & 1)));
+}
+
+static inline const void *unpack_bytes(struct unpack *in, size_t size)
+{
+    static const uint8_t none[16];
+    if ((size_t)(in->end - in->at) < size) {
+        in->bad = true;
+        in->at = in->end;
+        return size <= sizeof none ? none : NULL;
+    }
+    const void *bytes = in->at;
+    in->at += size;
+    return bytes;
+}
+
+static inline struct slice unpack_slice(struct unpack *in)
+{
+    size_t size = (size_t)unpack_number(in);
+    const void *bytes = unpack_bytes(in, size);
+    return in->bad ? (struct slice){ NULL, 0 } : (struct slice){ bytes, size };
+}
+
+#endif

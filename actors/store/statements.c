@@ -1,0 +1,76 @@
+/* statements.c - every SQL text that is asked again and again. */
+#include "inside.h"
+
+#include <stdio.h>
+
+#define WORDS(kind, table)                                                          \
+    [kind##_FIND] = "SELECT id, bytes FROM " table " WHERE hash = ?",               \
+    [kind##_ADD]  = "INSERT INTO " table " (hash, bytes) VALUES (?, ?)",            \
+    [kind##_GET]  = "SELECT bytes FROM " table " WHERE id = ?"
+
+static const char *const texts[STATEMENTS] = {
+    [BEGIN_READ]    = "BEGIN",
+    [BEGIN_WRITE]   = "BEGIN IMMEDIATE",
+    [COMMIT]        = "COMMIT",
+    [ROLLBACK]      = "ROLLBACK",
+    [SERIES_FIND]   = "SELECT id, is_state, name FROM series WHERE hash = ?",
+    [SERIES_ADD]    = "INSERT INTO series (hash, is_state, name) VALUES (?, ?, ?)",
+    [SERIES_NEWEST] = "SELECT at FROM event WHERE series = ? ORDER BY at DESC LIMIT 1",
+    [SERIES_AFTER]  = "SELECT id, hash, is_state, name FROM series WHERE id > ? ORDER BY id",
+    [SEEN_ADD]      = "INSERT OR IGNORE INTO seen (series, snapshot) VALUES (?, ?)",
+    WORDS(ATTRIBUTE, "attribute"),
+    WORDS(SNAPSHOT,  "snapshot"),
+    WORDS(READING,   "reading"),
+    WORDS(USER,      "user"),
+    [EVENT_ADD]     = "INSERT INTO event (series, at, rest, shift, place, other, context, parent, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [EVENT_REPLACE] = "UPDATE event SET shift = ?4, place = ?5, other = ?6, context = ?7, parent = ?8, body = ?9 WHERE series = ?1 AND at = ?2 AND rest = ?3",
+    [EVENT_TWINS]   = "SELECT rest, at + shift, body FROM event WHERE series = ? AND at = ?",
+    [EVENT_GET]     = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at = ? AND rest = ?",
+    [EVENT_LAST]    = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? ORDER BY at DESC, place DESC LIMIT 1",
+    [BAD_ADD]       = "INSERT OR IGNORE INTO bad (stage, identity, field, why, place, received_at, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [BAD_LIST]      = "SELECT id, stage, field, why, received_at, length(bytes), substr(bytes, 1, 4096) FROM bad ORDER BY id DESC LIMIT ?",
+    [TIME_COUNT]    = "SELECT count(*) FROM event INDEXED BY event_time WHERE at + shift >= ? AND at + shift < ?",
+    [SERIES_COUNT]  = "SELECT count(*) FROM event WHERE series = ? AND at >= ? AND at < ?",
+    [TIME_NEWEST]   = "SELECT at + shift FROM event INDEXED BY event_time WHERE at + shift >= ? AND at + shift < ? ORDER BY at + shift DESC LIMIT 1",
+    [SNAPSHOT_ALL]  = "SELECT id, bytes FROM snapshot",
+    [SEEN_SERIES]   = "SELECT series FROM seen WHERE snapshot = ?",
+};
+#undef WORDS
+
+sqlite3_stmt *statement(store_t *store, enum statement which)
+{
+    sqlite3_stmt **ready = &store->ready[which];
+    if (*ready) {
+        sqlite3_reset(*ready);
+        return *ready;
+    }
+    if (sqlite3_prepare_v3(store->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, ready, NULL) != SQLITE_OK)
+        trouble(store, "cannot prepare a statement");
+    return *ready;
+}
+
+void statements_close(store_t *store)
+{
+    for (int i = 0; i < STATEMENTS; i++) {
+        sqlite3_finalize(store->ready[i]);
+        store->ready[i] = NULL;
+    }
+}
+
+enum store_result trouble(store_t *store, const char *doing)
+{
+    snprintf(store->why, sizeof store->why, "%s: %s (%d)", doing, sqlite3_errmsg(store->db), sqlite3_extended_errcode(store->db));
+    return STORE_TROUBLE;
+}
+
+/* An empty one is an empty blob, never NULL. */
+void bind_bytes(sqlite3_stmt *stmt, int at, struct slice s)
+{
+    sqlite3_bind_blob64(stmt, at, s.size ? s.data : "", s.size, SQLITE_STATIC);
+}
+
+struct slice column_bytes(sqlite3_stmt *stmt, int at)
+{
+    const void *data = sqlite3_column_blob(stmt, at);
+    return (struct slice){ data ? data : "", (size_t)sqlite3_column_bytes(stmt, at) };
+}

@@ -1,0 +1,266 @@
+/* store.c - opens and closes the store's file and sees that it is one of ours. */
+#include "inside.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { JOURNAL_KEPT = 32 * 1024 * 1024, READER_SETS = 256, WRITER_SETS = 1024, WORDS_BYTES = 2 * 1024 * 1024 };
+
+#define WORD_TABLE(name)                                                                                 \
+    "CREATE TABLE " name " (id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, bytes BLOB NOT NULL);"         \
+    "CREATE INDEX " name "_hash ON " name " (hash);"
+
+static const char *const tables =
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "CREATE TABLE series (id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, is_state INTEGER NOT NULL, name BLOB NOT NULL);"
+    "CREATE INDEX series_hash ON series (hash);"
+    WORD_TABLE("attribute") WORD_TABLE("snapshot") WORD_TABLE("reading") WORD_TABLE("user")
+    "CREATE TABLE seen (snapshot INTEGER, series INTEGER, PRIMARY KEY (snapshot, series)) WITHOUT ROWID;"
+    "CREATE TABLE event (series INTEGER NOT NULL, at INTEGER NOT NULL, rest INTEGER NOT NULL, shift INTEGER NOT NULL,"
+    " place INTEGER NOT NULL, other INTEGER, context INTEGER, parent INTEGER, body BLOB NOT NULL,"
+    " PRIMARY KEY (series, at, rest)) WITHOUT ROWID;"
+    "CREATE INDEX event_time ON event (at + shift, place, series, at, rest);"
+    "CREATE INDEX event_shifted ON event (at + shift, place, series, at, rest) WHERE shift <> 0;"
+    "CREATE INDEX event_other ON event (other, at + shift, place, series, at, rest) WHERE other IS NOT NULL;"
+    "CREATE INDEX event_context ON event (context, at + shift, place, series, at, rest) WHERE context IS NOT NULL;"
+    "CREATE INDEX event_parent ON event (parent, at + shift, place, series, at, rest) WHERE parent IS NOT NULL;"
+    "CREATE TABLE bad (id INTEGER PRIMARY KEY, stage TEXT NOT NULL, identity INTEGER NOT NULL, field TEXT, why TEXT NOT NULL,"
+    " place INTEGER, received_at INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE (stage, identity));"
+    "INSERT INTO meta VALUES ('made_by', '" SUITE_VERSION "');";
+#undef WORD_TABLE
+
+static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(store_t *store, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(store->why, sizeof store->why, format, list);
+    va_end(list);
+}
+
+const char *store_why(const store_t *store)
+{
+    return store->why;
+}
+
+static int run(store_t *store, const char *sql, const char *doing)
+{
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    trouble(store, doing);
+    return -1;
+}
+
+static int read_number(store_t *store, const char *sql, int64_t *number)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    *number = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+    if (rc != SQLITE_ROW)
+        trouble(store, "cannot read the store");
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_ROW ? 0 : -1;
+}
+
+/* 1: ours and of this format; 0: empty; -1: something else, why is set. */
+static int look_at_file(store_t *store)
+{
+    int64_t application, format, objects;
+    if (read_number(store, "PRAGMA application_id", &application) || read_number(store, "PRAGMA user_version", &format)
+            || read_number(store, "SELECT count(*) FROM sqlite_master", &objects))
+        return -1;
+    if (application == 0 && format == 0 && objects == 0)
+        return 0;
+    if (application != APPLICATION)
+        say(store, "%s is not a store of this suite", store->path);
+    else if (format > FORMAT)
+        say(store, "%s was written by a newer version (format %lld, this one knows %d)", store->path, (long long)format, FORMAT);
+    else if (format < FORMAT)
+        say(store, "%s has an unknown format %lld", store->path, (long long)format);
+    else
+        return 1;
+    return -1;
+}
+
+static int make_tables(store_t *store)
+{
+    char numbers[96];
+    snprintf(numbers, sizeof numbers, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION, FORMAT);
+    if (run(store, "BEGIN IMMEDIATE", "cannot begin the tables"))
+        return -1;
+    if (run(store, tables, "cannot make the tables") || run(store, numbers, "cannot number the tables")
+            || run(store, "COMMIT", "cannot commit the tables")) {
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        return -1;
+    }
+    return 0;
+}
+
+int store_prepare_file(store_t *store)
+{
+    char text[256];
+    sqlite3_busy_timeout(store->db, BUSY_MS);
+    sqlite3_extended_result_codes(store->db, 1);
+    snprintf(text, sizeof text, "PRAGMA page_size = %d; PRAGMA cache_size = -%zu; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY",
+             PAGE_BYTES, (store->cache_bytes ? store->cache_bytes : 4 * 1024 * 1024) / 1024);
+    int state = run(store, text, "cannot set the store up") ? -1 : look_at_file(store);
+    if (state < 0 || (!store->writer && state == 0))
+        return state < 0 ? -1 : 1;
+    if (!store->writer)
+        return run(store, "PRAGMA query_only = 1", "cannot open for reading");
+    snprintf(text, sizeof text, "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d",
+             store->sync_always ? "FULL" : "NORMAL", JOURNAL_KEPT);
+    if (run(store, text, "cannot use a write-ahead log"))
+        return -1;
+    return state == 1 ? 0 : make_tables(store);
+}
+
+/* A lock of our own: SQLite would let two writers take turns. */
+static int lock_file(store_t *store)
+{
+    char name[4200];
+    if (snprintf(name, sizeof name, "%s.lock", store->path) >= (int)sizeof name) {
+        say(store, "the path is too long");
+        return -1;
+    }
+    store->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock < 0) {
+        say(store, "cannot open %.200s: %s", name, strerror(errno));
+        return -1;
+    }
+    if (flock(store->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    say(store, "%.200s has a writer already", store->path);
+    return -1;
+}
+
+static int open_database(store_t *store)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (store->writer ? SQLITE_OPEN_CREATE : 0);
+    if (sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK) {
+        trouble(store, "cannot open the store");
+        return -1;
+    }
+    return store_prepare_file(store);
+}
+
+static void close_database(store_t *store)
+{
+    statements_close(store);
+    sqlite3_close(store->db);
+    store->db = NULL;
+}
+
+store_t *store_open(const struct store_options *options, const char **why)
+{
+    static const size_t shares[WORD_KINDS] = { [ATTRIBUTE] = 4, [SNAPSHOT] = 2, [READING] = 1, [USER] = 1 };
+    store_t *store = calloc(1, sizeof *store);
+    assert(store);
+    store->path = strdup(options->path);
+    assert(store->path);
+    store->writer = options->writer;
+    store->sync_always = options->sync_always;
+    store->cache_bytes = options->cache_bytes;
+    store->lock = -1;
+    msgpack_sbuffer_init(&store->body);
+    msgpack_sbuffer_init(&store->scratch);
+    for (int i = 0; i < WORD_KINDS; i++)
+        words_open(&store->words[i], (store->writer ? WRITER_SETS : READER_SETS) * shares[i] / 4, WORDS_BYTES * shares[i] / 4);
+    if (store->writer && (lock_file(store) || open_database(store))) {
+        static char kept[WHY_TEXT];
+        memcpy(kept, store->why, sizeof kept);
+        *why = kept;
+        store_close(&store);
+    }
+    return store;
+}
+
+void store_close(store_t **store_p)
+{
+    store_t *store = *store_p;
+    if (!store)
+        return;
+    *store_p = NULL;
+    if (store->in_transaction)
+        store_abandon(store, "closed");
+    close_database(store);
+    if (store->lock >= 0)
+        close(store->lock);
+    for (int i = 0; i < WORD_KINDS; i++)
+        words_close(&store->words[i]);
+    series_forget(&store->memory);
+    for (size_t i = 0; i < store->series.count; i++)
+        free(store->series.items[i].name);
+    free(store->series.items);
+    msgpack_sbuffer_destroy(&store->body);
+    msgpack_sbuffer_destroy(&store->scratch);
+    free(store->path);
+    free(store);
+}
+
+/* --- readers ---------------------------------------------------------------------------------- */
+
+static enum store_result reader_open(store_t *store, bool *empty)
+{
+    if (store->db)
+        return STORE_OK;
+    *empty = access(store->path, F_OK) != 0 && errno == ENOENT;
+    if (*empty)
+        return STORE_OK;
+    int rc = open_database(store);
+    if (rc != 0)
+        close_database(store);
+    else
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    *empty = rc == 1;
+    return rc < 0 ? STORE_TROUBLE : STORE_OK;
+}
+
+enum store_result read_begin(store_t *store, bool *empty)
+{
+    *empty = false;
+    enum store_result result = reader_open(store, empty);
+    if (result != STORE_OK || *empty || store->in_transaction)
+        return result;
+    sqlite3_stmt *begin = statement(store, BEGIN_READ);
+    if (!begin || sqlite3_step(begin) != SQLITE_DONE)
+        return trouble(store, "cannot begin to read");
+    sqlite3_reset(begin);
+    result = series_refresh(store);
+    if (result != STORE_OK)
+        read_end(store);
+    return result;
+}
+
+/* Statements that are not reset would keep the old moment, and the log with it. */
+void read_end(store_t *store)
+{
+    if (!store->db || store->in_transaction)
+        return;
+    for (int i = 0; i < STATEMENTS; i++)
+        if (store->ready[i])
+            sqlite3_reset(store->ready[i]);
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+int64_t store_bytes(const store_t *store)
+{
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    char name[4200];
+    struct stat info;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (snprintf(name, sizeof name, "%s%s", store->path, ends[i]) < (int)sizeof name && stat(name, &info) == 0)
+            bytes += info.st_size;
+    return bytes;
+}

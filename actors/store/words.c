@@ -1,0 +1,164 @@
+/* words.c - bytes that repeat, kept once: attribute sets, registry snapshots, readings, users. */
+#include "inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WAYS = 4, WORD_MAX = 16384 }; /* larger ones are looked up in the file */
+
+static const struct { enum statement find, add, get; } words_statements[WORD_KINDS] = {
+    [ATTRIBUTE] = { ATTRIBUTE_FIND, ATTRIBUTE_ADD, ATTRIBUTE_GET },
+    [SNAPSHOT]  = { SNAPSHOT_FIND,  SNAPSHOT_ADD,  SNAPSHOT_GET },
+    [READING]   = { READING_FIND,   READING_ADD,   READING_GET },
+    [USER]      = { USER_FIND,      USER_ADD,      USER_GET },
+};
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t n = (a ^ b) * UINT64_C(0x9e3779b97f4a7c15);
+    return n ^ n >> 29;
+}
+
+/* Eight bytes at a step; it stands in the file, so it never changes. */
+uint64_t words_hash(struct slice s)
+{
+    uint64_t hash = UINT64_C(0x243f6a8885a308d3) ^ s.size, eight;
+    const uint8_t *at = s.data;
+    size_t left = s.size;
+    for (; left >= 8; left -= 8, at += 8) {
+        memcpy(&eight, at, 8);
+        hash = mix(hash, eight);
+    }
+    eight = 0;
+    for (size_t i = 0; i < left; i++)
+        eight |= (uint64_t)at[i] << 8 * i;
+    hash = mix(hash, eight);
+    return mix(hash, hash >> 32);
+}
+
+void words_open(struct words *words, size_t sets, size_t bytes_max)
+{
+    assert((sets & (sets - 1)) == 0);
+    *words = (struct words){ .sets = sets, .bytes_max = bytes_max };
+    words->slots = calloc(sets * WAYS, sizeof *words->slots);
+    assert(words->slots);
+}
+
+void words_forget(struct words *words)
+{
+    for (size_t i = 0; i < words->sets * WAYS; i++)
+        free(words->slots[i].bytes);
+    if (words->slots)
+        memset(words->slots, 0, words->sets * WAYS * sizeof *words->slots);
+    words->bytes = 0;
+}
+
+void words_close(struct words *words)
+{
+    words_forget(words);
+    free(words->slots);
+    *words = (struct words){ 0 };
+}
+
+static struct word *words_set(struct words *words, uint64_t hash)
+{
+    return words->slots + (size_t)(hash & (words->sets - 1)) * WAYS;
+}
+
+static void remember(struct words *words, uint64_t hash, int64_t id, struct slice bytes)
+{
+    if (bytes.size > WORD_MAX)
+        return;
+    if (words->bytes + bytes.size > words->bytes_max)
+        words_forget(words);
+    struct word *set = words_set(words, hash), *oldest = set;
+    for (int i = 1; i < WAYS; i++)
+        if (!set[i].bytes || (oldest->bytes && words->clock - set[i].used > words->clock - oldest->used))
+            oldest = set + i;
+    if (oldest->bytes)
+        words->bytes -= oldest->size;
+    free(oldest->bytes);
+    *oldest = (struct word){ hash, id, malloc(bytes.size + 1), (uint32_t)bytes.size, ++words->clock };
+    assert(oldest->bytes);
+    if (bytes.size > 0)
+        memcpy(oldest->bytes, bytes.data, bytes.size);
+    words->bytes += bytes.size;
+}
+
+static bool recall(struct words *words, uint64_t hash, struct slice bytes, int64_t *id)
+{
+    struct word *set = words_set(words, hash);
+    for (int i = 0; i < WAYS; i++)
+        if (set[i].bytes && set[i].hash == hash && slice_equal(bytes, (struct slice){ set[i].bytes, set[i].size })) {
+            set[i].used = ++words->clock;
+            *id = set[i].id;
+            return true;
+        }
+    return false;
+}
+
+static enum store_result find_word(store_t *store, enum word_kind kind, uint64_t hash, struct slice bytes, int64_t *id)
+{
+    sqlite3_stmt *find = statement(store, words_statements[kind].find);
+    if (!find)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(find, 1, (int64_t)hash);
+    int rc;
+    while ((rc = sqlite3_step(find)) == SQLITE_ROW)
+        if (slice_equal(bytes, column_bytes(find, 1))) {
+            *id = sqlite3_column_int64(find, 0);
+            sqlite3_reset(find);
+            return STORE_OK;
+        }
+    sqlite3_reset(find);
+    return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot look up what repeats");
+}
+
+enum store_result word_put(store_t *store, enum word_kind kind, struct slice bytes, int64_t *id)
+{
+    struct words *words = &store->words[kind];
+    uint64_t hash = words_hash(bytes);
+    if (recall(words, hash, bytes, id))
+        return STORE_OK;
+    enum store_result result = find_word(store, kind, hash, bytes, id);
+    if (result == STORE_MISSING) {
+        sqlite3_stmt *add = statement(store, words_statements[kind].add);
+        if (!add)
+            return STORE_TROUBLE;
+        sqlite3_bind_int64(add, 1, (int64_t)hash);
+        bind_bytes(add, 2, bytes);
+        int rc = sqlite3_step(add);
+        sqlite3_reset(add);
+        sqlite3_clear_bindings(add);
+        if (rc != SQLITE_DONE)
+            return trouble(store, "cannot add what repeats");
+        *id = sqlite3_last_insert_rowid(store->db);
+        result = STORE_OK;
+    }
+    if (result == STORE_OK)
+        remember(words, hash, *id, bytes);
+    return result;
+}
+
+enum store_result word_get(store_t *store, enum word_kind kind, int64_t id, struct slice *bytes)
+{
+    struct words *words = &store->words[kind];
+    uint64_t hash = mix((uint64_t)id, UINT64_C(0x13198a2e03707344));
+    struct word *set = words_set(words, hash);
+    for (int i = 0; i < WAYS; i++)
+        if (set[i].bytes && set[i].id == id && set[i].hash == hash) {
+            set[i].used = ++words->clock;
+            *bytes = (struct slice){ set[i].bytes, set[i].size };
+            return STORE_OK;
+        }
+    sqlite3_stmt *get = statement(store, words_statements[kind].get);
+    if (!get)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(get, 1, id);
+    if (sqlite3_step(get) != SQLITE_ROW)
+        return trouble(store, "a row refers to what is not there");
+    *bytes = column_bytes(get, 0);
+    remember(words, hash, id, *bytes);
+    return STORE_OK; /* the statement stays where it is: its bytes are handed out */
+}
