@@ -1,0 +1,516 @@
+/* json.cc - the only file that knows simdjson; C callers see json.h.
+ *
+ * simdjson's first stage finds where every token begins and checks UTF-8, quotes and control
+ * characters, without a copy. The tokens are then walked once by the grammar (numbers and
+ * escapes included), noting where each bracket closes; after that a member is picked by
+ * stepping over what lies between, however large. Nothing is converted: a value is its bytes. */
+#include "json.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <memory>
+#include <simdjson.h>
+#include <string>
+#include <vector>
+
+extern "C" bool number_read(struct slice text, double *number);
+
+namespace {
+
+constexpr size_t max_depth = 256;
+constexpr size_t keep_bytes = 4 * 1024 * 1024; /* buffers for larger texts are given back */
+
+} // namespace
+
+struct json {
+    std::unique_ptr<simdjson::internal::dom_parser_implementation> stage;
+    const char *text = nullptr;
+    size_t size = 0;
+    bool has_escapes = false;
+    std::vector<uint32_t> closing;                    /* by token: that of its closing bracket */
+    std::vector<std::unique_ptr<char[]>> unescaped;   /* texts handed out; they never move */
+
+    uint32_t tokens() const { return stage->n_structural_indexes; }
+    size_t at(uint32_t token) const { return token < tokens() ? stage->structural_indexes[token] : size; }
+    char first(uint32_t token) const { return token < tokens() ? text[at(token)] : '\0'; }
+};
+
+namespace {
+
+bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Where the scalar of a token ends: what follows up to the next one is blank. */
+size_t scalar_end(const json_t *self, uint32_t token)
+{
+    size_t end = self->at(token + 1);
+    while (end > self->at(token) && is_blank(self->text[end - 1]))
+        end--;
+    return end;
+}
+
+bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+bool escapes_are_good(const char *at, const char *end)
+{
+    while ((at = static_cast<const char *>(memchr(at, '\\', static_cast<size_t>(end - at))))) {
+        if (end - at < 2)
+            return false;
+        if (at[1] == 'u') {
+            if (end - at < 6 || !is_hex(at[2]) || !is_hex(at[3]) || !is_hex(at[4]) || !is_hex(at[5]))
+                return false;
+            at += 6;
+        } else if (!strchr("\"\\/bfnrt", at[1]) || !at[1]) {
+            return false;
+        } else {
+            at += 2;
+        }
+    }
+    return true;
+}
+
+const char *check_text(const json_t *self, uint32_t token)
+{
+    size_t begin = self->at(token), end = scalar_end(self, token);
+    if (end - begin < 2 || self->text[end - 1] != '"')
+        return "text is not closed";
+    if (self->has_escapes && !escapes_are_good(self->text + begin + 1, self->text + end - 1))
+        return "an escape is none of JSON's";
+    return nullptr;
+}
+
+const char *skip_digits(const char *at, const char *end)
+{
+    while (at < end && *at >= '0' && *at <= '9')
+        at++;
+    return at;
+}
+
+bool is_number(const char *at, const char *end)
+{
+    at += at < end && *at == '-';
+    const char *whole = skip_digits(at, end);
+    if (whole == at || (*at == '0' && whole - at > 1))
+        return false;
+    at = whole;
+    if (at < end && *at == '.') {
+        const char *fraction = skip_digits(at + 1, end);
+        if (fraction == at + 1)
+            return false;
+        at = fraction;
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        at += at < end && (*at == '-' || *at == '+');
+        const char *exponent = skip_digits(at, end);
+        if (exponent == at)
+            return false;
+        at = exponent;
+    }
+    return at == end;
+}
+
+bool is_word(const char *at, size_t size, const char *word)
+{
+    return strlen(word) == size && memcmp(at, word, size) == 0;
+}
+
+const char *check_scalar(const json_t *self, uint32_t token)
+{
+    const char *at = self->text + self->at(token);
+    size_t size = scalar_end(self, token) - self->at(token);
+    if (*at == '"')
+        return check_text(self, token);
+    if (is_word(at, size, "true") || is_word(at, size, "false") || is_word(at, size, "null"))
+        return nullptr;
+    return is_number(at, at + size) ? nullptr : "a value is neither a number, true, false nor null";
+}
+
+/* Walk all tokens by the grammar. `expect` is what may come next. */
+enum class Expect { value, value_or_end, key_or_end, key, colon, comma_or_end, nothing };
+
+struct Walk {
+    json_t *self;
+    uint32_t stack[max_depth];
+    size_t depth = 0;
+    Expect expect = Expect::value;
+
+    bool in_object() const { return depth > 0 && self->first(stack[depth - 1]) == '{'; }
+    void after_value() { expect = depth == 0 ? Expect::nothing : Expect::comma_or_end; }
+
+    const char *open(uint32_t token)
+    {
+        if (expect != Expect::value && expect != Expect::value_or_end)
+            return "a bracket stands where none may";
+        if (depth == max_depth)
+            return "is nested too deeply";
+        stack[depth++] = token;
+        expect = self->first(token) == '{' ? Expect::key_or_end : Expect::value_or_end;
+        return nullptr;
+    }
+
+    const char *close(uint32_t token)
+    {
+        bool object = self->first(token) == '}';
+        bool may = expect == Expect::comma_or_end || expect == (object ? Expect::key_or_end : Expect::value_or_end);
+        if (!may || depth == 0 || in_object() != object)
+            return "a bracket closes what it did not open";
+        self->closing[stack[--depth]] = token;
+        after_value();
+        return nullptr;
+    }
+
+    const char *scalar(uint32_t token)
+    {
+        bool text = self->first(token) == '"';
+        if (text && (expect == Expect::key || expect == Expect::key_or_end))
+            expect = Expect::colon;
+        else if (expect == Expect::value || expect == Expect::value_or_end)
+            after_value();
+        else
+            return "a value stands where none may";
+        return check_scalar(self, token);
+    }
+
+    const char *step(uint32_t token)
+    {
+        switch (self->first(token)) {
+        case '{': case '[': return open(token);
+        case '}': case ']': return close(token);
+        case ':':
+            if (expect != Expect::colon)
+                return "a colon stands where none may";
+            expect = Expect::value;
+            return nullptr;
+        case ',':
+            if (expect != Expect::comma_or_end)
+                return "a comma stands where none may";
+            expect = in_object() ? Expect::key : Expect::value;
+            return nullptr;
+        default: return scalar(token);
+        }
+    }
+};
+
+const char *walk(json_t *self)
+{
+    Walk w{};
+    w.self = self;
+    for (uint32_t token = 0; token < self->tokens(); token++)
+        if (const char *why = w.step(token))
+            return why;
+    return w.expect == Expect::nothing ? nullptr : "ends too early";
+}
+
+/* Room for texts of this size; large buffers are not kept for small texts. */
+void make_room(json_t *self, size_t size)
+{
+    size_t have = self->stage ? self->stage->capacity() : 0;
+    if (size <= have && (have <= keep_bytes || size > keep_bytes))
+        return;
+    self->stage.reset();
+    std::vector<uint32_t>().swap(self->closing);
+    size_t want = size > 16384 ? size : 16384;
+    auto error = simdjson::get_active_implementation()->create_dom_parser_implementation(want, max_depth, self->stage);
+    assert(!error && self->stage);
+    (void)error;
+}
+
+const char *why_stage(simdjson::error_code error)
+{
+    switch (error) {
+    case simdjson::UTF8_ERROR:      return "is not UTF-8";
+    case simdjson::UNESCAPED_CHARS: return "holds a control character inside text";
+    case simdjson::UNCLOSED_STRING: return "text is not closed";
+    case simdjson::EMPTY:           return "is empty";
+    default:                        return "is no JSON";
+    }
+}
+
+json_kind kind_of(char first)
+{
+    switch (first) {
+    case '{': return JSON_OBJECT;
+    case '[': return JSON_ARRAY;
+    case '"': return JSON_TEXT;
+    case 't': return JSON_TRUE;
+    case 'f': return JSON_FALSE;
+    case 'n': return JSON_NULL;
+    default:  return JSON_NUMBER;
+    }
+}
+
+bool is_open(char c)
+{
+    return c == '{' || c == '[';
+}
+
+/* The token behind the value that begins here. */
+uint32_t after(const json_t *self, uint32_t token)
+{
+    return is_open(self->first(token)) ? self->closing[token] + 1 : token + 1;
+}
+
+json_value value_at(const json_t *self, uint32_t token)
+{
+    char first = self->first(token);
+    size_t begin = self->at(token);
+    size_t end = is_open(first) ? self->at(self->closing[token]) + 1 : scalar_end(self, token);
+    return { kind_of(first), { self->text + begin, end - begin } };
+}
+
+/* The token at which a slice of the text begins; false if it is not such a slice. */
+bool token_of(const json_t *self, struct slice part, uint32_t *token)
+{
+    const char *begin = static_cast<const char *>(part.data);
+    if (!self->text || !begin || begin < self->text || begin >= self->text + self->size)
+        return false;
+    size_t offset = static_cast<size_t>(begin - self->text);
+    const uint32_t *from = self->stage->structural_indexes.get(), *to = from + self->tokens();
+    const uint32_t *found = std::lower_bound(from, to, offset);
+    *token = static_cast<uint32_t>(found - from);
+    return found != to && *found == offset;
+}
+
+void put_utf8(char **to, uint32_t c)
+{
+    char *at = *to;
+    if (c < 0x80) {
+        *at++ = static_cast<char>(c);
+    } else if (c < 0x800) {
+        *at++ = static_cast<char>(0xc0 | c >> 6);
+        *at++ = static_cast<char>(0x80 | (c & 0x3f));
+    } else if (c < 0x10000) {
+        *at++ = static_cast<char>(0xe0 | c >> 12);
+        *at++ = static_cast<char>(0x80 | (c >> 6 & 0x3f));
+        *at++ = static_cast<char>(0x80 | (c & 0x3f));
+    } else {
+        *at++ = static_cast<char>(0xf0 | c >> 18);
+        *at++ = static_cast<char>(0x80 | (c >> 12 & 0x3f));
+        *at++ = static_cast<char>(0x80 | (c >> 6 & 0x3f));
+        *at++ = static_cast<char>(0x80 | (c & 0x3f));
+    }
+    *to = at;
+}
+
+uint32_t hex4(const char *at)
+{
+    uint32_t number = 0;
+    for (int i = 0; i < 4; i++) {
+        uint32_t c = static_cast<unsigned char>(at[i]);
+        number = number << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return number;
+}
+
+/* At a `\u`: its character, two escapes together where they are a pair. */
+const char *put_unicode(const char *at, const char *end, char **to)
+{
+    uint32_t c = hex4(at + 2);
+    at += 6;
+    if (c >= 0xd800 && c < 0xdc00 && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
+        uint32_t low = hex4(at + 2);
+        if (low >= 0xdc00 && low < 0xe000) {
+            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+            at += 6;
+        }
+    }
+    put_utf8(to, c);
+    return at;
+}
+
+struct slice unescape(json_t *self, const char *at, const char *end)
+{
+    self->unescaped.emplace_back(new char[static_cast<size_t>(end - at) + 1]);
+    char *begin = self->unescaped.back().get(), *to = begin;
+    while (at < end) {
+        if (*at != '\\') {
+            *to++ = *at++;
+        } else if (at[1] == 'u') {
+            at = put_unicode(at, end, &to);
+        } else {
+            const char *known = strchr("b\bf\fn\nr\rt\t", at[1]);
+            *to++ = known ? known[1] : at[1];
+            at += 2;
+        }
+    }
+    return { begin, static_cast<size_t>(to - begin) };
+}
+
+struct slice text_of(json_t *self, struct slice raw)
+{
+    const char *begin = static_cast<const char *>(raw.data) + 1, *end = begin + raw.size - 2;
+    if (!self->has_escapes || !memchr(begin, '\\', raw.size - 2))
+        return { begin, raw.size - 2 };
+    return unescape(self, begin, end);
+}
+
+} // namespace
+
+json_t *json_new(void)
+{
+    return new json();
+}
+
+void json_destroy(json_t **self_p)
+{
+    delete *self_p;
+    *self_p = nullptr;
+}
+
+int json_read(json_t *self, struct slice text, struct json_value *root, const char **why)
+{
+    static const char too_large[] = "is too large";
+    self->unescaped.clear();
+    self->text = nullptr;
+    *root = { JSON_NOTHING, { nullptr, 0 } };
+    *why = text.size > MAX_FRAME ? too_large : text.size == 0 ? "is empty" : nullptr;
+    if (*why)
+        return -1;
+    make_room(self, text.size);
+    self->text = static_cast<const char *>(text.data);
+    self->size = text.size;
+    self->has_escapes = memchr(text.data, '\\', text.size) != nullptr;
+    auto error = self->stage->stage1(static_cast<const uint8_t *>(text.data), text.size, simdjson::stage1_mode::regular);
+    if (error) {
+        *why = why_stage(error);
+    } else {
+        if (self->closing.size() < self->tokens())
+            self->closing.resize(self->tokens() + self->tokens() / 2);
+        *why = walk(self);
+    }
+    if (*why) {
+        self->text = nullptr;
+        return -1;
+    }
+    *root = value_at(self, 0);
+    return 0;
+}
+
+int json_each_member(json_t *self, struct slice object, json_member_fn *fn, void *owner)
+{
+    uint32_t token;
+    if (!token_of(self, object, &token) || self->first(token) != '{')
+        return -1;
+    uint32_t last = self->closing[token];
+    for (token++; token < last; token = after(self, token + 2) + 1) {
+        struct slice key = text_of(self, value_at(self, token).raw);
+        if (int rc = fn(owner, key, value_at(self, token + 2)))
+            return rc;
+    }
+    return 0;
+}
+
+int json_each_item(json_t *self, struct slice array, json_item_fn *fn, void *owner)
+{
+    uint32_t token;
+    if (!token_of(self, array, &token) || self->first(token) != '[')
+        return -1;
+    uint32_t last = self->closing[token];
+    for (token++; token < last; token = after(self, token) + 1)
+        if (int rc = fn(owner, value_at(self, token)))
+            return rc;
+    return 0;
+}
+
+int json_pick(json_t *self, struct slice object, const char *const keys[], size_t count, struct json_value values[])
+{
+    uint32_t token;
+    size_t sizes[32];
+    assert(count <= sizeof sizes / sizeof *sizes);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = { JSON_NOTHING, { nullptr, 0 } };
+        sizes[i] = strlen(keys[i]);
+    }
+    if (!token_of(self, object, &token) || self->first(token) != '{')
+        return -1;
+    uint32_t last = self->closing[token];
+    for (token++; token < last; token = after(self, token + 2) + 1) {
+        struct slice key = text_of(self, value_at(self, token).raw);
+        for (size_t i = 0; i < count; i++)
+            if (sizes[i] == key.size && memcmp(keys[i], key.data, key.size) == 0)
+                values[i] = value_at(self, token + 2);
+    }
+    return 0;
+}
+
+bool json_text(json_t *self, struct json_value value, struct slice *text)
+{
+    if (value.kind != JSON_TEXT)
+        return false;
+    *text = text_of(self, value.raw);
+    return true;
+}
+
+bool json_real(struct json_value value, double *number)
+{
+    return value.kind == JSON_NUMBER && number_read(value.raw, number);
+}
+
+bool json_int(struct json_value value, int64_t *number)
+{
+    const char *at = static_cast<const char *>(value.raw.data), *end = at + value.raw.size;
+    if (value.kind != JSON_NUMBER)
+        return false;
+    bool negative = *at == '-';
+    uint64_t sum = 0, limit = static_cast<uint64_t>(INT64_MAX) + (negative ? 1 : 0);
+    for (at += negative; at < end; at++) {
+        if (*at < '0' || *at > '9')
+            return false;
+        uint64_t digit = static_cast<uint64_t>(*at - '0');
+        if (sum > (limit - digit) / 10)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    *number = negative ? static_cast<int64_t>(0 - sum) : static_cast<int64_t>(sum);
+    return true;
+}
+
+namespace {
+
+struct Index { size_t left; json_value found; };
+
+int nth(void *owner, struct json_value item)
+{
+    Index *index = static_cast<Index *>(owner);
+    if (index->left-- > 0)
+        return 0;
+    index->found = item;
+    return 1;
+}
+
+json_value step_into(json_t *self, json_value at, const std::string &step)
+{
+    json_value found = { JSON_NOTHING, { nullptr, 0 } };
+    if (at.kind == JSON_OBJECT) {
+        const char *key = step.c_str();
+        json_pick(self, at.raw, &key, 1, &found);
+    } else if (at.kind == JSON_ARRAY && !step.empty() && step.size() < 10 && step.find_first_not_of("0123456789") == step.npos) {
+        Index index = { std::stoul(step), found };
+        json_each_item(self, at.raw, nth, &index);
+        found = index.found;
+    }
+    return found;
+}
+
+} // namespace
+
+struct json_value json_at(json_t *self, struct slice root, const char *path)
+{
+    uint32_t token;
+    if (!token_of(self, root, &token))
+        return { JSON_NOTHING, { nullptr, 0 } };
+    json_value at = value_at(self, token);
+    while (*path && at.kind != JSON_NOTHING) {
+        size_t size = strcspn(path, ".");
+        at = step_into(self, at, std::string(path, size));
+        path += size + (path[size] == '.');
+    }
+    return at;
+}
