@@ -85,7 +85,7 @@ static int read_request_line(struct slice line, struct head *h, const char **why
     if (slice_is(line, "HTTP/1.1"))
         h->minor = 1;
     else if (!slice_is(line, "HTTP/1.0")) {
-        bool is_http = line.size > 5 && !memcmp(line.data, "HTTP/", 5);
+        bool is_http = line.size == 8 && !memcmp(line.data, "HTTP/", 5);
         *why = is_http ? "only HTTP/1.0 and HTTP/1.1 are spoken here" : *why;
         return is_http ? 505 : 400;
     }

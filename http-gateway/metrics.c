@@ -97,9 +97,13 @@ static const struct schema *stats_of(const char *actor)
 
 static bool counter_value(struct self *self, const struct field *f, const char *counters, double *value)
 {
-    struct json_value v = json_at(self->json, slice_of(counters), f->name);
+    struct json_value root, v;
     struct slice text;
     int64_t at_us;
+    const char *why;
+    if (json_read(self->json, slice_of(counters), &root, &why))
+        return false;
+    v = json_at(self->json, root.raw, f->name);
     if (v.kind == JSON_NUMBER)
         return json_real(v, value);
     if (v.kind == JSON_TRUE || v.kind == JSON_FALSE) {
