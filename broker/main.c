@@ -49,7 +49,7 @@ static const char *fault_of(const struct broker_config *config, const char *endp
 static int read_settings(char **argv, struct own *own, char endpoint[ENDPOINT_SIZE])
 {
     char why[512] = "";
-    const struct settings_input input = { .actor = "broker", .doc = "Joins the actors: passes on what they say and ask",
+    const struct settings_input input = { .actor = "broker", .doc = BROKER_DOC,
         .schema = broker_config_schema(), .arguments = argv + 1, .environment = environ };
     enum settings_result result = settings_read(&input, &own->suite, &own->config, why, sizeof why);
     if (result == SETTINGS_TOLD)

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BEAT_MS = 5000, OK = 0, UNPROCESSABLE = 2, BROKEN = 6 }; /* verdicts: as in enum verdict of actor.h */
+enum { BEAT_MS = 5000, OK = 0, BROKEN = 6 }; /* verdicts of enum verdict, actor.h */
 
 static const char *const policy_names[] = { [BUS_LOSSLESS] = "LOSSLESS", [BUS_LATEST] = "LATEST", [BUS_LIVE] = "LIVE" };
 
@@ -119,24 +119,24 @@ int own_wait_ms(const struct own *self, int64_t clock_us)
 
 /* --- services -------------------------------------------------------------------------- */
 
-/* The answer to a service: `head` is the reply or a listing's end, `body` a listing's rows. */
-static void hand_over(msgpack_sbuffer *head, msgpack_sbuffer *body, struct broker_reply *reply)
+static void hand_over(msgpack_sbuffer *bytes, void **data, size_t *size)
 {
-    reply->head_size = head->size;
-    reply->head = msgpack_sbuffer_release(head);
-    if (body) {
-        reply->body_size = body->size;
-        reply->body = msgpack_sbuffer_release(body);
-    }
+    *size = bytes->size;
+    *data = msgpack_sbuffer_release(bytes);
 }
 
-static int finish(int rc, msgpack_sbuffer *head, msgpack_sbuffer *body, struct broker_reply *reply)
+/* As the runtime does: the body is the reply; of a listing the body is its rows, the head its end. */
+static int finish(int rc, msgpack_sbuffer *end, msgpack_sbuffer *rows, struct broker_reply *reply)
 {
-    if (rc == 0)
-        hand_over(head, body, reply);
-    msgpack_sbuffer_destroy(head);
-    if (body)
-        msgpack_sbuffer_destroy(body);
+    if (rc == 0 && rows) {
+        hand_over(end, &reply->head, &reply->head_size);
+        hand_over(rows, &reply->body, &reply->body_size);
+    } else if (rc == 0) {
+        hand_over(end, &reply->body, &reply->body_size);
+    }
+    msgpack_sbuffer_destroy(end);
+    if (rows)
+        msgpack_sbuffer_destroy(rows);
     return rc ? BROKEN : OK;
 }
 
@@ -145,18 +145,27 @@ static int answer_ping(void *owner, const char *service, struct bus_bytes query,
     (void)owner, (void)service, (void)query;
     struct nothing nothing;
     struct fault fault;
-    msgpack_sbuffer head;
-    msgpack_sbuffer_init(&head);
+    msgpack_sbuffer end;
+    msgpack_sbuffer_init(&end);
     schema_clear(nothing_schema(), &nothing);
-    return finish(nothing_encode(&nothing, &head, &fault), &head, NULL, reply);
+    return finish(nothing_encode(&nothing, &end, &fault), &end, NULL, reply);
 }
 
 static int answer_info(void *owner, const char *service, struct bus_bytes query, struct broker_reply *reply)
 {
     (void)service, (void)query;
-    msgpack_sbuffer head;
-    msgpack_sbuffer_init(&head);
-    return finish(encode_heartbeat(owner, "healthy", &head), &head, NULL, reply);
+    const struct own *self = owner;
+    struct actor_info info = { 0 };
+    struct fault fault;
+    msgpack_sbuffer end;
+    msgpack_sbuffer_init(&end);
+    SET_TEXT(&info, actor, "broker", 6);
+    SET_TEXT(&info, instance, self->suite.instance, self->suite.instance_size);
+    SET_TEXT(&info, doc, BROKER_DOC, strlen(BROKER_DOC));
+    SET_TEXT(&info, version, SUITE_VERSION, strlen(SUITE_VERSION));
+    SET(&info, pid, getpid());
+    SET(&info, started_at, self->started_us);
+    return finish(actor_info_encode(&info, &end, &fault), &end, NULL, reply);
 }
 
 static int answer_stats(void *owner, const char *service, struct bus_bytes query, struct broker_reply *reply)
@@ -164,15 +173,15 @@ static int answer_stats(void *owner, const char *service, struct bus_bytes query
     (void)service, (void)query;
     struct counters counters;
     struct fault fault;
-    msgpack_sbuffer head, json;
-    msgpack_sbuffer_init(&head);
+    msgpack_sbuffer end, json;
+    msgpack_sbuffer_init(&end);
     msgpack_sbuffer_init(&json);
     write_counters(owner, &json);
     schema_clear(counters_schema(), &counters);
     SET(&counters, counters, (struct slice){ json.data, json.size });
-    int rc = counters_encode(&counters, &head, &fault);
+    int rc = counters_encode(&counters, &end, &fault);
     msgpack_sbuffer_destroy(&json);
-    return finish(rc, &head, NULL, reply);
+    return finish(rc, &end, NULL, reply);
 }
 
 static int answer_config(void *owner, const char *service, struct bus_bytes query, struct broker_reply *reply)
@@ -181,15 +190,15 @@ static int answer_config(void *owner, const char *service, struct bus_bytes quer
     const struct own *self = owner;
     struct settings_view view;
     struct fault fault;
-    msgpack_sbuffer head, json;
-    msgpack_sbuffer_init(&head);
+    msgpack_sbuffer end, json;
+    msgpack_sbuffer_init(&end);
     msgpack_sbuffer_init(&json);
     schema_json(broker_config_schema(), &self->config, &json);
     schema_clear(settings_view_schema(), &view);
     SET(&view, settings, (struct slice){ json.data, json.size });
-    int rc = settings_view_encode(&view, &head, &fault);
+    int rc = settings_view_encode(&view, &end, &fault);
     msgpack_sbuffer_destroy(&json);
-    return finish(rc, &head, NULL, reply);
+    return finish(rc, &end, NULL, reply);
 }
 
 struct queue_rows { msgpack_sbuffer bytes; int64_t count; int rc; };
@@ -221,14 +230,14 @@ static int answer_queues(void *owner, const char *service, struct bus_bytes quer
     struct queue_rows rows = { .count = 0 };
     struct page page;
     struct fault fault;
-    msgpack_sbuffer head;
+    msgpack_sbuffer end;
     msgpack_sbuffer_init(&rows.bytes);
-    msgpack_sbuffer_init(&head);
+    msgpack_sbuffer_init(&end);
     broker_each_queue(self->broker, add_queue, &rows);
     schema_clear(page_schema(), &page);
     SET(&page, count, rows.count);
-    int rc = page_encode(&page, &head, &fault);
-    return finish(rc | rows.rc, &head, &rows.bytes, reply);
+    int rc = page_encode(&page, &end, &fault);
+    return finish(rc | rows.rc, &end, &rows.bytes, reply);
 }
 
 void own_answer_services(struct own *self)

@@ -6,6 +6,8 @@
 #include "log.h"
 #include "schemas.h"
 
+#define BROKER_DOC "Joins the actors: passes on what they say and ask"
+
 struct own {
     broker_t *broker;
     log_t *log;
