@@ -1,0 +1,232 @@
+/* query.c - answers questions about what is stored; any number of these read one store. */
+#include "actor.h"
+#include "store.h"
+
+#include <string.h>
+#include <time.h>
+
+struct self {
+    struct query_config config;
+    struct query_stats stats;
+    store_t *store;
+    msgpack_sbuffer pool;   /* texts of the last statistics; they outlive their handler */
+};
+
+/* Where rows of an answer go, until it is large enough. */
+struct answering { struct self *self; rows_t *rows; size_t room, given; };
+
+static int64_t elapsed_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static struct answering answering(struct self *self, rows_t *rows)
+{
+    return (struct answering){ self, rows, actor_rows_room(rows), 0 };
+}
+
+static bool is_full(const struct answering *a)
+{
+    return a->given > 0 && a->room - actor_rows_room(a->rows) >= (size_t)a->self->config.page_bytes;
+}
+
+static int given(struct answering *a, int rc)
+{
+    a->given += rc == 0;
+    return rc;
+}
+
+#define ROW_FUNCTION(service, row)                                             \
+    static int give_##service(void *owner, const struct row *r)                \
+    {                                                                          \
+        struct answering *a = owner;                                           \
+        return is_full(a) ? -1 : given(a, row_##service(a->rows, r));          \
+    }
+ROW_FUNCTION(events_find, event_full)
+ROW_FUNCTION(events_get, event_full)
+ROW_FUNCTION(events_latest, event_full)
+ROW_FUNCTION(events_chain, chain_row)
+ROW_FUNCTION(events_entities, active_row)
+ROW_FUNCTION(events_types, type_row)
+ROW_FUNCTION(events_quarantine, bad_row)
+#undef ROW_FUNCTION
+
+/* --- verdicts ------------------------------------------------------------------------------------ */
+
+static int finish(struct self *self, actor_t *actor, enum store_result result, const struct fault *fault, int64_t begun_us, int64_t rows)
+{
+    self->stats.questions++;
+    self->stats.rows += rows;
+    self->stats.busy_us += elapsed_us() - begun_us;
+    switch (result) {
+    case STORE_OK:
+    case STORE_DUPLICATE:
+        return OK;
+    case STORE_BAD:
+        return actor_refuse(actor, BAD_REQUEST, fault->field, fault->why);
+    case STORE_MISSING:
+        return NOT_FOUND;
+    case STORE_TROUBLE:
+        break;
+    }
+    self->stats.failures++;
+    actor_warn(actor, "cannot read the store: %s", store_why(self->store));
+    return actor_refuse(actor, UNAVAILABLE, "", "the store cannot be read");
+}
+
+static void empty_page(struct page *end)
+{
+    schema_clear(page_schema(), end);
+    SET(end, count, 0);
+}
+
+/* --- the services ----------------------------------------------------------------------------------- */
+
+static int on_find(struct self *self, actor_t *actor, const struct events_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_find(self->store, query, give_events_find, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_count(struct self *self, actor_t *actor, const struct events_query *query, struct count_reply *reply)
+{
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us(), count = 0;
+    enum store_result result = store_count(self->store, query, &count, &fault);
+    SET(reply, count, count);
+    return finish(self, actor, result, &fault, begun, 0);
+}
+
+static int on_get(struct self *self, actor_t *actor, const struct event_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_get(self->store, query->id, give_events_get, &a);
+    end->count = (int64_t)a.given;
+    return finish(self, actor, result, NULL, begun, end->count);
+}
+
+static int on_chain(struct self *self, actor_t *actor, const struct chain_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_chain(self->store, query, give_events_chain, &a, end);
+    return finish(self, actor, result, NULL, begun, end->count);
+}
+
+static int on_latest(struct self *self, actor_t *actor, const struct latest_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_latest(self->store, query, give_events_latest, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int64_t period_us(const char *period)
+{
+    static const struct { const char *name; int64_t seconds; } periods[] = {
+        { "15m", 900 }, { "1h", 3600 }, { "6h", 21600 }, { "24h", 86400 }, { "1d", 86400 }, { "7d", 604800 }, { "30d", 2592000 },
+    };
+    for (size_t i = 0; i < sizeof periods / sizeof *periods; i++)
+        if (strcmp(period, periods[i].name) == 0)
+            return periods[i].seconds * 1000000;
+    return 0;
+}
+
+static int on_stats(struct self *self, actor_t *actor, const struct stats_query *query, struct events_stats *reply)
+{
+    int64_t begun = elapsed_us(), now = actor_now_us(actor), period = period_us(query->has_period ? query->period : "1h");
+    if (period == 0)
+        return finish(self, actor, STORE_BAD, &(struct fault){ "period", "is none of 15m, 1h, 6h, 24h, 1d, 7d, 30d" }, begun, 0);
+    msgpack_sbuffer_clear(&self->pool);
+    return finish(self, actor, store_stats(self->store, now - period, now + 1, reply, &self->pool), NULL, begun, 0);
+}
+
+static int on_entities(struct self *self, actor_t *actor, const struct limit_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_entities(self->store, query, give_events_entities, &a, end);
+    return finish(self, actor, result, NULL, begun, end->count);
+}
+
+static int on_types(struct self *self, actor_t *actor, const struct limit_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_types(self->store, query, give_events_types, &a, end);
+    return finish(self, actor, result, NULL, begun, end->count);
+}
+
+static int on_quarantine(struct self *self, actor_t *actor, const struct bad_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_bad_rows(self->store, query, give_events_quarantine, &a, end);
+    return finish(self, actor, result, NULL, begun, end->count);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+static int open_query(struct self *self, actor_t *actor)
+{
+    char path[4096];
+    const char *why = "";
+    msgpack_sbuffer_init(&self->pool);
+    if (actor_path(actor, path, sizeof path, "store.db") != 0) {
+        actor_error(actor, "the data directory's path is too long");
+        return 100;
+    }
+    self->store = store_open(&(struct store_options){ .path = path, .cache_bytes = (size_t)self->config.cache_bytes }, &why);
+    if (!self->store) {
+        actor_error(actor, "cannot open the store: %s", why);
+        return 111;
+    }
+    struct query_stats *s = &self->stats;
+    s->has_questions = s->has_rows = s->has_failures = s->has_busy_us = true;
+    return 0;
+}
+
+static void close_query(struct self *self, actor_t *actor)
+{
+    (void)actor;
+    store_close(&self->store);
+    msgpack_sbuffer_destroy(&self->pool);
+}
+
+static const struct handler handlers[] = {
+    ANSWER(events_find, on_find),
+    ANSWER(events_count, on_count),
+    ANSWER(events_get, on_get),
+    ANSWER(events_chain, on_chain),
+    ANSWER(events_latest, on_latest),
+    ANSWER(events_stats, on_stats),
+    ANSWER(events_entities, on_entities),
+    ANSWER(events_types, on_types),
+    ANSWER(events_quarantine, on_quarantine),
+    { 0 }
+};
+
+const struct actor_spec actor_spec = {
+    .name     = "query",
+    .doc      = "Answers questions about what is stored",
+    .state    = sizeof(struct self),
+    .config   = SECTION(config, query_config),
+    .stats    = SECTION(stats, query_stats),
+    .handlers = handlers,
+    .open     = open_query,
+    .close    = close_query,
+};

@@ -1,0 +1,292 @@
+/* sink.c - the store's one writer: what comes is appended, committed, and only then acknowledged. */
+#include "actor.h"
+#include "store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { AGAIN_MS = 500, STUCK_US = 10000000 };
+enum sync { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_NEVER };
+
+/* Rows that joined the open transaction. */
+struct batch { int64_t rows, stored, duplicate, quarantined, since_us, received_at; };
+
+struct self {
+    struct sink_config config;
+    struct sink_stats stats;
+    store_t *store;
+    enum sync sync;
+    struct batch batch;
+    bool is_failing, has_unsynced;
+    int64_t synced_us;      /* on the clock: when the last sync began */
+    msgpack_sbuffer bytes;
+};
+
+static int64_t elapsed_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* --- the world failed ------------------------------------------------------------------------ */
+
+/* Everything held comes again: nothing of it has been acknowledged. */
+static void on_trouble(struct self *self, actor_t *actor)
+{
+    self->stats.failures++;
+    self->stats.received -= self->batch.rows;
+    if (!self->is_failing)
+        actor_error(actor, "nothing can be stored, trying again until it can: %s", store_why(self->store));
+    self->is_failing = true;
+    self->batch = (struct batch){ 0 };
+    actor_again(actor, AGAIN_MS);
+}
+
+/* --- on the disk ------------------------------------------------------------------------------- */
+
+static void sync_store(struct self *self, actor_t *actor)
+{
+    struct store_synced synced;
+    schema_clear(store_synced_schema(), &synced);
+    SET(&synced, at, actor_now_us(actor));
+    self->synced_us = actor_clock_us(actor);
+    if (self->sync == SYNC_INTERVAL && store_sync(self->store) != STORE_OK) {
+        actor_error(actor, "cannot sync: %s", store_why(self->store));
+        return; /* there is something new still */
+    }
+    self->has_unsynced = false;
+    self->stats.syncs++;
+    publish_store_synced(actor, &synced);
+}
+
+static void after_commit(struct self *self, actor_t *actor, int64_t commit_us)
+{
+    int64_t now = actor_now_us(actor);
+    self->stats.commits++;
+    self->stats.stored += self->batch.stored;
+    self->stats.duplicate += self->batch.duplicate;
+    self->stats.quarantined += self->batch.quarantined;
+    SET(&self->stats, last_commit_at, now);
+    int64_t latency = now + commit_us - self->batch.received_at;
+    SET(&self->stats, last_latency_us, latency > 0 ? latency : 0);
+    if (self->is_failing)
+        actor_info(actor, "the store takes rows again");
+    self->is_failing = false;
+    self->batch = (struct batch){ 0 };
+    actor_release(actor);
+    self->has_unsynced = true;
+    if (self->sync == SYNC_ALWAYS)
+        sync_store(self, actor);
+}
+
+static enum store_result commit(struct self *self, actor_t *actor)
+{
+    if (self->batch.rows == 0)
+        return STORE_OK;
+    int64_t begun = elapsed_us();
+    enum store_result result = store_commit(self->store);
+    if (result == STORE_OK)
+        after_commit(self, actor, elapsed_us() - begun);
+    else
+        on_trouble(self, actor);
+    return result;
+}
+
+/* --- in ------------------------------------------------------------------------------------------ */
+
+static int count_row(struct self *self, actor_t *actor, enum store_result result, bool is_bad, int64_t received_at)
+{
+    struct batch *batch = &self->batch;
+    self->stats.received++;
+    if (batch->rows++ == 0) {
+        batch->since_us = actor_clock_us(actor);
+        actor_wake(actor, (int)self->config.commit_ms);
+    }
+    batch->received_at = received_at;
+    if (result == STORE_TROUBLE)
+        on_trouble(self, actor);
+    else if (result == STORE_DUPLICATE)
+        batch->duplicate++;
+    else if (is_bad)
+        batch->quarantined++;
+    else
+        batch->stored++;
+    if (batch->rows >= self->config.commit_rows)
+        actor_wake(actor, 0);
+    return HOLD;
+}
+
+/* A commit inside a handler would release all but the message at hand; so it is made before. */
+static bool make_room(struct self *self, actor_t *actor)
+{
+    return self->batch.rows < self->config.commit_rows || commit(self, actor) == STORE_OK;
+}
+
+static enum store_result quarantine_event(struct self *self, const struct event_full *e, const struct fault *fault)
+{
+    struct event_bad bad;
+    struct fault broken;
+    msgpack_sbuffer_clear(&self->bytes);
+    schema_clear(event_bad_schema(), &bad);
+    if (event_full_encode(e, &self->bytes, &broken) == 0)
+        SET(&bad, bytes, (struct slice){ self->bytes.data, self->bytes.size });
+    SET_TEXT(&bad, stage, "sink", 4);
+    SET_TEXT(&bad, field, fault->field, strlen(fault->field));
+    SET_TEXT(&bad, why, fault->why, strlen(fault->why));
+    SET(&bad, place, e->place);
+    SET(&bad, received_at, e->received_at);
+    return store_quarantine(self->store, &bad);
+}
+
+static int on_event(struct self *self, actor_t *actor, const struct event_full *e)
+{
+    struct fault fault = { "", "" };
+    if (!make_room(self, actor))
+        return HOLD;
+    enum store_result result = store_append(self->store, e, &fault);
+    if (result != STORE_BAD)
+        return count_row(self, actor, result, false, e->received_at);
+    return count_row(self, actor, quarantine_event(self, e, &fault), true, e->received_at);
+}
+
+static int on_bad(struct self *self, actor_t *actor, const struct event_bad *bad)
+{
+    if (!make_room(self, actor))
+        return HOLD;
+    return count_row(self, actor, store_quarantine(self->store, bad), true, bad->received_at);
+}
+
+/* What cannot be decoded goes round once more as refused bytes: it is acknowledged only when
+ * those are, which is when they are committed. */
+static void on_poison(struct self *self, actor_t *actor, const struct contract *topic, struct slice bytes, const struct fault *fault)
+{
+    struct event_bad bad;
+    char why[240];
+    (void)self;
+    schema_clear(event_bad_schema(), &bad);
+    int size = snprintf(why, sizeof why, "%s: %s", topic->subject, fault->why ? fault->why : "cannot be decoded");
+    SET(&bad, bytes, bytes);
+    SET_TEXT(&bad, stage, "sink", 4);
+    if (fault->field)
+        SET_TEXT(&bad, field, fault->field, strlen(fault->field));
+    SET_TEXT(&bad, why, why, size < (int)sizeof why ? (size_t)size : sizeof why - 1);
+    SET(&bad, received_at, actor_now_us(actor));
+    publish_event_bad(actor, &bad);
+}
+
+/* --- time ------------------------------------------------------------------------------------------ */
+
+static int until(int64_t due_us, int64_t now_us)
+{
+    return due_us <= now_us ? 0 : (int)((due_us - now_us + 999) / 1000);
+}
+
+static int tick(struct self *self, actor_t *actor)
+{
+    int64_t now = actor_clock_us(actor);
+    int64_t commit_us = self->config.commit_ms * 1000, sync_us = actor_suite(actor)->sync_ms * 1000;
+    if (self->batch.rows >= self->config.commit_rows || (self->batch.rows > 0 && now - self->batch.since_us >= commit_us))
+        commit(self, actor);
+    if (self->sync == SYNC_INTERVAL && self->has_unsynced && now - self->synced_us >= sync_us) {
+        sync_store(self, actor);
+        SET(&self->stats, store_bytes, store_bytes(self->store));
+    }
+    int commit_in = self->batch.rows > 0 ? until(self->batch.since_us + commit_us, now) : -1;
+    int sync_in = self->sync == SYNC_INTERVAL && self->has_unsynced ? until(self->synced_us + sync_us, now) : -1;
+    return commit_in < 0 || (sync_in >= 0 && sync_in < commit_in) ? sync_in : commit_in;
+}
+
+static enum health health(struct self *self, actor_t *actor, char *why, size_t size)
+{
+    if (self->is_failing)
+        snprintf(why, size, "nothing can be stored: %s", store_why(self->store));
+    else if (self->batch.rows > 0 && actor_clock_us(actor) - self->batch.since_us > STUCK_US)
+        snprintf(why, size, "nothing has been committed for %d s", STUCK_US / 1000000);
+    else
+        return HEALTHY;
+    return UNHEALTHY;
+}
+
+/* --- life -------------------------------------------------------------------------------------------- */
+
+static bool read_sync(struct self *self, const char *text)
+{
+    static const char *const names[] = { [SYNC_ALWAYS] = "always", [SYNC_INTERVAL] = "interval", [SYNC_NEVER] = "never" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(text, names[i]) == 0) {
+            self->sync = (enum sync)i;
+            return true;
+        }
+    return false;
+}
+
+static void show_counters(struct self *self)
+{
+    struct sink_stats *s = &self->stats;
+    s->has_received = s->has_stored = s->has_duplicate = s->has_quarantined = true;
+    s->has_commits = s->has_failures = s->has_syncs = true;
+    SET(s, store_bytes, store_bytes(self->store));
+}
+
+static int open_sink(struct self *self, actor_t *actor)
+{
+    char path[4096];
+    const char *why = "";
+    msgpack_sbuffer_init(&self->bytes);
+    if (!read_sync(self, actor_suite(actor)->sync)) {
+        actor_error(actor, "suite.sync is none of always, interval, never");
+        return 100;
+    }
+    if (actor_path(actor, path, sizeof path, "store.db") != 0) {
+        actor_error(actor, "the data directory's path is too long");
+        return 100;
+    }
+    struct store_options options = {
+        .path = path, .writer = true, .cache_bytes = (size_t)self->config.cache_bytes, .sync_always = self->sync == SYNC_ALWAYS,
+    };
+    self->store = store_open(&options, &why);
+    if (!self->store) {
+        actor_error(actor, "cannot open the store: %s", why);
+        return 111;
+    }
+    show_counters(self);
+    actor_resume(actor, &event_full_contract, (size_t)self->config.window_messages, (size_t)self->config.window_bytes);
+    return 0;
+}
+
+static int drain(struct self *self, actor_t *actor)
+{
+    if (commit(self, actor) == STORE_OK && self->sync == SYNC_INTERVAL && self->has_unsynced)
+        sync_store(self, actor);
+    return 0;
+}
+
+static void close_sink(struct self *self, actor_t *actor)
+{
+    (void)actor;
+    store_close(&self->store);
+    msgpack_sbuffer_destroy(&self->bytes);
+}
+
+static const struct handler handlers[] = {
+    ON(event_full, on_event),
+    ON(event_bad, on_bad),
+    { 0 }
+};
+
+const struct actor_spec actor_spec = {
+    .name     = "sink",
+    .doc      = "Writes events to the store and acknowledges what is committed",
+    .state    = sizeof(struct self),
+    .config   = SECTION(config, sink_config),
+    .stats    = SECTION(stats, sink_stats),
+    .handlers = handlers,
+    .open     = open_sink,
+    .tick     = tick,
+    .poison   = on_poison,
+    .health   = health,
+    .drain    = drain,
+    .close    = close_sink,
+};
