@@ -223,17 +223,23 @@ static void what_the_registry_says_next_counts_from_then_on(void **state)
 {
     (void)state;
     probe_t *probe = open_with_registry();
+    const struct event_full *e;
     char event[4096];
     snprintf(event, sizeof event, "%s", changed("sensor.child", "null", state_of("sensor.child", "\"1\"", "{}"), ""));
-    ASSERT_TEXT(enrich(probe, event), area, "Küche");
+    e = enrich(probe, event);
+    ASSERT_TEXT(e, area, "Küche");
     say_area(probe, "area", "kitchen", "Kitchen");
-    ASSERT_TEXT(enrich(probe, event), area, "Kitchen");
+    e = enrich(probe, event);
+    ASSERT_TEXT(e, area, "Kitchen");
     say_device(probe, "dev0", "attic", NULL, "X 2");
-    ASSERT_TEXT(enrich(probe, event), area, "Attic");
+    e = enrich(probe, event);
+    ASSERT_TEXT(e, area, "Attic");
     say_device(probe, "child", NULL, "child", NULL); /* a part of itself: nonsense must not hang */
-    ASSERT_TEXT(enrich(probe, event), area, NULL);
+    e = enrich(probe, event);
+    ASSERT_TEXT(e, area, NULL);
     say_entity(probe, "sensor.child", "dev0", NULL, 0);
-    ASSERT_TEXT(enrich(probe, event), model, "X 2");
+    e = enrich(probe, event);
+    ASSERT_TEXT(e, model, "X 2");
     probe_destroy(&probe);
 }
 
@@ -241,12 +247,15 @@ static void a_removed_entity_is_known_for_what_was_before(void **state)
 {
     (void)state;
     probe_t *probe = open_with_registry();
+    const struct event_full *e;
     char event[4096];
     snprintf(event, sizeof event, "%s", changed("sensor.s0", "null", state_of("sensor.s0", "\"1\"", "{}"), ""));
     say_entity(probe, "sensor.s0", "dev0", NULL, AT_US + 1);
-    ASSERT_TEXT(enrich(probe, event), device_id, "dev0");
+    e = enrich(probe, event);
+    ASSERT_TEXT(e, device_id, "dev0");
     say_entity(probe, "sensor.s0", "dev0", NULL, AT_US - 1);
-    ASSERT_TEXT(enrich(probe, event), device_id, NULL);
+    e = enrich(probe, event);
+    ASSERT_TEXT(e, device_id, NULL);
     probe_destroy(&probe);
 }
 
