@@ -6,8 +6,7 @@
 #include <string.h>
 
 struct split {
-    json_t *frame;  /* walks the array */
-    json_t *item;   /* reads one message of it */
+    json_t *json;
     message_fn *fn;
     void *owner;
 };
@@ -20,9 +19,8 @@ split_t *split_new(void)
 {
     struct split *self = calloc(1, sizeof *self);
     assert(self);
-    self->frame = json_new();
-    self->item = json_new();
-    assert(self->frame && self->item);
+    self->json = json_new();
+    assert(self->json);
     return self;
 }
 
@@ -31,8 +29,7 @@ void split_destroy(split_t **self_p)
     struct split *self = *self_p;
     if (!self)
         return;
-    json_destroy(&self->frame);
-    json_destroy(&self->item);
+    json_destroy(&self->json);
     free(self);
     *self_p = NULL;
 }
@@ -42,7 +39,7 @@ static void hand_out(struct split *self, struct json_value value)
     struct message message = { .whole = value.raw, .id = -1 };
     if (value.kind != JSON_OBJECT)
         message.why = "not an object";
-    else if (json_pick(self->item, value.raw, keys, MESSAGE_KEYS, message.values))
+    else if (json_pick(self->json, value.raw, keys, MESSAGE_KEYS, message.values))
         message.why = "not well-formed JSON";
     else if (!json_int(message.values[KEY_ID], &message.id))
         message.id = -1;
@@ -60,7 +57,7 @@ int split_messages(split_t *self, struct slice frame, message_fn *fn, void *owne
     struct json_value root;
     self->fn = fn;
     self->owner = owner;
-    if (json_read(self->frame, frame, &root, why))
+    if (json_read(self->json, frame, &root, why))
         return -1;
     if (root.kind == JSON_OBJECT) {
         hand_out(self, root);
@@ -70,7 +67,7 @@ int split_messages(split_t *self, struct slice frame, message_fn *fn, void *owne
         *why = "neither an object nor an array";
         return -1;
     }
-    if (json_each_item(self->frame, root.raw, on_item, self)) {
+    if (json_each_item(self->json, root.raw, on_item, self)) {
         *why = "not well-formed JSON";
         return -1;
     }

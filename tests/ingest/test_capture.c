@@ -1,0 +1,514 @@
+/* test_capture.c - the capture log against torn tails, rot, full disks and restarts. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "capture.h"
+#include "crc32c.h"
+#include "folder.h"
+
+#include <sys/resource.h>
+#include <signal.h>
+
+#define SECOND INT64_C(1000000)
+
+struct world {
+    struct folder folder;
+    struct capture_options options;
+    struct capture_loss losses[8];
+    int loss_count;
+    int64_t now;
+};
+
+static void note_loss(void *owner, const struct capture_loss *loss)
+{
+    struct world *world = owner;
+    if (world->loss_count < 8)
+        world->losses[world->loss_count] = *loss;
+    world->loss_count++;
+}
+
+static int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    folder_make(&world->folder);
+    world->now = 1000 * SECOND;
+    world->options = (struct capture_options){ .directory = world->folder.path, .segment_bytes = 4096,
+        .max_bytes = 1 << 20, .sync_us = SECOND, .on_loss = note_loss, .owner = world };
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    folder_remove(&world->folder);
+    free(world);
+    return 0;
+}
+
+static capture_t *open_log(struct world *world)
+{
+    const char *why = "";
+    capture_t *log = capture_open(&world->options, world->now, &why);
+    assert_non_null(log);
+    return log;
+}
+
+static int64_t append(struct world *world, capture_t *log, const char *text, uint32_t events)
+{
+    struct capture_record record = { .received_us = world->now, .session = 7, .first_id = 2, .last_id = 2,
+        .events = events, .bytes = slice_of(text) };
+    assert_int_equal(capture_append(log, &record, world->now), 0);
+    return record.place;
+}
+
+/* Publishes all that is under the cursor as messages from `number` on. */
+static uint64_t publish_all(capture_t *log, uint64_t number)
+{
+    struct capture_record record;
+    while (capture_read(log, &record)) {
+        for (uint32_t i = record.done; i < record.events; i++)
+            capture_sent(log, 0, number++);
+        capture_next(log);
+    }
+    return number;
+}
+
+static int read_all(capture_t *log, char *to, size_t room)
+{
+    struct capture_record record;
+    int count = 0;
+    size_t at = 0;
+    to[0] = '\0';
+    while (capture_read(log, &record)) {
+        at += (size_t)snprintf(to + at, room - at, "%.*s,", (int)record.bytes.size, (const char *)record.bytes.data);
+        capture_next(log);
+        count++;
+    }
+    return count;
+}
+
+static void the_checksum_is_crc32c_by_instruction_and_by_table(void **state)
+{
+    (void)state;
+    struct crc32c crc;
+    crc32c_open(&crc);
+    assert_int_equal(crc32c_add(&crc, 0, "123456789", 9), 0xe3069283);
+    char bytes[1000];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 7);
+    struct crc32c slow = crc;
+    slow.hardware = false;
+    for (size_t size = 0; size < sizeof bytes; size += 13)
+        assert_int_equal(crc32c_add(&crc, 5, bytes, size), crc32c_add(&slow, 5, bytes, size));
+    assert_int_equal(crc32c_add(&slow, 0, "123456789", 9), 0xe3069283);
+    assert_int_equal(crc32c_add(&crc, crc32c_add(&crc, 0, "1234", 4), "56789", 5), 0xe3069283);
+}
+
+static void records_come_back_in_order_with_everything_about_them(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    int64_t first = append(world, log, "one", 1);
+    world->now += 5;
+    int64_t second = append(world, log, "second", 3);
+    assert_int_equal(second - first, CAPTURE_HEADER + 3);
+    struct capture_record record;
+    assert_true(capture_read(log, &record));
+    assert_int_equal(record.place, first);
+    assert_memory_equal(record.bytes.data, "one", 3);
+    assert_false(record.replayed);
+    capture_next(log);
+    assert_true(capture_read(log, &record));
+    assert_int_equal(record.place, second);
+    assert_int_equal(record.received_us, world->now);
+    assert_int_equal(record.session, 7);
+    assert_int_equal(record.events, 3);
+    assert_int_equal(record.last_id, 2);
+    capture_sent(log, 0, 1);
+    assert_true(capture_read(log, &record));
+    assert_int_equal(record.done, 1);
+    capture_next(log);
+    assert_true(capture_at_end(log));
+    assert_false(capture_read(log, &record));
+    capture_close(&log);
+}
+
+static void what_was_not_acknowledged_is_read_again_after_a_kill(void **state)
+{
+    struct world *world = *state;
+    char text[4096];
+    capture_t *log = open_log(world);
+    append(world, log, "a", 1);
+    append(world, log, "b", 1);
+    publish_all(log, 1);
+    assert_int_equal(capture_acked(log, 0, 1, 1, world->now), 1);
+    /* no close: killed. A second one opens the same files. */
+    capture_t *next = open_log(world);
+    struct capture_record record;
+    assert_true(capture_read(next, &record));
+    assert_true(record.replayed);
+    int64_t new_place = append(world, next, "c", 1);
+    assert_int_equal(read_all(next, text, sizeof text), 3);
+    assert_string_equal(text, "a,b,c,");
+    assert_true(new_place > record.place + 1);
+    capture_close(&next);
+    capture_close(&log);
+}
+
+static void a_tail_torn_at_any_byte_is_cut_and_never_misread(void **state)
+{
+    struct world *world = *state;
+    char name[PATH_MAX], whole[4096], text[4096];
+    capture_t *log = open_log(world);
+    append(world, log, "first", 1);
+    append(world, log, "second", 1);
+    capture_close(&log);
+    assert_int_equal(folder_count(&world->folder, ".log", name), 1);
+    size_t size = folder_read(&world->folder, name, whole, sizeof whole);
+    size_t second_at = CAPTURE_HEADER + 5;
+    for (size_t cut = 0; cut <= size; cut++) {
+        folder_write(&world->folder, name, whole, cut);
+        log = open_log(world);
+        int expected = cut == size ? 2 : cut >= second_at ? 1 : 0;
+        size_t whole_bytes = expected == 2 ? size : expected == 1 ? second_at : 0;
+        assert_int_equal(capture_torn(log), cut - whole_bytes);
+        assert_int_equal(capture_bytes(log), whole_bytes);
+        append(world, log, "after", 1);
+        assert_int_equal(read_all(log, text, sizeof text), expected + 1);
+        assert_string_equal(text, expected == 2 ? "first,second,after," : expected == 1 ? "first,after," : "after,");
+        capture_close(&log);
+        struct folder *folder = &world->folder;
+        for (char other[PATH_MAX]; folder_count(folder, ".log", other) > 0;) {
+            char path[PATH_MAX];
+            folder_file(folder, other, path);
+            unlink(path);
+        }
+    }
+    assert_int_equal(world->loss_count, 0);
+}
+
+static void a_byte_flipped_anywhere_is_found(void **state)
+{
+    struct world *world = *state;
+    char name[PATH_MAX], whole[4096], text[4096];
+    capture_t *log = open_log(world);
+    append(world, log, "first", 1);
+    append(world, log, "second", 1);
+    capture_close(&log);
+    folder_count(&world->folder, ".log", name);
+    size_t size = folder_read(&world->folder, name, whole, sizeof whole);
+    for (size_t i = 0; i < size; i++) {
+        whole[i] ^= 0x20;
+        folder_write(&world->folder, name, whole, size);
+        whole[i] ^= 0x20;
+        log = open_log(world);
+        read_all(log, text, sizeof text);
+        assert_string_equal(text, i < CAPTURE_HEADER + 5 ? "" : "first,");
+        capture_close(&log);
+    }
+}
+
+static void rot_in_an_older_segment_is_told_and_the_rest_is_read(void **state)
+{
+    struct world *world = *state;
+    char name[PATH_MAX], whole[8192], text[16384], big[3000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    capture_t *log = open_log(world);
+    append(world, log, "good", 1);
+    world->now += SECOND;
+    append(world, log, big, 5);
+    world->now += SECOND;
+    append(world, log, big, 1); /* the next segment */
+    capture_close(&log);
+    assert_int_equal(folder_count(&world->folder, ".log", name), 2);
+    size_t size = folder_read(&world->folder, name, whole, sizeof whole);
+    whole[size - 1] ^= 1;
+    folder_write(&world->folder, name, whole, size);
+    log = open_log(world);
+    assert_int_equal(read_all(log, text, sizeof text), 2);
+    assert_int_equal(world->loss_count, 1);
+    assert_false(world->losses[0].overflow);
+    assert_int_equal(world->losses[0].first_us, world->now - 2 * SECOND);
+    assert_int_equal(world->losses[0].last_us, world->now);
+    capture_close(&log);
+}
+
+static void a_segment_goes_when_acknowledged_and_the_store_has_synced_since(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    append(world, log, "a", 1);
+    append(world, log, "b", 1);
+    assert_int_equal(publish_all(log, 1), 3);
+    assert_int_equal(capture_waiting(log), 2);
+    capture_acked(log, 0, 1, 1, world->now);
+    world->now += 30 * SECOND;
+    capture_tick(log, world->now);
+    capture_stored(log, world->now, world->now);
+    assert_int_equal(capture_bytes(log), 2 * (CAPTURE_HEADER + 1)); /* b is not acknowledged */
+    capture_acked(log, 0, 2, 2, world->now);
+    capture_stored(log, world->now, world->now);
+    assert_int_equal(capture_bytes(log), 2 * (CAPTURE_HEADER + 1)); /* the sync may have begun before it */
+    world->now += 1;
+    capture_tick(log, world->now);
+    assert_int_equal(capture_bytes(log), 2 * (CAPTURE_HEADER + 1));
+    capture_stored(log, world->now, world->now);
+    assert_int_equal(capture_bytes(log), 0);
+    assert_int_equal(folder_count(&world->folder, ".log", NULL), 1); /* the new, empty one */
+    assert_int_equal(capture_waiting(log), 0);
+    capture_close(&log);
+}
+
+static void without_sync_a_segment_goes_at_once(void **state)
+{
+    struct world *world = *state;
+    char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    world->options.sync = CAPTURE_NEVER;
+    capture_t *log = open_log(world);
+    for (int i = 0; i < 3; i++)
+        append(world, log, big, 1);
+    publish_all(log, 1);
+    assert_int_equal(folder_count(&world->folder, ".log", NULL), 3);
+    capture_acked(log, 0, 2, 3, world->now); /* in any order */
+    assert_int_equal(folder_count(&world->folder, ".log", NULL), 3);
+    capture_acked(log, 0, 1, 1, world->now);
+    assert_int_equal(folder_count(&world->folder, ".log", NULL), 1);
+    capture_close(&log);
+}
+
+static void acknowledgements_in_any_order_of_two_topics_are_told_apart(void **state)
+{
+    struct world *world = *state;
+    world->options.sync = CAPTURE_NEVER;
+    world->options.segment_bytes = 1;
+    capture_t *log = open_log(world);
+    struct capture_record record;
+    for (int i = 0; i < 4; i++)
+        append(world, log, "x", 2);
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_true(capture_read(log, &record));
+        capture_sent(log, 0, i + 1);
+        capture_sent(log, 1, i + 1);
+        capture_next(log);
+    }
+    assert_int_equal(capture_acked(log, 0, 1, 4, world->now), 4);
+    assert_int_equal(folder_count(&world->folder, ".log", NULL), 4);
+    assert_int_equal(capture_acked(log, 1, 3, 4, world->now), 2);
+    assert_int_equal(folder_count(&world->folder, ".log", NULL), 4);
+    assert_int_equal(capture_acked(log, 1, 1, 2, world->now), 2);
+    assert_int_equal(folder_count(&world->folder, ".log", NULL), 1);
+    assert_int_equal(capture_acked(log, 1, 1, 9, world->now), 1); /* the newest range is kept; nobody acknowledges twice */
+    capture_close(&log);
+}
+
+static void offsets_grow_after_everything_was_unlinked(void **state)
+{
+    struct world *world = *state;
+    int64_t last = -1;
+    for (int i = 0; i < 5; i++) {
+        world->options.sync = i == 4 ? CAPTURE_INTERVAL : CAPTURE_NEVER;
+        capture_t *log = open_log(world);
+        int64_t place = append(world, log, "x", 1);
+        assert_true(place > last);
+        last = place;
+        publish_all(log, 1);
+        capture_acked(log, 0, 1, 1, world->now);
+        world->now += 60 * SECOND;
+        capture_tick(log, world->now);
+        capture_close(&log);
+        if (i == 2) { /* all is gone but the position */
+            char name[PATH_MAX], path[PATH_MAX];
+            while (folder_count(&world->folder, ".log", name) > 0) {
+                folder_file(&world->folder, name, path);
+                unlink(path);
+            }
+        }
+        if (i == 3)
+            folder_write(&world->folder, "position", "nonsense", 8);
+    }
+}
+
+static void a_power_cut_that_takes_the_tail_does_not_bring_places_back(void **state)
+{
+    struct world *world = *state;
+    char name[PATH_MAX];
+    capture_t *log = open_log(world);
+    append(world, log, "kept", 1);
+    int64_t lost = append(world, log, "published, stored, never synced here", 1);
+    folder_count(&world->folder, ".log", name);
+    char whole[4096];
+    folder_read(&world->folder, name, whole, sizeof whole);
+    folder_write(&world->folder, name, whole, CAPTURE_HEADER + 4);
+    capture_t *next = open_log(world);
+    assert_true(append(world, next, "new", 1) > lost);
+    capture_close(&next);
+    capture_close(&log);
+}
+
+static void a_full_log_gives_up_its_oldest_segment_and_says_what_was_in_it(void **state)
+{
+    struct world *world = *state;
+    char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    world->options.max_bytes = 3 * (CAPTURE_HEADER + 3999);
+    capture_t *log = open_log(world);
+    for (int i = 0; i < 4; i++) {
+        append(world, log, big, 10 + (uint32_t)i);
+        world->now += SECOND;
+    }
+    assert_int_equal(world->loss_count, 1);
+    assert_true(world->losses[0].overflow);
+    assert_int_equal(world->losses[0].events, 10);
+    assert_int_equal(world->losses[0].first_us, 1000 * SECOND);
+    assert_int_equal(world->losses[0].last_us, 1000 * SECOND);
+    assert_false(world->losses[0].continues);
+    assert_true(capture_bytes(log) <= world->options.max_bytes);
+    append(world, log, big, 1);
+    assert_int_equal(world->loss_count, 2);
+    assert_int_equal(world->losses[1].events, 11);
+    assert_true(world->losses[1].continues);
+    struct capture_record record;
+    assert_true(capture_read(log, &record));
+    assert_int_equal(record.events, 12);
+    capture_close(&log);
+}
+
+static void a_full_log_gives_up_half_read_segments_too(void **state)
+{
+    struct world *world = *state;
+    char big[2000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    world->options.max_bytes = 2 * 2 * (CAPTURE_HEADER + 1999);
+    capture_t *log = open_log(world);
+    struct capture_record record;
+    append(world, log, big, 4);
+    append(world, log, big, 4);
+    assert_true(capture_read(log, &record));
+    capture_sent(log, 0, 1);
+    for (int i = 0; i < 3; i++)
+        append(world, log, big, 4);
+    assert_int_equal(world->loss_count, 1);
+    assert_int_equal(world->losses[0].events, 7); /* one is in the broker's hands */
+    assert_int_equal(capture_acked(log, 0, 1, 1, world->now), 1);
+    assert_int_equal(publish_all(log, 2), 2 + 3 * 4);
+    capture_close(&log);
+}
+
+static void a_full_log_drops_what_is_acknowledged_without_a_word(void **state)
+{
+    struct world *world = *state;
+    char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    world->options.max_bytes = 3 * (CAPTURE_HEADER + 3999);
+    capture_t *log = open_log(world);
+    uint64_t next = 1;
+    for (int i = 0; i < 20; i++) {
+        append(world, log, big, 1);
+        uint64_t end = publish_all(log, next);
+        capture_acked(log, 0, next, end - 1, world->now);
+        next = end;
+    }
+    assert_int_equal(world->loss_count, 0);
+    capture_close(&log);
+}
+
+static void a_frame_larger_than_a_segment_is_kept_whole(void **state)
+{
+    struct world *world = *state;
+    size_t size = 700 * 1024;
+    char *big = malloc(size + 1);
+    memset(big, 'y', size);
+    big[size] = '\0';
+    capture_t *log = open_log(world);
+    append(world, log, "before", 1);
+    append(world, log, big, 1);
+    append(world, log, "after", 1);
+    struct capture_record record;
+    assert_true(capture_read(log, &record));
+    capture_next(log);
+    assert_true(capture_read(log, &record));
+    assert_int_equal(record.bytes.size, size);
+    assert_memory_equal(record.bytes.data, big, size);
+    capture_next(log);
+    assert_true(capture_read(log, &record));
+    assert_memory_equal(record.bytes.data, "after", 5);
+    capture_close(&log);
+    free(big);
+}
+
+static void a_full_disk_takes_nothing_and_breaks_nothing(void **state)
+{
+    struct world *world = *state;
+    char text[4096];
+    capture_t *log = open_log(world);
+    append(world, log, "before", 1);
+    struct rlimit before, limit;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    limit = before;
+    limit.rlim_cur = CAPTURE_HEADER + 6 + 50; /* the next record is torn after its header */
+    setrlimit(RLIMIT_FSIZE, &limit);
+    struct capture_record record = { .received_us = 1, .events = 1,
+        .bytes = slice_of("a frame of more than the few bytes that are left on this disk, so it cannot be taken now") };
+    assert_int_equal(capture_append(log, &record, world->now), -1);
+    assert_true(strlen(capture_why(log)) > 0);
+    setrlimit(RLIMIT_FSIZE, &before);
+    append(world, log, "after", 1);
+    assert_int_equal(read_all(log, text, sizeof text), 2);
+    assert_string_equal(text, "before,after,");
+    capture_close(&log);
+}
+
+static void live_frames_are_published_from_memory_only_at_the_end(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    assert_true(capture_at_end(log));
+    append(world, log, "a", 2);
+    assert_false(capture_at_end(log));
+    capture_sent(log, 0, 1);
+    capture_sent(log, 0, 2);
+    capture_next(log); /* without reading it back */
+    assert_true(capture_at_end(log));
+    append(world, log, "b", 1);
+    append(world, log, "c", 1);
+    struct capture_record record;
+    assert_true(capture_read(log, &record));
+    assert_memory_equal(record.bytes.data, "b", 1);
+    capture_close(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_checksum_is_crc32c_by_instruction_and_by_table),
+#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+        IN_A_FOLDER(records_come_back_in_order_with_everything_about_them),
+        IN_A_FOLDER(what_was_not_acknowledged_is_read_again_after_a_kill),
+        IN_A_FOLDER(a_tail_torn_at_any_byte_is_cut_and_never_misread),
+        IN_A_FOLDER(a_byte_flipped_anywhere_is_found),
+        IN_A_FOLDER(rot_in_an_older_segment_is_told_and_the_rest_is_read),
+        IN_A_FOLDER(a_segment_goes_when_acknowledged_and_the_store_has_synced_since),
+        IN_A_FOLDER(without_sync_a_segment_goes_at_once),
+        IN_A_FOLDER(acknowledgements_in_any_order_of_two_topics_are_told_apart),
+        IN_A_FOLDER(offsets_grow_after_everything_was_unlinked),
+        IN_A_FOLDER(a_power_cut_that_takes_the_tail_does_not_bring_places_back),
+        IN_A_FOLDER(a_full_log_gives_up_its_oldest_segment_and_says_what_was_in_it),
+        IN_A_FOLDER(a_full_log_gives_up_half_read_segments_too),
+        IN_A_FOLDER(a_full_log_drops_what_is_acknowledged_without_a_word),
+        IN_A_FOLDER(a_frame_larger_than_a_segment_is_kept_whole),
+        IN_A_FOLDER(a_full_disk_takes_nothing_and_breaks_nothing),
+        IN_A_FOLDER(live_frames_are_published_from_memory_only_at_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,285 @@
+/* test_ledger.c - which gaps open and close, and what survives a kill, a power cut and a broken file. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "folder.h"
+#include "ledger.h"
+
+#define SECOND INT64_C(1000000)
+#define T(seconds) ((1000 + (seconds)) * SECOND)
+
+static struct folder folder;
+
+static int set_up(void **state)
+{
+    (void)state;
+    folder_make(&folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    folder_remove(&folder);
+    return 0;
+}
+
+static ledger_t *open_at(int64_t now, const char *boot, int64_t captured)
+{
+    const char *why = "", *damaged = NULL;
+    struct ledger_options options = { .directory = folder.path, .boot_id = boot, .unsynced_us = 2 * SECOND,
+        .captured_us = captured };
+    ledger_t *ledger = ledger_open(&options, now, &why, &damaged);
+    assert_non_null(ledger);
+    assert_null(damaged);
+    return ledger;
+}
+
+static void kill_it(ledger_t **ledger)
+{
+    ledger_close(ledger, false); /* leaves on the disk what a kill -9 would */
+}
+
+static void assert_gap(const ledger_t *ledger, size_t index, int64_t start, int64_t end, enum gap_cause cause)
+{
+    assert_true(index < ledger_count(ledger));
+    const struct gap_entry *gap = ledger_gap(ledger, index);
+    assert_int_equal(gap->start_us, start);
+    assert_int_equal(gap->end_us, end);
+    assert_string_equal(gap_cause_name(gap->cause), gap_cause_name(cause));
+}
+
+/* One that has been live from T(0) to T(10). */
+static ledger_t *lived(void)
+{
+    ledger_t *ledger = open_at(T(-1), "boot", 0);
+    ledger_live(ledger, T(0));
+    for (int i = 1; i <= 10; i++)
+        ledger_note(ledger, T(i));
+    return ledger;
+}
+
+static void the_first_start_is_a_moment(void **state)
+{
+    (void)state;
+    ledger_t *ledger = open_at(T(0), "boot", 0);
+    assert_int_equal(ledger_count(ledger), 0);
+    ledger_lost(ledger, T(1), GAP_CONNECTION_LOST); /* never was live */
+    assert_int_equal(ledger_count(ledger), 0);
+    kill_it(&ledger);
+    ledger = open_at(T(2), "boot", 0);
+    ledger_live(ledger, T(3));
+    assert_int_equal(ledger_count(ledger), 1);
+    assert_gap(ledger, 0, T(3), T(3), GAP_FIRST_START);
+    ledger_live(ledger, T(4));
+    assert_int_equal(ledger_count(ledger), 1);
+    kill_it(&ledger);
+}
+
+static void a_lost_connection_is_a_gap_from_the_last_thing_heard(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_lost(ledger, T(11), GAP_SILENT);
+    assert_int_equal(ledger_count(ledger), 2);
+    assert_gap(ledger, 1, T(11), 0, GAP_SILENT);
+    ledger_live(ledger, T(41));
+    assert_gap(ledger, 1, T(11), T(41), GAP_SILENT);
+    ledger_lost(ledger, T(50), GAP_RESTART);
+    ledger_live(ledger, T(49)); /* the clock was set back */
+    assert_gap(ledger, 2, T(50), T(50), GAP_RESTART);
+    kill_it(&ledger);
+}
+
+static void one_outage_is_one_gap_whatever_happens_in_it(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_lost(ledger, T(11), GAP_CONNECTION_LOST);
+    ledger_lost(ledger, T(12), GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+    ledger = open_at(T(20), "boot", T(10)); /* down while the gap was open */
+    ledger_lost(ledger, T(21), GAP_SILENT);
+    ledger_live(ledger, T(30));
+    assert_int_equal(ledger_count(ledger), 2);
+    assert_gap(ledger, 1, T(11), T(30), GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+}
+
+static void a_later_attempt_may_know_the_cause_better(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_cause(ledger, GAP_RESTART); /* nothing is open */
+    ledger_lost(ledger, T(11), GAP_CONNECTION_LOST);
+    ledger_cause(ledger, GAP_RESTART);
+    ledger_cause(ledger, GAP_REFUSED); /* known well already */
+    ledger_live(ledger, T(20));
+    assert_gap(ledger, 1, T(11), T(20), GAP_RESTART);
+    ledger_lost(ledger, T(21), GAP_CONNECTION_LOST);
+    ledger_cause(ledger, GAP_REFUSED);
+    ledger_live(ledger, T(22));
+    assert_gap(ledger, 2, T(21), T(22), GAP_REFUSED);
+    kill_it(&ledger);
+}
+
+static void a_kill_is_a_gap_from_the_last_note_or_the_last_frame_captured(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    kill_it(&ledger);
+    ledger = open_at(T(100), "boot", T(10) + 300000);
+    assert_gap(ledger, 1, T(10) + 300000, 0, GAP_DOWN);
+    kill_it(&ledger); /* again before it was live */
+    ledger = open_at(T(200), "boot", T(10) + 300000);
+    ledger_live(ledger, T(201));
+    assert_int_equal(ledger_count(ledger), 2);
+    assert_gap(ledger, 1, T(10) + 300000, T(201), GAP_DOWN);
+    kill_it(&ledger);
+    ledger = open_at(T(300), "boot", T(10)); /* an old capture does not move it back */
+    assert_gap(ledger, 2, T(201), 0, GAP_DOWN);
+    kill_it(&ledger);
+}
+
+static void a_stop_in_order_is_a_gap_too(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_close(&ledger, true);
+    ledger = open_at(T(100), "another boot", T(5));
+    assert_gap(ledger, 1, T(10), 0, GAP_DOWN);
+    kill_it(&ledger);
+}
+
+static void a_power_cut_is_told_apart_and_costs_what_was_not_synced(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    kill_it(&ledger);
+    ledger = open_at(T(100), "another boot", T(10));
+    assert_gap(ledger, 1, T(8), 0, GAP_POWER);
+    kill_it(&ledger);
+}
+
+static void session_numbers_never_come_back(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    assert_int_equal(ledger_next_session(ledger), 1);
+    assert_int_equal(ledger_next_session(ledger), 2);
+    kill_it(&ledger);
+    ledger = open_at(T(20), "boot", 0);
+    assert_int_equal(ledger_session(ledger), 2);
+    assert_int_equal(ledger_next_session(ledger), 3);
+    kill_it(&ledger);
+    folder_write(&folder, "known", "torn", 4);
+    ledger = open_at(T(30), "boot", 0);
+    assert_true(ledger_next_session(ledger) > 3);
+    kill_it(&ledger);
+}
+
+static void a_lost_note_is_made_up_for_by_the_gaps_and_the_capture_log(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    kill_it(&ledger);
+    folder_write(&folder, "known", "known 12", 8);
+    ledger = open_at(T(20), "boot", T(9));
+    assert_gap(ledger, 1, T(9), 0, GAP_DOWN);
+    kill_it(&ledger);
+}
+
+static void overflows_in_a_row_are_one_gap(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_add(ledger, T(1), T(2), GAP_OVERFLOW, false);
+    ledger_lost(ledger, T(3), GAP_CONNECTION_LOST);
+    ledger_add(ledger, T(2), T(4), GAP_OVERFLOW, true);
+    ledger_add(ledger, T(7), T(8), GAP_OVERFLOW, false);
+    assert_int_equal(ledger_count(ledger), 4);
+    assert_gap(ledger, 1, T(1), T(4), GAP_OVERFLOW);
+    assert_gap(ledger, 2, T(3), 0, GAP_CONNECTION_LOST);
+    assert_gap(ledger, 3, T(7), T(8), GAP_OVERFLOW);
+    kill_it(&ledger);
+}
+
+static void gaps_survive_and_their_numbers_stay(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    for (int i = 0; i < 5; i++) {
+        ledger_lost(ledger, T(11 + 2 * i), GAP_CONNECTION_LOST);
+        ledger_live(ledger, T(12 + 2 * i));
+    }
+    kill_it(&ledger);
+    ledger = open_at(T(60), "boot", 0);
+    assert_int_equal(ledger_count(ledger), 7);
+    for (size_t i = 0; i < 7; i++)
+        assert_int_equal(ledger_gap(ledger, i)->number, i + 1);
+    assert_gap(ledger, 3, T(15), T(16), GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+}
+
+static void a_broken_file_is_kept_aside_and_told(void **state)
+{
+    (void)state;
+    static const char *const broken[] = { "1 5 6 connection_lost\n", "1 5 6 connection_lost\nend 2\n", "garbage", "",
+        "1 5 6 no_such_cause\nend 1\n", "1 5 6 connection_lost\n2 9 8 first_start\n", "1 5 6 connection_lost\nend 1\nmore" };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        const char *why = "", *damaged = NULL;
+        struct ledger_options options = { .directory = folder.path, .boot_id = "boot" };
+        folder_write(&folder, "gaps", broken[i], strlen(broken[i]));
+        ledger_t *ledger = ledger_open(&options, T((int)i), &why, &damaged);
+        assert_non_null(ledger);
+        assert_non_null(damaged);
+        char kept[256];
+        size_t size = folder_read(&folder, strrchr(damaged, '/') + 1, kept, sizeof kept);
+        assert_int_equal(size, strlen(broken[i]));
+        assert_memory_equal(kept, broken[i], size);
+        bool has_good_line = strncmp(broken[i], "1 5 6 connection_lost\n", 22) == 0;
+        assert_true(ledger_count(ledger) >= has_good_line);
+        if (has_good_line)
+            assert_gap(ledger, 0, 5, 6, GAP_CONNECTION_LOST);
+        kill_it(&ledger);
+    }
+}
+
+static void the_ledger_is_bounded_and_never_claims_less(void **state)
+{
+    (void)state;
+    static char text[1024 * 1024];
+    size_t at = 0;
+    for (int i = 1; i <= 10000; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%d %d %d connection_lost\n", i, 10 * i, 10 * i + 5);
+    at += (size_t)snprintf(text + at, sizeof text - at, "end 10000\n");
+    folder_write(&folder, "gaps", text, at);
+    ledger_t *ledger = open_at(T(0), "boot", 0); /* opens one more */
+    assert_int_equal(ledger_count(ledger), 10000);
+    assert_gap(ledger, 0, 10, 25, GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+}
+
+int main(void)
+{
+#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        IN_A_FOLDER(the_first_start_is_a_moment),
+        IN_A_FOLDER(a_lost_connection_is_a_gap_from_the_last_thing_heard),
+        IN_A_FOLDER(one_outage_is_one_gap_whatever_happens_in_it),
+        IN_A_FOLDER(a_later_attempt_may_know_the_cause_better),
+        IN_A_FOLDER(a_kill_is_a_gap_from_the_last_note_or_the_last_frame_captured),
+        IN_A_FOLDER(a_stop_in_order_is_a_gap_too),
+        IN_A_FOLDER(a_power_cut_is_told_apart_and_costs_what_was_not_synced),
+        IN_A_FOLDER(session_numbers_never_come_back),
+        IN_A_FOLDER(a_lost_note_is_made_up_for_by_the_gaps_and_the_capture_log),
+        IN_A_FOLDER(overflows_in_a_row_are_one_gap),
+        IN_A_FOLDER(gaps_survive_and_their_numbers_stay),
+        IN_A_FOLDER(a_broken_file_is_kept_aside_and_told),
+        IN_A_FOLDER(the_ledger_is_bounded_and_never_claims_less),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
