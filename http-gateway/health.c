@@ -9,7 +9,7 @@ enum { BEATS_MAX = 256, STALE_US = 3 * 1000000, PING_MS = 900 };
 /* Those that must answer for /health to be 200. */
 enum pinged { SINK, QUERY, PINGED };
 static const char *const ping_names[PINGED] = { [SINK] = "sink", [QUERY] = "query" };
-static const char *const ping_subjects[PINGED] = { [SINK] = "sink.ping", [QUERY] = "query.ping" };
+static const struct contract *const ping_services[PINGED] = { [SINK] = &sink_ping_contract, [QUERY] = &query_ping_contract };
 
 struct ping { bool asking, answered; int verdict; int64_t at_us, took_us, asked_us; };
 
@@ -112,13 +112,6 @@ int health_on_session(struct self *self, actor_t *actor, const struct ingest_ses
     return OK;
 }
 
-void health_connected(struct self *self, bool up)
-{
-    self->watch->connected = up;
-    if (up)
-        self->watch->broker_us = actor_clock_us(self->actor);
-}
-
 /* --- pings --- */
 
 static void on_pong(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer)
@@ -148,9 +141,18 @@ void health_tick(struct self *self)
         if (p->asking)
             continue;
         p->asked_us = actor_clock_us(self->actor);
-        p->asking = actor_ask_raw(self->actor, ping_subjects[i], (struct slice){ self->packed.data, self->packed.size },
+        p->asking = actor_ask_raw(self->actor, ping_services[i]->subject, (struct slice){ self->packed.data, self->packed.size },
             PING_MS, on_pong, i) == 0;
     }
+}
+
+void health_connected(struct self *self, bool up)
+{
+    self->watch->connected = up;
+    if (!up)
+        return;
+    self->watch->broker_us = actor_clock_us(self->actor);
+    health_tick(self);
 }
 
 static bool is_alive(const struct self *self, enum pinged who)
@@ -213,7 +215,7 @@ static struct verdict_text judge_ping(const struct self *self, enum pinged who)
     if (!health_broker(self))
         snprintf(v.why, sizeof v.why, "cannot be asked: the broker is away");
     else
-        snprintf(v.why, sizeof v.why, p->verdict == NO_OWNER ? "nobody answers to %s" : "%s was not answered within 3 s", ping_subjects[who]);
+        snprintf(v.why, sizeof v.why, p->verdict == NO_OWNER ? "nobody answers to %s" : "%s was not answered within 3 s", ping_services[who]->subject);
     return v;
 }
 

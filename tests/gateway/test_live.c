@@ -245,6 +245,54 @@ static void is_unhealthy_while_sink_and_query_do_not_answer(void **state)
     probe_destroy(&probe);
 }
 
+static int health_status(struct client *client)
+{
+    client_forget(client);
+    client_get(client, "/health");
+    return client_status(client);
+}
+
+static void is_well_while_sink_and_query_answer_although_home_assistant_is_away(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    struct ingest_session session = { 0 };
+    SET_TEXT(&session, state, "waiting", 7);
+    SET(&session, session, 1);
+    SET(&session, registry_changes, 0);
+    assert_int_equal(health_status(client), 503);
+    probe_answer(probe, &sink_ping_contract, OK, &(struct nothing){ 0 });
+    assert_int_equal(health_status(client), 503);
+    probe_answer(probe, &query_ping_contract, OK, &(struct nothing){ 0 });
+    beat(probe, "ingest", "1", "{}");
+    probe_deliver(probe, &ingest_session_contract, &session);
+    assert_int_equal(health_status(client), 200);
+    assert_true(client_has(client, "\"home_assistant\":{\"state\":\"waiting\""));
+    assert_true(client_has(client, "\"status\":\"degraded\""));
+    probe_advance(probe, 2500);
+    assert_int_equal(health_status(client), 200); /* the last word is younger than 3 s */
+    probe_advance(probe, 1000);
+    assert_int_equal(health_status(client), 503);
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
+static void is_unhealthy_as_soon_as_the_broker_is_gone(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    probe_answer(probe, &sink_ping_contract, OK, &(struct nothing){ 0 });
+    probe_answer(probe, &query_ping_contract, OK, &(struct nothing){ 0 });
+    assert_int_equal(health_status(client), 200);
+    probe_connected(probe, false);
+    assert_int_equal(health_status(client), 503);
+    assert_true(client_has(client, "\"broker\":{\"status\":\"unhealthy\",\"why\":\"not connected\"}"));
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 static void shows_every_counter_and_who_is_up(void **state)
 {
     (void)state;
@@ -284,6 +332,8 @@ int main(void)
         cmocka_unit_test(resumes_without_a_gap_and_without_a_double),
         cmocka_unit_test(a_stream_that_cannot_read_what_it_missed_is_closed),
         cmocka_unit_test(is_unhealthy_while_sink_and_query_do_not_answer),
+        cmocka_unit_test(is_well_while_sink_and_query_answer_although_home_assistant_is_away),
+        cmocka_unit_test(is_unhealthy_as_soon_as_the_broker_is_gone),
         cmocka_unit_test(shows_every_counter_and_who_is_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
