@@ -240,7 +240,7 @@ static const struct field *find_row(const struct schema *schema, struct slice na
 {
     for (size_t i = 0; i < schema->count; i++, next++) {
         const struct field *f = &schema->fields[next < schema->count ? next : next - schema->count];
-        if (strncmp(f->name, name.data, name.size) == 0 && f->name[name.size] == '\0')
+        if (strlen(f->name) == name.size && memcmp(f->name, name.data, name.size) == 0)
             return f;
     }
     return NULL;
@@ -289,14 +289,13 @@ int schema_decode(const struct schema *schema, struct slice frame, void *msg, st
     schema_clear(schema, msg);
     if (frame.size == 0)
         return refuse(fault, "", "is empty");
-    int rc;
-    if (!read_head(&c, &array_head, &count))
-        rc = decode_places(&c, count, schema, msg, fault);
-    else if (!read_head(&c, &map_head, &count))
-        rc = decode_names(&c, count, schema, msg, fault);
-    else
-        return refuse(fault, "", "is neither map nor array, or is cut short");
-    if (rc)
+    const char *why = read_head(&c, &array_head, &count);
+    bool by_name = why == wrong_type;
+    if (by_name)
+        why = read_head(&c, &map_head, &count);
+    if (why)
+        return refuse(fault, "", why);
+    if (by_name ? decode_names(&c, count, schema, msg, fault) : decode_places(&c, count, schema, msg, fault))
         return -1;
     if (cursor_left(&c) > 0)
         return refuse(fault, "", "has bytes after its end");

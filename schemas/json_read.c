@@ -98,7 +98,7 @@ static int on_member(void *owner, struct slice key, struct json_value value)
 {
     struct reading *r = owner;
     const struct field *f = field_of_key(r->schema, key);
-    if (!f || value.kind == JSON_NULL)
+    if (!f || f->flags & INTERNAL || value.kind == JSON_NULL)
         return 0;
     if (row_is_set(f, r->msg))
         return refuse(r->fault, f->name, "is given twice");

@@ -2,7 +2,13 @@
 #include "row.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+
+static bool is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
 
 /* The length of the well-formed UTF-8 sequence at `at`, 0 if there is none. A surrogate's
  * three bytes count as none; see surrogate_at. */
@@ -58,20 +64,20 @@ static size_t write_special(const uint8_t *at, size_t left, msgpack_sbuffer *out
 
 void json_write_text(struct slice text, msgpack_sbuffer *out)
 {
-    const uint8_t *at = text.data, *end = at + text.size, *plain = at;
+    const uint8_t *bytes = text.data;
+    size_t at = 0, plain = 0; /* from `plain` on nothing is written yet */
     append(out, "\"", 1);
-    while (at < end) {
-        size_t size = *at < 0x20 || *at == '"' || *at == '\\' ? 0 : sequence_at(at, (size_t)(end - at));
-        if (size > 0) {
-            at += size;
+    while (at < text.size) {
+        size_t size = is_plain(bytes[at]) ? 1 : bytes[at] < 0x80 ? 0 : sequence_at(bytes + at, text.size - at);
+        at += size;
+        if (size > 0)
             continue;
-        }
-        append(out, plain, (size_t)(at - plain));
-        at += write_special(at, (size_t)(end - at), out);
+        append(out, bytes + plain, at - plain);
+        at += write_special(bytes + at, text.size - at, out);
         plain = at;
     }
     if (at > plain)
-        append(out, plain, (size_t)(at - plain));
+        append(out, bytes + plain, at - plain);
     append(out, "\"", 1);
 }
 
@@ -95,9 +101,18 @@ static void write_int(const struct field *f, int64_t number, msgpack_sbuffer *ou
     append(out, text, (size_t)snprintf(text, sizeof text, "%" PRId64, number));
 }
 
+/* A message that nobody has checked may hold what JSON cannot say. */
+static void write_real(double number, msgpack_sbuffer *out)
+{
+    char text[NUMBER_TEXT];
+    if (isfinite(number))
+        append(out, text, number_write(number, text));
+    else
+        append(out, "null", 4);
+}
+
 static void write_value(const struct field *f, const void *msg, msgpack_sbuffer *out)
 {
-    char number[NUMBER_TEXT];
     struct slice bytes;
     switch (f->kind) {
     case TEXT_KIND: case VIEW_KIND:
@@ -105,7 +120,7 @@ static void write_value(const struct field *f, const void *msg, msgpack_sbuffer 
         break;
     case JSON_KIND:
         bytes = row_bytes(f, msg);
-        append(out, bytes.data, bytes.size);
+        append(out, bytes.size > 0 ? bytes.data : "null", bytes.size > 0 ? bytes.size : 4);
         break;
     case BLOB_KIND:
         append(out, "\"", 1);
@@ -116,7 +131,7 @@ static void write_value(const struct field *f, const void *msg, msgpack_sbuffer 
         write_int(f, *(const int64_t *)row_in(f, msg), out);
         break;
     case REAL_KIND:
-        append(out, number, number_write(*(const double *)row_in(f, msg), number));
+        write_real(*(const double *)row_in(f, msg), out);
         break;
     case FLAG_KIND:
         bytes = slice_of(*(const bool *)row_in(f, msg) ? "true" : "false");

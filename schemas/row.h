@@ -56,6 +56,8 @@ static inline int refuse(struct fault *fault, const char *field, const char *why
 
 static inline void append(msgpack_sbuffer *out, const void *data, size_t size)
 {
+    if (size == 0) /* an empty slice may point nowhere */
+        return;
     int rc = msgpack_sbuffer_write(out, data, size);
     assert(rc == 0);
     (void)rc;

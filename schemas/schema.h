@@ -126,7 +126,8 @@ size_t schema_get_text(const struct field *, const void *msg, char *to, size_t s
 void schema_json(const struct schema *, const void *msg, msgpack_sbuffer *out);
 
 /* Read a JSON object into a message: unknown keys are ignored, null is absent, TIME takes RFC
- * 3339. Slices are copied into `pool`, which must outlive the message. 0 or -1 with *fault. */
+ * 3339, INTERNAL rows are not for outsiders and ignored. Slices are copied into `pool`, which
+ * must outlive the message and loses what it held before. 0 or -1 with *fault. */
 int schema_from_json(const struct schema *, struct slice text, void *msg, msgpack_sbuffer *pool, struct fault *);
 
 /* Append `text` as a JSON string with its quotes; lone surrogates become \udXXX, bytes that
@@ -142,7 +143,7 @@ void time_text(int64_t at_us, char to[TIME_TEXT]);
 int time_read(struct slice text, int64_t *at_us);
 
 /* Split seconds as HA's history and recorder give them: whole seconds first, then the
- * fraction rounded to the nearest microsecond, half to even. */
+ * fraction rounded to the nearest microsecond, half to even. -1 outside 0 .. MAX_TIME_US. */
 int64_t time_from_seconds(double seconds);
 
 /* --- setting members --------------------------------------------------------------------- */

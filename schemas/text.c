@@ -53,9 +53,9 @@ static const char *set_time(const struct field *f, const char *text, size_t size
     double seconds;
     if (time_read((struct slice){ text, size }, &at_us) == 0)
         return row_put_int(f, at_us, msg);
-    if (!number_read((struct slice){ text, size }, &seconds) || seconds < 0 || seconds > (double)(MAX_TIME_US / 1000000))
+    if (!number_read((struct slice){ text, size }, &seconds) || (at_us = time_from_seconds(seconds)) < 0)
         return "is no time (RFC 3339 with a zone, or seconds since the epoch)";
-    return row_put_int(f, time_from_seconds(seconds), msg);
+    return row_put_int(f, at_us, msg);
 }
 
 static const char *set_real(const struct field *f, const char *text, size_t size, void *msg)

@@ -39,6 +39,7 @@ static char *put_digits(char *to, int64_t number, int digits)
 
 void time_text(int64_t at_us, char to[TIME_TEXT])
 {
+    at_us = at_us < 0 ? 0 : at_us > MAX_TIME_US ? MAX_TIME_US : at_us; /* what has no such text */
     int64_t year, month, day, of_day = at_us % DAY_US, second = of_day / 1000000;
     civil_from_days(at_us / DAY_US, &year, &month, &day);
     to = put_digits(to, year, 4);
@@ -147,6 +148,8 @@ int time_read(struct slice text, int64_t *at_us)
 
 int64_t time_from_seconds(double seconds)
 {
+    if (!(seconds >= 0 && seconds < (double)(MAX_TIME_US / 1000000 + 1)))
+        return -1;
     double whole = floor(seconds);
     return (int64_t)whole * 1000000 + (int64_t)nearbyint((seconds - whole) * 1e6);
 }
