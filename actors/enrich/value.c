@@ -11,9 +11,10 @@ enum { LONGEST_NUMBER = 320 }; /* digits; Home Assistant's own states end at 255
 
 /* Domains in which on and off (and the other words below) are yes and no. Not those where
  * they are one mode among others: climate, media_player, cover, water_heater. */
-static const char *const yes_no_domains[] = {
-    "light", "switch", "binary_sensor", "input_boolean", "automation", "fan", "script", "update", "remote",
-    "humidifier", "siren", "schedule", "calendar", "group",
+static const struct { const char *name; size_t size; } yes_no_domains[] = {
+    { "light", 5 }, { "switch", 6 }, { "binary_sensor", 13 }, { "input_boolean", 13 }, { "automation", 10 },
+    { "fan", 3 }, { "script", 6 }, { "update", 6 }, { "remote", 6 }, { "humidifier", 10 }, { "siren", 5 },
+    { "schedule", 8 }, { "calendar", 8 }, { "group", 5 },
 };
 
 static const struct { const char *word; bool meaning; } words[] = {
@@ -25,8 +26,7 @@ static const struct { const char *word; bool meaning; } words[] = {
 static bool is_yes_no(struct slice domain)
 {
     for (size_t i = 0; i < sizeof yes_no_domains / sizeof *yes_no_domains; i++) {
-        const char *name = yes_no_domains[i];
-        if (strlen(name) == domain.size && !memcmp(name, domain.data, domain.size))
+        if (yes_no_domains[i].size == domain.size && !memcmp(yes_no_domains[i].name, domain.data, domain.size))
             return true;
     }
     return false;

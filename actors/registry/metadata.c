@@ -147,6 +147,7 @@ static int set_up(metadata_t *self)
             prepare_table(self, (enum table)i))
             return -1;
     if (file_run(self, "CREATE INDEX IF NOT EXISTS entity_device ON entity (device_id);"
+                  "CREATE INDEX IF NOT EXISTS entity_registry_id ON entity (registry_id);"
                   "CREATE INDEX IF NOT EXISTS entity_platform ON entity (platform);"
                   "CREATE TABLE IF NOT EXISTS refreshed (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;"
                   "CREATE TEMP TABLE seen (a TEXT, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;"
