@@ -85,6 +85,7 @@ static int call(bus_t *self)
 bool bus_say(bus_t *self, const struct wire *wire, zmq_msg_t parts[], size_t part_count)
 {
     self->said_us = self->clock_us;
+    self->has_said = true;
     return wire_send(self->socket, NULL, wire, parts, part_count) == 0;
 }
 
@@ -222,11 +223,15 @@ bool bus_work(bus_t *self, int64_t clock_us)
         self->called_us = self->said_us = self->heard_us = clock_us;
     self->clock_us = clock_us;
     asking_settle(self);
-    bool has_more = drain(self);
-    if (self->state == BUS_CONNECTED)
-        inbox_flush(self, !has_more);
-    if (!has_more)
-        keep_alive(self);
+    bool has_more;
+    do { /* sending may swallow the signal that something has come: look again after it */
+        has_more = drain(self);
+        self->has_said = false;
+        if (self->state == BUS_CONNECTED)
+            inbox_flush(self, !has_more);
+        if (!has_more)
+            keep_alive(self);
+    } while (!has_more && self->has_said);
     return has_more || asking_is_due(self);
 }
 

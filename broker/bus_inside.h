@@ -52,6 +52,7 @@ struct bus {
     void *context, *socket;
     int epoll_fd;                     /* holds the socket's; stays the same when that is replaced */
     enum bus_state state;
+    bool has_said;
     uint64_t incarnation;
     uint32_t session;                 /* counts connections: what belongs to an older one is void */
     int64_t clock_us, said_us, heard_us, pinged_us, called_us;

@@ -68,6 +68,7 @@ void bus_window(bus_t *self, const char *subject, size_t messages, size_t bytes)
 static void say_acks(bus_t *self, struct inlet *inlet)
 {
     self->said_us = self->clock_us;
+    self->has_said = true;
     wire_send_numbers(self->socket, NULL, (struct wire){ .verb = VERB_ACK, .topic = inlet->topic }, inlet->acks,
         inlet->ack_count);
     inlet->ack_count = 0;

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BEAT_MS = 5000, OK = 0, BROKEN = 6 }; /* verdicts of enum verdict, actor.h */
+enum { BEAT_MS = 2000, OK = 0, BROKEN = 6 }; /* verdicts of enum verdict, actor.h */
 
 static const char *const policy_names[] = { [BUS_LOSSLESS] = "LOSSLESS", [BUS_LATEST] = "LATEST", [BUS_LIVE] = "LIVE" };
 
