@@ -665,6 +665,8 @@ static int ingest_drain(struct self *self, actor_t *actor)
 {
     (void)actor;
     stop_home(self);
+    if (!self->capture)
+        return 0;
     pump(self);
     return capture_waiting(self->capture) > 0 ? 20 : 0;
 }
@@ -673,7 +675,7 @@ static void ingest_close(struct self *self, actor_t *actor)
 {
     (void)actor;
     stop_home(self);
-    bool in_order = stash_count(self->stash) == 0;
+    bool in_order = self->stash && stash_count(self->stash) == 0;
     stash_destroy(&self->stash);
     ledger_close(&self->ledger, in_order);
     capture_close(&self->capture);

@@ -239,7 +239,8 @@ websocket_t *websocket_open(struct lws_context *context, const struct endpoint *
         tls |= LCCSCF_ALLOW_SELFSIGNED | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK | LCCSCF_ALLOW_EXPIRED
             | LCCSCF_ALLOW_INSECURE;
     struct lws_client_connect_info info = { .context = context, .address = endpoint->host, .port = endpoint->port,
-        .ssl_connection = tls, .path = endpoint->path, .host = host, .ietf_version_or_minus_one = -1, .userdata = self,
+        .ssl_connection = tls, .path = endpoint->path,
+        .vhost = lws_get_vhost_by_name(context, "default"), .host = host, .ietf_version_or_minus_one = -1, .userdata = self,
         .pwsi = &self->wsi, .local_protocol_name = protocols[0].name, .alpn = "http/1.1" };
     self->is_dialling = true;
     struct lws *wsi = lws_client_connect_via_info(&info);
