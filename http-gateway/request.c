@@ -216,7 +216,9 @@ bool host_is_ours(struct slice host, const char *bind)
     char name[256];
     const char *p = host.data;
     size_t size = host.size;
-    if (size && p[0] == '[') { /* [::1]:8006 */
+    if (size == 0)
+        return false;
+    if (p[0] == '[') { /* [::1]:8006 */
         const char *end = memchr(p, ']', size);
         if (!end || (end + 1 < p + size && end[1] != ':'))
             return false;
