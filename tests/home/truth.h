@@ -1,0 +1,15 @@
+/* truth.h - the home's own record of what happened and to whom it was sent, as NDJSON. */
+#ifndef HOME_TRUTH_H
+#define HOME_TRUTH_H
+
+#include "text.h"
+
+struct truth;
+
+struct truth *truth_new(const char *path); /* NULL path: nothing is recorded; NULL if it cannot be written */
+void truth_destroy(struct truth **self_p);
+void truth_event(struct truth *, int64_t t_us, const int *sent_to, size_t count, struct slice event);
+void truth_note(struct truth *, int64_t t_us, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void truth_flush(struct truth *);
+
+#endif
