@@ -10,23 +10,58 @@
  * registry is waited for before events are joined with what was known. */
 enum { REGISTRY_WAIT_MS = 10000 };
 
+/* How far the registry has been heard, or a mark says it goes. */
+struct revisions { int64_t device, entity, area; };
+
 struct self {
     struct enrich_config config;
     struct enrich_stats stats;
     struct reader reader;
-    bool has_mark;          /* some registry, whole, has been heard */
+    bool has_mark;          /* some registry has been announced as whole */
     int64_t mark_session;   /* the session it was read in */
+    struct revisions mark;  /* its last rows: they may come after the mark */
+    struct revisions heard;
     int64_t wanted_session; /* the session whose registry is waited for; 0: none */
+    bool is_waiting;        /* a wait is going on; it ends after REGISTRY_WAIT_MS */
+    bool is_late;           /* it did */
     bool is_open;           /* event.raw flows */
-    bool is_late;           /* the wait was given up */
     struct event_full full; /* the event in hand; too large for a stack frame */
 };
 
 /* --- the gate: no event before the registry it belongs to ----------------------------------- */
 
+static bool is_ready(const struct self *self)
+{
+    return self->has_mark && self->mark_session >= self->wanted_session &&
+        self->heard.device >= self->mark.device && self->heard.entity >= self->mark.entity &&
+        self->heard.area >= self->mark.area;
+}
+
+static void set_gate(struct self *, actor_t *);
+
+static void on_late(struct self *self, actor_t *actor, int64_t tag)
+{
+    (void)tag;
+    self->is_waiting = false;
+    if (!self->has_mark || is_ready(self))
+        return;
+    actor_warn(actor, "the registry of session %lld has not come within %d s: joining with what is known",
+        (long long)self->wanted_session, REGISTRY_WAIT_MS / 1000);
+    self->is_late = true;
+    set_gate(self, actor);
+}
+
+/* Without any mark the gate stays shut however long it takes: registry always gives one. */
 static void set_gate(struct self *self, actor_t *actor)
 {
-    bool is_open = self->has_mark && (self->is_late || self->mark_session >= self->wanted_session);
+    bool ready = is_ready(self);
+    if (ready)
+        self->is_late = false;
+    else if (self->has_mark && !self->is_late && !self->is_waiting) {
+        self->is_waiting = true;
+        actor_after(actor, REGISTRY_WAIT_MS, on_late, 0);
+    }
+    bool is_open = ready || self->is_late;
     if (is_open == self->is_open)
         return;
     self->is_open = is_open;
@@ -37,22 +72,11 @@ static void set_gate(struct self *self, actor_t *actor)
         actor_pause(actor, &event_raw_contract);
 }
 
-static void on_late(struct self *self, actor_t *actor, int64_t tag)
-{
-    if (tag != self->wanted_session || (self->has_mark && self->mark_session >= tag))
-        return;
-    actor_warn(actor, "the registry of session %lld has not come within %d s: joining with what is known",
-        (long long)tag, REGISTRY_WAIT_MS / 1000);
-    self->is_late = true;
-    set_gate(self, actor);
-}
-
 static void want_session(struct self *self, actor_t *actor, int64_t session)
 {
+    actor_cancel(actor, on_late, 0);
     self->wanted_session = session;
-    self->is_late = false;
-    if (!self->has_mark || self->mark_session < session)
-        actor_after(actor, REGISTRY_WAIT_MS, on_late, session);
+    self->is_late = self->is_waiting = false;
     set_gate(self, actor);
 }
 
@@ -69,32 +93,41 @@ static int on_mark(struct self *self, actor_t *actor, const struct registry_mark
     if (m->session || !self->has_mark)
         self->mark_session = m->session;
     self->has_mark = true;
-    actor_info(actor, "registry of session %lld%s: %zu entities, %zu devices", (long long)m->session,
-        m->partial ? ", in part" : "", known_entities(self->reader.known), known_devices(self->reader.known));
+    self->mark = (struct revisions){ m->device_revision, m->entity_revision, m->area_revision };
+    actor_info(actor, "registry of session %lld%s", (long long)m->session, m->partial ? ", in part" : "");
     set_gate(self, actor);
     return OK;
 }
 
+/* A row was taken over: it may be the last one that the mark spoke of. */
+static void hear(struct self *self, actor_t *actor, int64_t *heard, int64_t revision)
+{
+    if (revision > *heard)
+        *heard = revision;
+    if (self->has_mark && !self->is_open)
+        set_gate(self, actor);
+}
+
 static int on_device(struct self *self, actor_t *actor, const struct device_row *m)
 {
-    (void)actor;
     known_device(self->reader.known, m);
     SET(&self->stats, devices, (int64_t)known_devices(self->reader.known));
+    hear(self, actor, &self->heard.device, m->revision);
     return OK;
 }
 
 static int on_entity(struct self *self, actor_t *actor, const struct entity_row *m)
 {
-    (void)actor;
     known_entity(self->reader.known, m);
     SET(&self->stats, entities, (int64_t)known_entities(self->reader.known));
+    hear(self, actor, &self->heard.entity, m->revision);
     return OK;
 }
 
 static int on_area(struct self *self, actor_t *actor, const struct area_row *m)
 {
-    (void)actor;
     known_area(self->reader.known, m);
+    hear(self, actor, &self->heard.area, m->revision);
     return OK;
 }
 
@@ -186,7 +219,6 @@ static void close_enrich(struct self *self, actor_t *actor)
     known_destroy(&self->reader.known);
 }
 
-/* The mark comes last: what is said again to a newcomer is said in this order. */
 static const struct handler handlers[] = {
     ON(registry_device, on_device),
     ON(registry_entity, on_entity),

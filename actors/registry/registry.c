@@ -33,6 +33,7 @@ struct self {
     bool is_partial;            /* as the last mark said */
     int retry_ms;
     struct refresh refresh;
+    int64_t revisions[TABLES];  /* of the last rows said */
     msgpack_sbuffer pool;       /* behind the slices of an answer */
 };
 
@@ -40,13 +41,31 @@ static void settle(struct self *, actor_t *);
 
 /* --- what is said ------------------------------------------------------------------------------ */
 
-static void publish_row(void *owner, enum table table, const void *row)
+/* Topics overtake each other on their way; the mark names the last row of each. */
+static int64_t next_revision(struct self *self, enum table table)
+{
+    int64_t now_us = actor_now_us(self->actor);
+    int64_t *last = &self->revisions[table];
+    *last = now_us > *last ? now_us : *last + 1;
+    return *last;
+}
+
+static void publish_row(void *owner, enum table table, void *row)
 {
     struct self *self = owner;
     switch (table) {
-    case DEVICES: publish_registry_device(self->actor, row); break;
-    case ENTITIES: publish_registry_entity(self->actor, row); break;
-    case AREAS: publish_registry_area(self->actor, row); break;
+    case DEVICES:
+        SET((struct device_row *)row, revision, next_revision(self, table));
+        publish_registry_device(self->actor, row);
+        break;
+    case ENTITIES:
+        SET((struct entity_row *)row, revision, next_revision(self, table));
+        publish_registry_entity(self->actor, row);
+        break;
+    case AREAS:
+        SET((struct area_row *)row, revision, next_revision(self, table));
+        publish_registry_area(self->actor, row);
+        break;
     case ENTRIES: /* nobody listens: they are asked for */
     case TABLES: break;
     }
@@ -59,6 +78,9 @@ static void publish_mark(struct self *self, actor_t *actor, int64_t session, int
     SET(&mark, registry_changes, changes);
     SET(&mark, partial, is_partial);
     SET(&mark, at, actor_now_us(actor));
+    SET(&mark, device_revision, self->revisions[DEVICES]);
+    SET(&mark, entity_revision, self->revisions[ENTITIES]);
+    SET(&mark, area_revision, self->revisions[AREAS]);
     publish_registry_mark(actor, &mark);
     self->has_mark = true;
     self->is_partial = is_partial;

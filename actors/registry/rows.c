@@ -20,7 +20,7 @@ void sql_add(struct sql *sql, const char *format, ...)
 
 bool sql_is_computed(const struct field *f)
 {
-    return !strcmp(f->name, "entity_count");
+    return !strcmp(f->name, "entity_count") || !strcmp(f->name, "revision");
 }
 
 void sql_add_keys(struct sql *sql, const struct schema *s, bool as_conditions)
@@ -33,13 +33,13 @@ void sql_add_keys(struct sql *sql, const struct schema *s, bool as_conditions)
         }
 }
 
-/* Every column in the schema's order; entity_count is worked out, or NULL. */
+/* Every column in the schema's order; entity_count is worked out, or NULL, revision is NULL. */
 void sql_add_columns(struct sql *sql, const struct schema *s, bool compute)
 {
     for (size_t i = 0; i < s->count; i++) {
         if (!sql_is_computed(&s->fields[i]))
             sql_add(sql, "%st.%s", i ? ", " : "", s->fields[i].name);
-        else if (compute)
+        else if (compute && !strcmp(s->fields[i].name, "entity_count"))
             sql_add(sql, ", (SELECT count(*) FROM entity e WHERE e.device_id = t.device_id AND e.removed_at IS NULL"
                      " AND (?1 IS NULL OR e.platform = ?1))");
         else

@@ -537,6 +537,33 @@ static void an_event_of_a_session_not_announced_yet_waits(void **state)
     probe_destroy(&probe);
 }
 
+static void a_mark_that_overtakes_its_rows_waits_for_them(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ NULL });
+    struct registry_mark m = { .has_session = true, .session = 1, .has_registry_changes = true, .has_partial = true,
+        .has_at = true, .has_entity_revision = true, .entity_revision = 12, .has_device_revision = true,
+        .device_revision = 3 };
+    assert_int_equal(probe_deliver(probe, &registry_mark_contract, &m), OK);
+    struct device_row d = { .has_timestamp = true, .has_revision = true, .revision = 3 };
+    struct entity_row e = { .has_timestamp = true, .has_disabled = true, .has_revision = true, .revision = 11 };
+    SET_TEXT(&d, device_id, "d", 1);
+    SET_TEXT(&e, entity_id, "a.b", 3);
+    SET_TEXT(&e, domain, "a", 1);
+    assert_int_equal(probe_deliver(probe, &registry_device_contract, &d), OK);
+    assert_int_equal(probe_deliver(probe, &registry_entity_contract, &e), OK);
+    assert_true(is_paused(probe));
+    e.revision = 12;
+    assert_int_equal(probe_deliver(probe, &registry_entity_contract, &e), OK);
+    assert_false(is_paused(probe));
+    m.entity_revision = 13; /* never comes: not for ever either */
+    assert_int_equal(probe_deliver(probe, &registry_mark_contract, &m), OK);
+    assert_true(is_paused(probe));
+    probe_advance(probe, 10100);
+    assert_false(is_paused(probe));
+    probe_destroy(&probe);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -560,6 +587,7 @@ int main(void)
         cmocka_unit_test(a_new_session_waits_for_its_own_registry),
         cmocka_unit_test(a_registry_that_does_not_come_is_not_waited_for_for_ever),
         cmocka_unit_test(an_event_of_a_session_not_announced_yet_waits),
+        cmocka_unit_test(a_mark_that_overtakes_its_rows_waits_for_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,6 +153,9 @@ static void the_lists_become_rows_and_then_a_mark(void **state)
     assert_int_equal(probe_published_count(probe, &registry_area_contract), 4);
     const struct registry_mark *mark = last_mark(probe);
     assert_true(mark && mark->session == 1 && mark->registry_changes == 0 && !mark->partial);
+    const struct entity_row *last = probe_published(probe, &registry_entity_contract, 3);
+    const struct entity_row *before = probe_published(probe, &registry_entity_contract, 2);
+    assert_true(mark->entity_revision == last->revision && last->revision > before->revision);
     struct device_row d = device(probe, "d1");
     assert_string_equal(d.name, "My lamp");
     assert_string_equal(d.sw_version, "2");
