@@ -15,8 +15,9 @@ const struct field *schema_field(const struct schema *schema, const char *name, 
     return NULL;
 }
 
-/* Decimal digits with an optional sign; saturates, so that CLAMP sees what was meant. */
-static const char *read_integer(const char *text, size_t size, int64_t *number)
+/* Decimal digits with an optional sign; saturates and says so in *over, so that CLAMP sees what
+ * was meant. */
+static const char *read_integer(const char *text, size_t size, int64_t *number, bool *over)
 {
     const char *at = text, *end = text + size;
     bool negative = size > 0 && *at == '-';
@@ -24,13 +25,12 @@ static const char *read_integer(const char *text, size_t size, int64_t *number)
     if (at == end)
         return "is no integer";
     uint64_t sum = 0, limit = negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
-    bool over = false;
-    for (; at < end; at++) {
+    for (*over = false; at < end; at++) {
         if (*at < '0' || *at > '9')
             return "is no integer";
         uint64_t digit = (uint64_t)(*at - '0');
-        over = over || sum > (limit - digit) / 10;
-        sum = over ? limit : sum * 10 + digit;
+        *over = *over || sum > (limit - digit) / 10;
+        sum = *over ? limit : sum * 10 + digit;
     }
     *number = negative ? (int64_t)(0 - sum) : (int64_t)sum;
     return NULL;
@@ -39,11 +39,14 @@ static const char *read_integer(const char *text, size_t size, int64_t *number)
 static const char *set_int(const struct field *f, const char *text, size_t size, void *msg)
 {
     int64_t number;
-    const char *why = read_integer(text, size, &number);
+    bool over;
+    const char *why = read_integer(text, size, &number, &over);
     if (why)
         return why;
-    if ((f->flags & CLAMP) && number > f->high)
-        number = f->high;
+    if ((f->flags & CLAMP) && (number > f->high || (over && number > 0)))
+        return row_put_int(f, f->high, msg);
+    if (over)
+        return number < 0 ? "is below its range" : "is above its range";
     return row_put_int(f, number, msg);
 }
 
