@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 enum { APPLICATION = 0x48414931, FORMAT = 1 }; /* "HAI1" in the file's head, and the version of what follows */
-enum { PAGE_BYTES = 8192 };                   /* measured, see docs/store.md */
+enum { PAGE_BYTES = 4096 };                   /* measured, see docs/store.md */
 enum { WHY_TEXT = 320, BUSY_MS = 2000 };
 
 /* --- statements: prepared at the first use, kept ------------------------------------------- */

@@ -1,0 +1,239 @@
+/* bench_store.c - how fast a million believable events go into the store, and what they weigh.
+ *
+ * bench_store [events] [directory] [commit rows]: prints rows/s, CPU per row, bytes per row,
+ * the longest commit, and how long the usual questions take. */
+#include "event_id.h"
+#include "store.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { ENTITIES = 300, ATTRIBUTES = 512 };
+
+struct home {
+    uint64_t seed;
+    char names[ENTITIES][64], states[ENTITIES][16], attributes[ATTRIBUTES], context[27];
+    int64_t changed[ENTITIES];
+};
+
+static uint64_t chance(struct home *home)
+{
+    home->seed ^= home->seed << 13;
+    home->seed ^= home->seed >> 7;
+    return home->seed ^= home->seed << 17;
+}
+
+static int64_t clock_ns(clockid_t which)
+{
+    struct timespec t;
+    clock_gettime(which, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void make_context(struct home *home, int64_t at_us)
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    uint64_t ms = (uint64_t)at_us / 1000;
+    for (int i = 9; i >= 0; i--, ms >>= 5)
+        home->context[i] = digits[ms & 31];
+    for (int i = 10; i < 26; i++)
+        home->context[i] = digits[chance(home) & 31];
+}
+
+/* One entity in three has attributes that take a handful of forms; the others never change. */
+static size_t make_attributes(struct home *home, size_t entity)
+{
+    int size = snprintf(home->attributes, sizeof home->attributes,
+        "{\"state_class\":\"measurement\",\"unit_of_measurement\":\"W\",\"device_class\":\"power\",\"icon\":\"mdi:flash\","
+        "\"friendly_name\":\"Something that draws power number %zu\",\"options\":[\"a\",\"b\",\"c\"],\"level\":%d}",
+        entity, entity % 3 ? 0 : (int)(chance(home) % 40));
+    return (size_t)size;
+}
+
+static struct slice text(const char *t)
+{
+    return slice_of(t);
+}
+
+static void fill_event(struct home *home, struct event_full *e, int64_t i, int64_t at_us)
+{
+    static char old[16], device[40];
+    size_t entity = (size_t)(chance(home) % ENTITIES);
+    schema_clear(event_full_schema(), e);
+    memcpy(old, home->states[entity], sizeof old);
+    snprintf(home->states[entity], sizeof home->states[entity], "%d.%d", (int)(chance(home) % 3000), (int)(chance(home) % 10));
+    make_context(home, at_us);
+    snprintf(device, sizeof device, "0123456789abcdef0123456789ab%04zu", entity / 3);
+    SET(e, event_type, text("state_changed"));
+    SET(e, timestamp, at_us);
+    SET(e, origin, text("LOCAL"));
+    SET_TEXT(e, provenance, "live", 4);
+    SET(e, context_id, ((struct slice){ home->context, 26 }));
+    SET(e, received_at, at_us + 1500);
+    SET(e, is_state, true);
+    SET(e, place, i * 700);
+    SET(e, entity_id, text(home->names[entity]));
+    SET(e, domain, text("sensor"));
+    SET(e, state, text(home->states[entity]));
+    if (old[0])
+        SET(e, old_state, text(old));
+    SET(e, last_updated, at_us);
+    SET(e, last_changed, at_us);
+    SET(e, last_reported, at_us);
+    SET(e, attributes, ((struct slice){ home->attributes, make_attributes(home, entity) }));
+    SET(e, changed, true);
+    SET(e, duration_in_state_s, (double)(at_us - home->changed[entity]) / 1e6);
+    home->changed[entity] = at_us;
+    SET(e, device_id, text(device));
+    SET(e, area_id, text(entity % 2 ? "kitchen" : "living_room"));
+    SET(e, area, text(entity % 2 ? "Kitchen" : "Living room"));
+    SET(e, integration, text("shelly"));
+    SET(e, device_class, text("power"));
+    SET(e, manufacturer, text("Shelly"));
+    SET(e, model, text("Plus 1PM"));
+    SET(e, sw_version, text("1.4.2"));
+    SET(e, labels, text("[]"));
+    SET(e, value, e->state);
+    SET(e, unit, text("W"));
+    SET(e, canonical_value, strtod(home->states[entity], NULL));
+    SET(e, canonical_unit, text("W"));
+}
+
+static char *keep(struct slice *s, char *at)
+{
+    memcpy(at, s->data, s->size);
+    s->data = at;
+    return at + s->size;
+}
+
+/* A batch is made before it is timed; what the maker will overwrite is copied. */
+static void keep_texts(struct event_full *e, char *at)
+{
+    struct slice *const texts[] = { &e->state, &e->old_state, &e->context_id, &e->attributes, &e->device_id };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i]->size > 0)
+            at = keep(texts[i], at);
+    e->value = e->state;
+}
+
+static int take(void *owner, const struct event_full *e)
+{
+    *(int64_t *)owner += (int64_t)e->attributes.size;
+    return 0;
+}
+
+static void ask(const char *path, const char *name, const char *sort, const char *entity, const char *device, int64_t limit)
+{
+    const char *why = "";
+    struct events_query q;
+    struct page end;
+    struct fault fault;
+    int64_t sum = 0;
+    store_t *store = store_open(&(struct store_options){ .path = path, .cache_bytes = 4 << 20 }, &why);
+    assert(store);
+    schema_clear(events_query_schema(), &q);
+    SET_TEXT(&q, sort, sort, strlen(sort));
+    SET(&q, limit, limit);
+    if (entity)
+        SET_TEXT(&q, entity_id, entity, strlen(entity));
+    if (device)
+        SET_TEXT(&q, device_id, device, strlen(device));
+    int64_t first = 0, begun;
+    for (int round = 0; round < 2; round++) {
+        begun = clock_ns(CLOCK_MONOTONIC);
+        enum store_result result = store_find(store, &q, take, &sum, &end, &fault);
+        assert(result == STORE_OK);
+        if (round == 0)
+            first = clock_ns(CLOCK_MONOTONIC) - begun;
+    }
+    printf("%-34s %8.3f ms first, %8.3f ms again, %lld rows\n", name, (double)first / 1e6,
+           (double)(clock_ns(CLOCK_MONOTONIC) - begun) / 1e6, (long long)end.count);
+    store_close(&store);
+}
+
+static void summarise(const char *path, int64_t from, int64_t to)
+{
+    const char *why = "";
+    struct events_stats stats;
+    msgpack_sbuffer pool;
+    msgpack_sbuffer_init(&pool);
+    store_t *store = store_open(&(struct store_options){ .path = path, .cache_bytes = 4 << 20 }, &why);
+    assert(store);
+    for (int round = 0; round < 2; round++) {
+        int64_t begun = clock_ns(CLOCK_MONOTONIC);
+        enum store_result result = store_stats(store, from, to, &stats, &pool);
+        assert(result == STORE_OK);
+        printf("statistics of %lld events            %8.3f ms\n", (long long)stats.total_events, (double)(clock_ns(CLOCK_MONOTONIC) - begun) / 1e6);
+    }
+    store_close(&store);
+    msgpack_sbuffer_destroy(&pool);
+}
+
+int main(int argc, char **argv)
+{
+    int64_t count = argc > 1 ? atoll(argv[1]) : 1000000, batch = argc > 3 ? atoll(argv[3]) : 4096;
+    const char *directory = argc > 2 ? argv[2] : "/tmp";
+    char path[512];
+    const char *why = "";
+    struct home *home = calloc(1, sizeof *home);
+    struct fault fault;
+    assert(home);
+    home->seed = 88172645463325252u;
+    snprintf(path, sizeof path, "%s/bench-store-%d.db", directory, (int)clock());
+    for (size_t i = 0; i < ENTITIES; i++)
+        snprintf(home->names[i], sizeof home->names[i], "sensor.room_%zu_socket_%zu_power", i / 7, i);
+    struct event_full *events = malloc((size_t)batch * sizeof *events);
+    char *texts = malloc((size_t)batch * 1024);
+    assert(events && texts);
+    store_t *store = store_open(&(struct store_options){ .path = path, .writer = true, .cache_bytes = 8 << 20 }, &why);
+    if (!store)
+        return fprintf(stderr, "%s\n", why), 1;
+
+    int64_t wall = 0, cpu = 0, commits = 0, longest = 0, start = INT64_C(1767225600000000);
+    for (int64_t done = 0; done < count; done += batch) {
+        int64_t size = count - done < batch ? count - done : batch;
+        for (int64_t i = 0; i < size; i++) {
+            fill_event(home, &events[i], done + i, start + (done + i) * 100);
+            keep_texts(&events[i], texts + i * 1024);
+        }
+        int64_t wall0 = clock_ns(CLOCK_MONOTONIC), cpu0 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        for (int64_t i = 0; i < size; i++) {
+            enum store_result result = store_append(store, &events[i], &fault);
+            assert(result == STORE_OK);
+        }
+        int64_t before = clock_ns(CLOCK_MONOTONIC);
+        enum store_result result = store_commit(store);
+        assert(result == STORE_OK);
+        int64_t after = clock_ns(CLOCK_MONOTONIC);
+        wall += after - wall0, cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
+        commits++;
+        if (after - before > longest)
+            longest = after - before;
+    }
+    int64_t bytes = store_bytes(store);
+    store_close(&store);
+    printf("%lld rows, %lld commits: %.0f rows/s, %.2f us wall and %.2f us CPU per row, longest commit %.1f ms\n",
+           (long long)count, (long long)commits, (double)count * 1e9 / (double)wall, (double)wall / 1e3 / (double)count,
+           (double)cpu / 1e3 / (double)count, (double)longest / 1e6);
+    store = store_open(&(struct store_options){ .path = path, .writer = true }, &why);
+    printf("%.1f bytes per row (%.1f with the log)\n", (double)store_bytes(store) / (double)count, (double)bytes / (double)count);
+    store_close(&store);
+    ask(path, "newest 100", "desc", NULL, NULL, 100);
+    ask(path, "oldest 100", "asc", NULL, NULL, 100);
+    ask(path, "newest 10000", "desc", NULL, NULL, 10000);
+    ask(path, "newest 100 of an entity", "desc", home->names[5], NULL, 100);
+    ask(path, "newest 1000 of an entity", "desc", home->names[5], NULL, 1000);
+    ask(path, "newest 100 of a device", "desc", NULL, "0123456789abcdef0123456789ab0007", 100);
+    ask(path, "newest 100 of no device", "desc", NULL, "none", 100);
+    summarise(path, start, start + count * 100);
+    if (argc <= 4)
+        remove(path);
+    free(home);
+    free(events);
+    free(texts);
+    return 0;
+}
