@@ -196,12 +196,14 @@ function listen() {
   on('state_changed');
   const learn = () => ask('api/v1/events/types?limit=1000').then(({ body }) => body.forEach((t) => on(t.event_type))).catch(() => {});
   learn();
-  setInterval(learn, 60000);
+  const learning = setInterval(learn, 60000);
   source.addEventListener('gap', (message) => showDropped(JSON.parse(message.data).dropped));
   source.onopen = () => setBadge('live', 'live');
   source.onerror = () => {
     setBadge('live', 'connecting');
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    if (source.readyState !== EventSource.CLOSED) return;
+    clearInterval(learning);
+    setTimeout(listen, 5000);
   };
 }
 

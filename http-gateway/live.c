@@ -172,10 +172,6 @@ static void send_missed(connection_t *c, const struct event_full *e)
         forget_note(s, zlistx_handle_item(handle));
         zlistx_delete(s->queue, handle);
     }
-    if (!s->past_last && !strcmp(e->id, s->last_id)) {
-        s->past_last = true;
-        return;
-    }
     put_event(e, &c->out);
     c->self->stats.stream_events++;
 }
@@ -206,9 +202,9 @@ static void send_page(connection_t *c, struct slice rows)
         if (skip && !is_last)
             continue;
         skip = false;
+        s->past_last |= is_last;
         send_missed(c, e);
     }
-    s->past_last = true;
 }
 
 static void go_live(connection_t *c)
@@ -309,6 +305,7 @@ static void join(connection_t *c, struct stream *s)
         s->waiting = zhashx_new();
         s->sent = zhashx_new();
         assert(s->waiting && s->sent);
+        zhashx_insert(s->sent, s->last_id, s); /* it may be stored only after we have asked */
     }
     s->joined_us = s->spoke_us = actor_clock_us(c->actor);
     c->stream = s;

@@ -200,6 +200,21 @@ static void resumes_without_a_gap_and_without_a_double(void **state)
     probe_destroy(&probe);
 }
 
+static void does_not_repeat_the_last_event_when_it_is_stored_late(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = resume(probe, 3);
+    struct page page = { 0 };
+    SET(&page, count, 0);
+    probe_answer(probe, &events_find_contract, OK, &page);
+    probe_advance(probe, 2000);
+    answer_missed(probe, 3, 4, NULL);
+    assert_true(!has_event(client, 3, "light.a") && has_event(client, 4, "light.a"));
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 static void a_stream_that_cannot_read_what_it_missed_is_closed(void **state)
 {
     (void)state;
@@ -330,6 +345,7 @@ int main(void)
         cmocka_unit_test(says_something_every_fifteen_seconds),
         cmocka_unit_test(drops_the_oldest_of_a_slow_client_and_tells_it),
         cmocka_unit_test(resumes_without_a_gap_and_without_a_double),
+        cmocka_unit_test(does_not_repeat_the_last_event_when_it_is_stored_late),
         cmocka_unit_test(a_stream_that_cannot_read_what_it_missed_is_closed),
         cmocka_unit_test(is_unhealthy_while_sink_and_query_do_not_answer),
         cmocka_unit_test(is_well_while_sink_and_query_answer_although_home_assistant_is_away),
