@@ -170,6 +170,11 @@ static bool names_entity(const struct vector *v, const struct outcome *o)
         o->full->entity_id.size == id.size && !memcmp(o->full->entity_id.data, id.data, id.size);
 }
 
+static bool no_state(const struct vector *v, const struct outcome *o)
+{
+    return !is_state(v) && !o->full->is_state && !o->full->has_changed;
+}
+
 const struct rule rules[RULES] = {
     { "ingest_valid", "a removal (new_state null) is stored", "D-5", removal },
     { "ingest_valid", "a service event is stored as Home Assistant sends it, its domain and service inside data",
@@ -198,6 +203,8 @@ const struct rule rules[RULES] = {
     { "duration_in_state", "a clock that went backwards gives no duration", "D-26: absent, not a made-up 0", backwards },
     { "entity_id", "an event that names an entity in its data has its entity_id",
         "D-9: what is known of an event is written", names_entity },
+    { "changed", "an event that is no state_changed says nothing of a change", "D-25: what is not there is absent",
+        no_state },
 };
 
 const struct rule *rule_find(const char *key, const struct vector *v, const struct outcome *o)
