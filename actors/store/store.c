@@ -264,3 +264,10 @@ int64_t store_bytes(const store_t *store)
             bytes += info.st_size;
     return bytes;
 }
+
+void store_limit_pages(store_t *store, int64_t pages)
+{
+    char text[64];
+    snprintf(text, sizeof text, "PRAGMA max_page_count = %lld", (long long)(pages ? pages : 4294967294));
+    run(store, text, "cannot limit the store");
+}

@@ -42,6 +42,7 @@ enum store_result store_quarantine(store_t *, const struct event_bad *);
 enum store_result store_commit(store_t *);
 enum store_result store_sync(store_t *);  /* what is committed reaches the disk (power cut) */
 int64_t store_bytes(const store_t *);     /* size of all its files */
+void store_limit_pages(store_t *, int64_t pages); /* it may not grow beyond this (or what it has); 0: as it likes */
 
 /* --- readers --------------------------------------------------------------------------------
  * Every read sees one moment. A row function returns 0 to go on, anything else to stop (no
