@@ -1,0 +1,211 @@
+/* test_sink.c - nothing is acknowledged before it is committed, and nothing is lost when it cannot be. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "event_id.h"
+#include "probe.h"
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <signal.h>
+
+static struct event_full an_event(int64_t n)
+{
+    struct event_full e;
+    schema_clear(event_full_schema(), &e);
+    SET(&e, event_type, slice_of("state_changed"));
+    SET(&e, is_state, true);
+    SET(&e, entity_id, slice_of("sensor.a"));
+    SET(&e, domain, slice_of("sensor"));
+    SET(&e, timestamp, INT64_C(1767225600000000) + n);
+    SET(&e, last_updated, e.timestamp);
+    SET(&e, received_at, e.timestamp);
+    SET(&e, place, n);
+    SET(&e, state, slice_of("1"));
+    SET(&e, context_id, slice_of("01HXYZ0000000000000000000A"));
+    SET_TEXT(&e, provenance, "live", 4);
+    event_id_set(&e);
+    return e;
+}
+
+static int deliver(probe_t *probe, int64_t n)
+{
+    struct event_full e = an_event(n);
+    return probe_deliver(probe, &event_full_contract, &e);
+}
+
+static struct sink_stats stats(probe_t *probe)
+{
+    struct sink_stats *at = (struct sink_stats *)((char *)probe_self(probe) + actor_spec.stats.at);
+    return *at;
+}
+
+static void events_are_released_once_committed_by_time(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ "commit_ms", "20", NULL });
+    assert_non_null(probe);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(deliver(probe, i), HOLD);
+    assert_int_equal(probe_held(probe), 5);
+    assert_int_equal(probe_released(probe), 0);
+    probe_advance(probe, 19);
+    assert_int_equal(probe_released(probe), 0);
+    probe_advance(probe, 2);
+    assert_int_equal(probe_released(probe), 5);
+    assert_int_equal(stats(probe).stored, 5);
+    assert_int_equal(stats(probe).commits, 1);
+    probe_destroy(&probe);
+}
+
+static void events_are_committed_by_number_without_waiting(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ "commit_ms", "60000", "commit_rows", "10", NULL });
+    for (int i = 0; i < 25; i++)
+        deliver(probe, i);
+    probe_advance(probe, 1);
+    assert_true(probe_released(probe) >= 20);
+    assert_int_equal(probe_released(probe) + probe_held(probe), 25);
+    probe_drain(probe);
+    assert_int_equal(probe_released(probe), 25);
+    probe_destroy(&probe);
+}
+
+static void repeats_are_counted_and_the_sum_holds(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ NULL });
+    for (int i = 0; i < 10; i++)
+        deliver(probe, i % 4);
+    struct event_bad bad;
+    schema_clear(event_bad_schema(), &bad);
+    SET(&bad, bytes, slice_of("junk"));
+    SET_TEXT(&bad, stage, "enrich", 6);
+    SET_TEXT(&bad, why, "no", 2);
+    SET(&bad, received_at, 1);
+    assert_int_equal(probe_deliver(probe, &event_bad_contract, &bad), HOLD);
+    probe_advance(probe, 100);
+    struct sink_stats s = stats(probe);
+    assert_int_equal(s.stored, 4);
+    assert_int_equal(s.duplicate, 6);
+    assert_int_equal(s.quarantined, 1);
+    assert_int_equal(s.received, s.stored + s.duplicate + s.quarantined);
+    assert_int_equal(probe_held(probe), 0);
+    probe_destroy(&probe);
+}
+
+static void what_cannot_be_stored_is_put_aside_and_blocks_nobody(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ NULL });
+    struct event_full e = an_event(1);
+    e.has_entity_id = false;
+    assert_int_equal(probe_deliver(probe, &event_full_contract, &e), HOLD);
+    assert_int_equal(deliver(probe, 2), HOLD);
+    probe_advance(probe, 100);
+    assert_int_equal(stats(probe).quarantined, 1);
+    assert_int_equal(stats(probe).stored, 1);
+    assert_int_equal(probe_held(probe), 0);
+    probe_destroy(&probe);
+}
+
+static void what_cannot_be_decoded_goes_round_as_refused_bytes(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ NULL });
+    assert_int_equal(probe_deliver_bytes(probe, &event_full_contract, (struct slice){ "\x91\x01", 2 }), BAD_REQUEST);
+    assert_int_equal(probe_published_count(probe, &event_bad_contract), 1);
+    const struct event_bad *bad = probe_published(probe, &event_bad_contract, 0);
+    assert_int_equal(bad->bytes.size, 2);
+    assert_string_equal(bad->stage, "sink");
+    probe_destroy(&probe);
+}
+
+static void a_sync_is_announced_only_while_there_is_something_new(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ "sync", "interval", "sync_ms", "1000", NULL });
+    probe_advance(probe, 5000);
+    assert_int_equal(probe_published_count(probe, &store_synced_contract), 0);
+    deliver(probe, 1);
+    probe_advance(probe, 3000);
+    assert_int_equal(probe_published_count(probe, &store_synced_contract), 1);
+    probe_destroy(&probe);
+
+    probe = probe_new((const char *const[]){ "sync", "always", NULL });
+    deliver(probe, 1);
+    probe_advance(probe, 100);
+    assert_int_equal(probe_published_count(probe, &store_synced_contract), 1);
+    probe_destroy(&probe);
+
+    probe = probe_new((const char *const[]){ "sync", "never", NULL });
+    deliver(probe, 1);
+    probe_advance(probe, 5000);
+    assert_int_equal(probe_published_count(probe, &store_synced_contract), 0);
+    probe_destroy(&probe);
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_full_disk_holds_everything_until_there_is_room(void **state)
+{
+    (void)state;
+    char why[240];
+    signal(SIGXFSZ, SIG_IGN);
+    probe_t *probe = probe_new((const char *const[]){ "commit_rows", "100000", NULL });
+    deliver(probe, 0);
+    probe_advance(probe, 100);
+    assert_int_equal(probe_released(probe), 1);
+    limit_files(4096);
+    for (int i = 1; i <= 50; i++)
+        assert_int_equal(deliver(probe, i), HOLD);
+    probe_advance(probe, 100);
+    assert_int_equal(probe_released(probe), 1);
+    assert_int_equal(probe_health(probe, why, sizeof why), UNHEALTHY);
+    assert_int_equal(stats(probe).received, 1);
+    assert_true(probe_again_due(probe) > 0);
+    probe_advance(probe, 2000);
+    assert_int_equal(probe_released(probe), 1);
+    limit_files(RLIM_INFINITY);
+    probe_advance(probe, 2000);
+    assert_int_equal(probe_held(probe), 0);
+    assert_int_equal(probe_released(probe), 51);
+    assert_int_equal(stats(probe).stored, 51);
+    assert_int_equal(stats(probe).received, 51);
+    assert_int_equal(probe_health(probe, why, sizeof why), HEALTHY);
+    probe_destroy(&probe);
+}
+
+static void an_unknown_sync_is_refused(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ "sync", "often", NULL });
+    assert_null(probe);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_are_released_once_committed_by_time),
+        cmocka_unit_test(events_are_committed_by_number_without_waiting),
+        cmocka_unit_test(repeats_are_counted_and_the_sum_holds),
+        cmocka_unit_test(what_cannot_be_stored_is_put_aside_and_blocks_nobody),
+        cmocka_unit_test(what_cannot_be_decoded_goes_round_as_refused_bytes),
+        cmocka_unit_test(a_sync_is_announced_only_while_there_is_something_new),
+        cmocka_unit_test(a_full_disk_holds_everything_until_there_is_room),
+        cmocka_unit_test(an_unknown_sync_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
