@@ -8,10 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
-enum { WRITE_BYTES = 256 << 10, MAX_BODY_BYTES = 1 << 20, FAST_US = 1000, CALM_US = 20000, PATIENCE_S = 5 };
+enum { WRITE_BYTES = 256 << 10, MAX_BODY_BYTES = 1 << 20, FAST_US = 1000, CALM_US = 20000 };
 
-struct server { struct lws_context *context; struct lws_vhost *host; struct home *home; lws_sorted_usec_list_t clock; };
+/* The clock is a timerfd: lws' own timers round down to milliseconds and spin until they are due. */
+struct server { struct lws_context *context; struct lws_vhost *host; struct home *home; int clock; bool fast; };
 
 /* What lws keeps for each connection: a client's session, or a request's path and body. */
 struct peer { struct session *session; struct text path, body; };
@@ -90,12 +93,12 @@ static int reply_control(struct lws *wsi, struct home *home, struct peer *peer)
         text_say(&command, " ");
         text_slice(&command, text_view(&peer->body));
     }
+    text_free(&peer->body); /* with the reply, lws takes `peer` away */
+    text_free(&peer->path);
     bool done = fault_run(home, text_view(&command), &answer);
     int failed = reply(wsi, done ? 200 : 400, answer.data[0] == '{' ? "application/json" : "text/plain", text_view(&answer));
     text_free(&command);
     text_free(&answer);
-    text_free(&peer->body);
-    text_free(&peer->path);
     return failed;
 }
 
@@ -285,18 +288,33 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 /* --- the loop ----------------------------------------------------------------------------------- */
 
-static void tick(lws_sorted_usec_list_t *clock)
+static void set_clock(struct server *self, bool fast)
 {
-    struct server *self = lws_container_of(clock, struct server, clock);
+    const struct timespec every = {.tv_nsec = (fast ? FAST_US : CALM_US) * 1000L};
 
+    self->fast = fast;
+    timerfd_settime(self->clock, 0, &(struct itimerspec){.it_interval = every, .it_value = every}, NULL);
+}
+
+static int on_clock(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    struct server *self = server_of(wsi);
+    uint64_t ticks;
+
+    (void)user, (void)in, (void)len;
+    if (reason != LWS_CALLBACK_RAW_RX_FILE || read(self->clock, &ticks, sizeof ticks) < 0)
+        return 0;
     home_tick(self->home, moment_now_us());
-    lws_sul_schedule(self->context, 0, clock, tick, home_busy(self->home) ? FAST_US : CALM_US);
+    if (home_busy(self->home) != self->fast)
+        set_clock(self, !self->fast);
+    return 0;
 }
 
 struct server *server_new(struct home *home)
 {
     static const struct lws_protocols protocols[] = {
         {.name = "home-assistant", .callback = on_event, .per_session_data_size = sizeof(struct peer), .rx_buffer_size = 65536},
+        {.name = "clock", .callback = on_clock},
         {0}
     };
     struct server *self = calloc(1, sizeof *self);
@@ -312,11 +330,13 @@ struct server *server_new(struct home *home)
     home->thaw = thaw;
     self->context = lws_create_context(&info);
     self->host = self->context ? lws_create_vhost(self->context, &info) : NULL;
-    if (!self->host) {
+    self->clock = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    lws_sock_file_fd_type clock = {.filefd = self->clock};
+    if (!self->host || !lws_adopt_descriptor_vhost(self->host, LWS_ADOPT_RAW_FILE_DESC, clock, "clock", NULL)) {
         server_destroy(&self);
         return NULL;
     }
-    lws_sul_schedule(self->context, 0, &self->clock, tick, FAST_US);
+    set_clock(self, true);
     return self;
 }
 
@@ -335,10 +355,8 @@ void server_destroy(struct server **self_p)
 {
     if (!*self_p)
         return;
-    if ((*self_p)->context) {
-        lws_sul_cancel(&(*self_p)->clock);
+    if ((*self_p)->context)
         lws_context_destroy((*self_p)->context);
-    }
     free(*self_p);
     *self_p = NULL;
 }

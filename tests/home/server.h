@@ -8,7 +8,7 @@ struct server;
 
 struct server *server_new(struct home *); /* NULL if the port cannot be had */
 int server_port(const struct server *);
-void server_run(struct server *, volatile int *stop); /* until *stop, or asked to flush: see home.c */
+void server_run(struct server *, volatile int *stop); /* until *stop */
 void server_destroy(struct server **self_p);
 
 #endif

@@ -2,7 +2,7 @@
 #include "home.h"
 #include "shapes.h"
 
-enum { STEPS_PER_SECOND = 400 };
+enum { STEP_US = 100000 };
 
 void startup_stop(struct home *home, int64_t away_us)
 {
@@ -10,7 +10,7 @@ void startup_stop(struct home *home, int64_t away_us)
     world_fire(home->world, "homeassistant_stop", slice_of("{}"), "LOCAL", NULL);
     world_fire(home->world, "homeassistant_final_write", slice_of("{}"), "LOCAL", NULL);
     for (size_t i = 0; i < home->session_count; i++)
-        session_end(home->sessions[i], ENDS_AFTER_REST, "restart");
+        session_end(home->sessions[i], home->sessions[i]->frozen ? ENDS_NOW : ENDS_AFTER_REST, "restart");
     home->phase = DOWN;
     home->down_until_us = home->now_us + away_us;
     for (size_t i = 0; i < home->world->count; i++)
@@ -57,20 +57,25 @@ static void load_entity(struct home *home, struct entity *entity)
     text_free(&attributes);
 }
 
+/* One integration with its entities; those of none of them come last. */
 static void step(struct home *home)
 {
-    size_t domains_before = domain_count(), at = home->start_at++;
+    size_t at = home->start_at++, all = domain_count();
+    struct world *world = home->world;
 
-    if (at < domains_before) {
-        load_domain(home, &domains[at]);
-    } else if (at - domains_before < home->world->count) {
-        load_entity(home, home->world->entities[at - domains_before]);
-    } else {
-        world_fire(home->world, "core_config_updated", slice_of("{}"), "LOCAL", NULL);
-        world_fire(home->world, "homeassistant_start", slice_of("{}"), "LOCAL", NULL);
-        world_fire(home->world, "homeassistant_started", slice_of("{}"), "LOCAL", NULL);
-        home->phase = RUNNING;
+    for (size_t i = 0; i < world->count; i++) {
+        struct entity *entity = world->entities[i];
+        if (!entity->json.size && (at >= all || strcmp(entity->breed->domain, domains[at].name) == 0))
+            load_entity(home, entity);
     }
+    if (at < all) {
+        load_domain(home, &domains[at]);
+        return;
+    }
+    world_fire(world, "core_config_updated", slice_of("{}"), "LOCAL", NULL);
+    world_fire(world, "homeassistant_start", slice_of("{}"), "LOCAL", NULL);
+    world_fire(world, "homeassistant_started", slice_of("{}"), "LOCAL", NULL);
+    home->phase = RUNNING;
 }
 
 void startup_tick(struct home *home)
@@ -81,12 +86,8 @@ void startup_tick(struct home *home)
     }
     if (home->phase != STARTING)
         return;
-    size_t due = (size_t)((home->now_us - home->down_until_us) * STEPS_PER_SECOND / SECOND_US) + 1;
-    size_t most = 2 * (size_t)STEPS_PER_SECOND;
-    size_t all = domain_count() + home->world->count;
+    size_t due = (size_t)((home->now_us - home->down_until_us) / STEP_US) + 1;
     world_set_time(home->world, home->now_us);
-    if (all > most)
-        due = due * all / most;
     while (home->phase == STARTING && home->start_at < due)
         step(home);
 }
