@@ -49,6 +49,14 @@ static void learn_command(struct replay *self, struct slice message)
     }
 }
 
+static const struct recorded *find_result(const struct replay *self, const char *type)
+{
+    for (size_t i = 0; i < self->result_count; i++)
+        if (strcmp(self->results[i].type, type) == 0)
+            return &self->results[i];
+    return NULL;
+}
+
 /* The first result of each command is the home as the recorded client found it. */
 static void learn_result(struct replay *self, struct slice message)
 {
@@ -57,11 +65,8 @@ static void learn_result(struct replay *self, struct slice message)
 
     read_int(read_member(message, "id"), &id);
     for (size_t i = 0; i < self->sent_count; i++) {
-        struct text known = {0};
-        if (self->sent[i].id != id || !result.size || replay_answer(self, self->sent[i].type, &known)) {
-            text_free(&known);
+        if (self->sent[i].id != id || !result.size || find_result(self, self->sent[i].type))
             continue;
-        }
         self->results = realloc(self->results, (self->result_count + 1) * sizeof *self->results);
         assert(self->results);
         struct recorded *recorded = &self->results[self->result_count++];
@@ -186,16 +191,15 @@ const char *replay_version(const struct replay *self)
 
 bool replay_answer(struct replay *self, const char *type, struct text *result)
 {
-    for (size_t i = 0; i < self->result_count; i++)
-        if (strcmp(self->results[i].type, type) == 0) {
-            text_slice(result, text_view(&self->results[i].result));
-            return true;
-        }
-    if (strstr(type, "_registry/list") || strcmp(type, "config_entries/get") == 0 || strcmp(type, "get_states") == 0) {
+    const struct recorded *recorded = find_result(self, type);
+
+    if (recorded)
+        text_slice(result, text_view(&recorded->result));
+    else if (strstr(type, "_registry/list") || strcmp(type, "config_entries/get") == 0 || strcmp(type, "get_states") == 0)
         text_say(result, "[]"); /* the recorded client did not ask */
-        return true;
-    }
-    return false;
+    else
+        return false;
+    return true;
 }
 
 /* The bytes as recorded, but for the subscription's id. */

@@ -19,6 +19,8 @@ void text_json_or_null(struct text *, const char *value);       /* NULL: null */
 
 static inline void text_add(struct text *self, const void *data, size_t size)
 {
+    if (size == 0)
+        return;
     if (self->room - self->size < size)
         text_reserve(self, size);
     memcpy(self->data + self->size, data, size);
@@ -33,15 +35,13 @@ static inline void text_say(struct text *self, const char *words)
 
 static inline void text_slice(struct text *self, struct slice slice)
 {
-    if (slice.size)
-        text_add(self, slice.data, slice.size);
+    text_add(self, slice.data, slice.size);
 }
 
 static inline void text_set(struct text *self, const void *data, size_t size)
 {
     self->size = 0;
-    if (size)
-        text_add(self, data, size);
+    text_add(self, data, size);
 }
 
 static inline struct slice text_view(const struct text *self)
