@@ -84,6 +84,27 @@ static void a_slow_listener_gets_the_newest_value_of_each_key(void **state)
     pair_close(&pair);
 }
 
+static void a_value_that_is_updated_while_it_waits_hides_no_other(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    struct actor *weather = publisher(&pair, "place", BUS_LATEST);
+    struct actor *slow = listener(&pair, "place", BUS_LATEST, "slow", 1);
+    slow->is_stopped = true;
+    value(weather, "first", "1");
+    value(weather, "a", "1");
+    value(weather, "b", "1");
+    value(weather, "a", "2");
+    settle(&pair);
+    slow->is_stopped = false;
+    UNTIL(&pair, slow->heard_count == 3);
+    settle(&pair);
+    assert_heard(slow, 1, "b", "1");
+    assert_heard(slow, 2, "a", "2");
+    pair_close(&pair);
+}
+
 static void values_are_said_again_to_a_new_broker(void **state)
 {
     (void)state;
@@ -236,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(last_values_are_replayed_in_order_of_last_update),
         cmocka_unit_test(a_slow_listener_gets_the_newest_value_of_each_key),
+        cmocka_unit_test(a_value_that_is_updated_while_it_waits_hides_no_other),
         cmocka_unit_test(values_are_said_again_to_a_new_broker),
         cmocka_unit_test(memory_for_last_values_is_bounded),
         cmocka_unit_test(live_drops_the_oldest_and_says_how_many),
