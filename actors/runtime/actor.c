@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READY_US = 2 * 1000 * 1000, STOP_US = 2 * 1000 * 1000, FLIGHT_US = 1000 * 1000, LONGEST_WAIT_MS = 60 * 1000, ROUNDS = 16, DRAIN_MS = 20 };
+enum { READY_US = 2 * 1000 * 1000, STOP_US = 2 * 1000 * 1000, STOP_ALONE_US = 300 * 1000, FLIGHT_US = 1000 * 1000, LONGEST_WAIT_MS = 60 * 1000, ROUNDS = 16, DRAIN_MS = 20 };
 
 static int64_t read_clock_us(clockid_t id)
 {
@@ -296,7 +296,8 @@ static bool is_in_flight(const actor_t *self)
     return self->is_connected && (self->incoming_count > 0 || self->flights_count > 0);
 }
 
-/* No new messages, no ticks; the actor brings in what it has, what is in flight lands. */
+/* No new messages, no ticks; the actor brings in what it has, what is in flight lands. Without
+ * the broker nothing more can land, so that the wait is short. */
 static void drain(actor_t *self)
 {
     self->is_stopping = true;
@@ -306,7 +307,7 @@ static void drain(actor_t *self)
     actor_clock(self);
     int64_t began_us = self->clock_us, ask_us = began_us;
     bool is_drained = !self->spec->drain;
-    while (self->clock_us - began_us < STOP_US) {
+    while (self->clock_us - began_us < (self->is_connected ? STOP_US : STOP_ALONE_US)) {
         if (self->spec->drain && self->clock_us >= ask_us) {
             int ms = self->spec->drain(self->self, self);
             is_drained = ms == 0;
