@@ -7,6 +7,8 @@
 struct twin {
     bool found, richer_wins;
     int32_t rest;         /* where the new row goes, or the old one stands */
+    int64_t time, place;  /* of the old one */
+    struct context parent, context;
 };
 
 static enum store_result refuse_row(struct fault *fault, const char *field, const char *why)
@@ -50,6 +52,11 @@ static int likeness(const struct event_full *a, const struct event_full *b)
     return same_context ? 2 : !a->has_context_id || !b->has_context_id ? 1 : 0;
 }
 
+static struct context context_of(bool has, struct slice text)
+{
+    return has ? context_read(text) : (struct context){ .form = NO_CONTEXT };
+}
+
 /* Look through the rows of this series and time; one that hashes alike but is another event
  * makes the new one step aside. */
 static enum store_result find_twin(store_t *store, const struct event_full *e, int64_t series, int64_t at, struct twin *twin)
@@ -78,7 +85,9 @@ static enum store_result find_twin(store_t *store, const struct event_full *e, i
         int like = likeness(e, &row);
         if (like > best) {
             best = like;
-            *twin = (struct twin){ true, richness(e) > richness(&row), rest };
+            *twin = (struct twin){ true, richness(e) > richness(&row), rest, row.timestamp, sqlite3_column_int64(find, 3),
+                context_of(row.has_context_parent_id, row.context_parent_id),
+                context_of(row.has_context_id, row.context_id) };
         }
     }
     bool done = best == 2 || rc == SQLITE_DONE;
@@ -116,12 +125,38 @@ static enum store_result put_refs(store_t *store, const struct event_full *e, st
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot note a snapshot");
 }
 
-static void bind_context(sqlite3_stmt *stmt, int at, bool has, const struct context *c)
+/* --- links: the few ways to a row that are neither its series nor its time ----------------------- */
+
+static enum store_result change_link(store_t *store, enum statement how, enum link_kind kind, int64_t value, const struct row_key *key)
 {
-    if (has)
-        sqlite3_bind_int64(stmt, at, c->key);
-    else
-        sqlite3_bind_null(stmt, at);
+    sqlite3_stmt *change = statement(store, how);
+    if (!change)
+        return STORE_TROUBLE;
+    sqlite3_bind_int(change, 1, (int)kind);
+    sqlite3_bind_int64(change, 2, value);
+    sqlite3_bind_int64(change, 3, key->time);
+    sqlite3_bind_int64(change, 4, key->place);
+    sqlite3_bind_int64(change, 5, key->series);
+    sqlite3_bind_int64(change, 6, key->at);
+    sqlite3_bind_int(change, 7, key->rest);
+    int rc = sqlite3_step(change);
+    sqlite3_reset(change);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot change a link");
+}
+
+static enum store_result change_links(store_t *store, enum statement how, const struct row_key *key, int64_t other,
+                                      const struct context *context, const struct context *parent)
+{
+    enum store_result result = STORE_OK;
+    if (other)
+        result = change_link(store, how, LINK_OTHER, other, key);
+    if (result == STORE_OK && context->form != NO_CONTEXT && !context_is_near(context, key->time))
+        result = change_link(store, how, LINK_CONTEXT, context->key, key);
+    if (result == STORE_OK && parent->form != NO_CONTEXT)
+        result = change_link(store, how, LINK_PARENT, parent->key, key);
+    if (result == STORE_OK && key->time != key->at)
+        result = change_link(store, how, LINK_SHIFTED, 0, key);
+    return result;
 }
 
 /* `other`: the series of the entity that an event which is no state speaks of. */
@@ -137,7 +172,7 @@ static enum store_result other_series(store_t *store, const struct event_full *e
     return result;
 }
 
-static enum store_result write_row(store_t *store, enum statement how, const struct event_full *e, const struct row_key *key, int64_t other,
+static enum store_result write_row(store_t *store, enum statement how, const struct event_full *e, const struct row_key *key,
                                    const struct row_refs *refs)
 {
     sqlite3_stmt *put = statement(store, how);
@@ -145,23 +180,31 @@ static enum store_result write_row(store_t *store, enum statement how, const str
         return STORE_TROUBLE;
     msgpack_sbuffer_clear(&store->body);
     body_write(e, key->at, refs, &store->body);
-    struct context context = e->has_context_id ? context_read(e->context_id) : (struct context){ 0 };
-    struct context parent = e->has_context_parent_id ? context_read(e->context_parent_id) : (struct context){ 0 };
     sqlite3_bind_int64(put, 1, key->series);
     sqlite3_bind_int64(put, 2, key->at);
     sqlite3_bind_int(put, 3, key->rest);
     sqlite3_bind_int64(put, 4, key->time - key->at);
     sqlite3_bind_int64(put, 5, key->place);
-    if (other)
-        sqlite3_bind_int64(put, 6, other);
-    else
-        sqlite3_bind_null(put, 6);
-    bind_context(put, 7, e->has_context_id && !context_is_near(&context, e->timestamp), &context);
-    bind_context(put, 8, e->has_context_parent_id, &parent);
-    bind_bytes(put, 9, (struct slice){ store->body.data, store->body.size });
+    bind_bytes(put, 6, (struct slice){ store->body.data, store->body.size });
     int rc = sqlite3_step(put);
     sqlite3_reset(put);
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot write a row");
+}
+
+/* The row and its links; where it takes a poorer one's place, that one's links go. */
+static enum store_result write_all(store_t *store, const struct event_full *e, const struct row_key *key, int64_t other,
+                                   const struct row_refs *refs, const struct twin *twin)
+{
+    struct context context = context_of(e->has_context_id, e->context_id);
+    struct context parent = context_of(e->has_context_parent_id, e->context_parent_id);
+    enum store_result result = STORE_OK;
+    if (twin->found) {
+        struct row_key old = { twin->time, twin->place, key->series, key->at, key->rest };
+        result = change_links(store, LINK_DROP, &old, other, &twin->context, &twin->parent);
+    }
+    if (result == STORE_OK)
+        result = write_row(store, twin->found ? EVENT_REPLACE : EVENT_ADD, e, key, refs);
+    return result == STORE_OK ? change_links(store, LINK_ADD, key, other, &context, &parent) : result;
 }
 
 static enum store_result put_row(store_t *store, const struct event_full *e)
@@ -182,7 +225,7 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
     if (result != STORE_OK)
         return result;
     struct row_key key = { e->timestamp, e->place, series->id, id.at, twin.rest };
-    result = write_row(store, twin.found ? EVENT_REPLACE : EVENT_ADD, e, &key, other, &refs);
+    result = write_all(store, e, &key, other, &refs, &twin);
     if (series->newest < id.at)
         series->newest = id.at;
     return result == STORE_OK && twin.found ? STORE_DUPLICATE : result;

@@ -21,7 +21,7 @@ enum statement {
     SNAPSHOT_FIND, SNAPSHOT_ADD, SNAPSHOT_GET,
     READING_FIND, READING_ADD, READING_GET,
     USER_FIND, USER_ADD, USER_GET,
-    EVENT_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST,
+    EVENT_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST, LINK_ADD, LINK_DROP,
     BAD_ADD, BAD_LIST,
     TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
     STATEMENTS
@@ -97,6 +97,10 @@ void snapshot_write(const struct event_full *, msgpack_sbuffer *out);
 int  snapshot_read(struct slice, struct event_full *);
 bool readings_write(const struct event_full *, msgpack_sbuffer *out); /* false: none */
 int  readings_read(struct slice, struct event_full *);
+
+/* How a few rows can be found besides by series and by time: events that speak of an entity,
+ * contexts not made in the second before, parents, rows whose time is not that of their key. */
+enum link_kind { LINK_OTHER = 1, LINK_CONTEXT, LINK_PARENT, LINK_SHIFTED };
 
 /* Where a row is: the order of lists, and its key. */
 struct row_key { int64_t time, place, series, at; int32_t rest; };

@@ -7,16 +7,22 @@
 #include <string.h>
 
 /* A place to read from: what it selects, and the time it is bounded and ordered by. */
-struct reading_place { const char *from, *time, *where, *order; bool body; };
+struct reading_place { const char *select, *time, *order; bool body; };
+
+static const char series_order[] = "at %1$s, place %1$s, series %1$s, rest %1$s";
+static const char time_order[] = "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s";
+static const char link_order[] = "time %1$s, place %1$s, series %1$s, at %1$s, rest %1$s";
 
 static const struct reading_place
-by_series = { "event", "at", "series = ?3 AND shift = 0 AND ", "at %1$s, place %1$s, series %1$s, rest %1$s", true },
-by_time = { "event INDEXED BY event_time", "at + shift", "", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true },
-by_time_keys = { "event INDEXED BY event_time", "at + shift", "", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", false },
-by_shifted = { "event INDEXED BY event_shifted", "at + shift", "shift <> 0 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", false },
-by_other = { "event INDEXED BY event_other", "at + shift", "other = ?3 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true },
-by_context = { "event INDEXED BY event_context", "at + shift", "context = ?3 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true },
-by_parent = { "event INDEXED BY event_parent", "at + shift", "parent = ?3 AND ", "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s", true };
+by_series = { "at, place, series, at, rest, body FROM event WHERE series = ?3 AND shift = 0 AND", "at", series_order, true },
+by_time = { "at + shift, place, series, at, rest, body FROM event INDEXED BY event_time WHERE", "at + shift", time_order, true },
+by_time_keys = { "at + shift, place, series, at, rest FROM event INDEXED BY event_time WHERE", "at + shift", time_order, false },
+by_link[] = {
+    [LINK_OTHER]   = { "time, place, series, at, rest FROM link WHERE kind = 1 AND value = ?3 AND", "time", link_order, false },
+    [LINK_CONTEXT] = { "time, place, series, at, rest FROM link WHERE kind = 2 AND value = ?3 AND", "time", link_order, false },
+    [LINK_PARENT]  = { "time, place, series, at, rest FROM link WHERE kind = 3 AND value = ?3 AND", "time", link_order, false },
+    [LINK_SHIFTED] = { "time, place, series, at, rest FROM link WHERE kind = 4 AND value = ?3 AND", "time", link_order, false },
+};
 
 static enum store_result step(store_t *store, struct source *source)
 {
@@ -41,8 +47,7 @@ static enum store_result add_source(store_t *store, struct merge *m, const struc
     assert(m->count < MAX_SOURCES);
     struct source *source = &m->sources[m->count];
     snprintf(order, sizeof order, place->order, way);
-    snprintf(sql, sizeof sql, "SELECT at + shift, place, series, at, rest%s FROM %s WHERE %s%s >= ?1 AND %s < ?2 ORDER BY %s",
-             place->body ? ", body" : "", place->from, place->where, place->time, place->time, order);
+    snprintf(sql, sizeof sql, "SELECT %s %s >= ?1 AND %s < ?2 ORDER BY %s", place->select, place->time, place->time, order);
     if (sqlite3_prepare_v2(store->db, sql, -1, &source->stmt, NULL) != SQLITE_OK)
         return trouble(store, "cannot prepare a reading");
     source->has_body = place->body;
@@ -141,13 +146,13 @@ enum store_result merge_context(store_t *store, struct merge *m, struct slice te
         if (result != STORE_OK)
             return result;
     }
-    return add_whole(store, m, &by_context, c.key);
+    return add_whole(store, m, &by_link[LINK_CONTEXT], c.key);
 }
 
 enum store_result merge_parent(store_t *store, struct merge *m, struct slice text)
 {
     m->any_series = true;
-    return add_whole(store, m, &by_parent, context_read(text).key);
+    return add_whole(store, m, &by_link[LINK_PARENT], context_read(text).key);
 }
 
 /* An entity's states lie together; events that speak of it are found by `other`. */
@@ -158,7 +163,7 @@ static enum store_result add_others(store_t *store, struct merge *m, const struc
     while (result == STORE_OK && list_next(&rest, &item)) {
         const struct series *s = series_by_name(store, true, item);
         if (s)
-            result = add_whole(store, m, &by_other, s->id);
+            result = add_whole(store, m, &by_link[LINK_OTHER], s->id);
     }
     return result;
 }
@@ -181,7 +186,7 @@ static enum store_result add_series(store_t *store, struct merge *m, const struc
             result = add_whole(store, m, &by_series, store->series.items[i].id);
     if (result == STORE_OK && q->has_entity_id)
         result = add_others(store, m, q);
-    return result == STORE_OK ? add_whole(store, m, &by_shifted, 0) : result;
+    return result == STORE_OK ? add_whole(store, m, &by_link[LINK_SHIFTED], 0) : result;
 }
 
 static size_t count_wanted(const store_t *store, const struct merge *m, bool states_only)

@@ -25,13 +25,10 @@ static const char *const tables =
     WORD_TABLE("attribute") WORD_TABLE("snapshot") WORD_TABLE("reading") WORD_TABLE("user")
     "CREATE TABLE seen (snapshot INTEGER, series INTEGER, PRIMARY KEY (snapshot, series)) WITHOUT ROWID;"
     "CREATE TABLE event (series INTEGER NOT NULL, at INTEGER NOT NULL, rest INTEGER NOT NULL, shift INTEGER NOT NULL,"
-    " place INTEGER NOT NULL, other INTEGER, context INTEGER, parent INTEGER, body BLOB NOT NULL,"
-    " PRIMARY KEY (series, at, rest)) WITHOUT ROWID;"
+    " place INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (series, at, rest)) WITHOUT ROWID;"
     "CREATE INDEX event_time ON event (at + shift, place, series, at, rest);"
-    "CREATE INDEX event_shifted ON event (at + shift, place, series, at, rest) WHERE shift <> 0;"
-    "CREATE INDEX event_other ON event (other, at + shift, place, series, at, rest) WHERE other IS NOT NULL;"
-    "CREATE INDEX event_context ON event (context, at + shift, place, series, at, rest) WHERE context IS NOT NULL;"
-    "CREATE INDEX event_parent ON event (parent, at + shift, place, series, at, rest) WHERE parent IS NOT NULL;"
+    "CREATE TABLE link (kind INTEGER, value INTEGER, time INTEGER, place INTEGER, series INTEGER, at INTEGER, rest INTEGER,"
+    " PRIMARY KEY (kind, value, time, place, series, at, rest)) WITHOUT ROWID;"
     "CREATE TABLE bad (id INTEGER PRIMARY KEY, stage TEXT NOT NULL, identity INTEGER NOT NULL, field TEXT, why TEXT NOT NULL,"
     " place INTEGER, received_at INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE (stage, identity));"
     "INSERT INTO meta VALUES ('made_by', '" SUITE_VERSION "');";
