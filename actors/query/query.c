@@ -38,20 +38,47 @@ static int given(struct answering *a, int rc)
     return rc;
 }
 
-#define ROW_FUNCTION(service, row)                                             \
-    static int give_##service(void *owner, const struct row *r)                \
-    {                                                                          \
-        struct answering *a = owner;                                           \
-        return is_full(a) ? -1 : given(a, row_##service(a->rows, r));          \
-    }
-ROW_FUNCTION(events_find, event_full)
-ROW_FUNCTION(events_get, event_full)
-ROW_FUNCTION(events_latest, event_full)
-ROW_FUNCTION(events_chain, chain_row)
-ROW_FUNCTION(events_entities, active_row)
-ROW_FUNCTION(events_types, type_row)
-ROW_FUNCTION(events_quarantine, bad_row)
-#undef ROW_FUNCTION
+static int give_events_find(void *owner, const struct event_full *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_events_find(a->rows, row));
+}
+
+static int give_events_get(void *owner, const struct event_full *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_events_get(a->rows, row));
+}
+
+static int give_events_latest(void *owner, const struct event_full *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_events_latest(a->rows, row));
+}
+
+static int give_events_chain(void *owner, const struct chain_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_events_chain(a->rows, row));
+}
+
+static int give_events_entities(void *owner, const struct active_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_events_entities(a->rows, row));
+}
+
+static int give_events_types(void *owner, const struct type_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_events_types(a->rows, row));
+}
+
+static int give_events_quarantine(void *owner, const struct bad_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_events_quarantine(a->rows, row));
+}
 
 /* --- verdicts ------------------------------------------------------------------------------------ */
 

@@ -115,16 +115,25 @@ static bool takes_text(const struct filter *f, const struct event_full *e)
         || (f->fields & IN_DATA && e->has_data && occurs(e->data, needle));
 }
 
-#define TAKES(q, e, asked, had) \
-    (!(q)->has_##asked || ((e)->has_##had && list_has((q)->asked, (q)->asked##_size, (e)->had)))
+/* One name asked for against the one that a row has. */
+static bool takes(bool asked, const char *list, uint32_t size, bool had, struct slice name)
+{
+    return !asked || (had && list_has(list, size, name));
+}
+
+bool filter_takes_registry(const struct events_query *q, const struct event_full *e)
+{
+    return takes(q->has_device_id, q->device_id, q->device_id_size, e->has_device_id, e->device_id)
+        && takes(q->has_area_id, q->area_id, q->area_id_size, e->has_area_id, e->area_id)
+        && takes(q->has_entity_category, q->entity_category, q->entity_category_size, e->has_entity_category, e->entity_category);
+}
 
 static bool takes_names(const struct events_query *q, const struct event_full *e)
 {
-    return TAKES(q, e, entity_id, entity_id) && TAKES(q, e, event_type, event_type) && TAKES(q, e, domain, domain)
-        && TAKES(q, e, device_id, device_id) && TAKES(q, e, area_id, area_id)
-        && TAKES(q, e, entity_category, entity_category);
+    return takes(q->has_entity_id, q->entity_id, q->entity_id_size, e->has_entity_id, e->entity_id)
+        && takes(q->has_event_type, q->event_type, q->event_type_size, e->has_event_type, e->event_type)
+        && takes(q->has_domain, q->domain, q->domain_size, e->has_domain, e->domain) && filter_takes_registry(q, e);
 }
-#undef TAKES
 
 bool filter_takes(const struct filter *f, const struct event_full *e)
 {

@@ -136,6 +136,7 @@ enum store_result merge_parent(store_t *, struct merge *, struct slice parent); 
 struct filter { const struct events_query *query; unsigned fields; };
 int  filter_open(struct filter *, const struct events_query *, struct fault *);
 bool filter_takes(const struct filter *, const struct event_full *); /* all but the time and the cursor */
+bool filter_takes_registry(const struct events_query *, const struct event_full *); /* device, area, category alone */
 bool filter_takes_all(const struct events_query *);  /* nothing but time is asked for */
 bool list_next(struct slice *rest, struct slice *item);  /* "a, b,c" */
 bool list_has(const char *list, size_t size, struct slice item);

@@ -83,8 +83,6 @@ static bool series_may(const struct events_query *q, const struct series *s)
     return !q->has_entity_id || !s->is_state || list_has(q->entity_id, q->entity_id_size, name);
 }
 
-#define MAY(q, e, member) (!(q)->has_##member || ((e)->has_##member && list_has((q)->member, (q)->member##_size, (e)->member)))
-
 /* Device, area and category stand in the snapshots; `seen` says which series had which. */
 static enum store_result want_by_snapshots(store_t *store, struct merge *m, const struct events_query *q)
 {
@@ -95,7 +93,7 @@ static enum store_result want_by_snapshots(store_t *store, struct merge *m, cons
     while ((rc = sqlite3_step(all)) == SQLITE_ROW) {
         struct event_full e;
         schema_clear(event_full_schema(), &e);
-        if (snapshot_read(column_bytes(all, 1), &e) != 0 || !MAY(q, &e, device_id) || !MAY(q, &e, area_id) || !MAY(q, &e, entity_category))
+        if (snapshot_read(column_bytes(all, 1), &e) != 0 || !filter_takes_registry(q, &e))
             continue;
         sqlite3_bind_int64(seen, 1, sqlite3_column_int64(all, 0));
         while (sqlite3_step(seen) == SQLITE_ROW) {
@@ -108,7 +106,6 @@ static enum store_result want_by_snapshots(store_t *store, struct merge *m, cons
     sqlite3_reset(all);
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read the snapshots");
 }
-#undef MAY
 
 static enum store_result want_series(store_t *store, struct merge *m, const struct events_query *q)
 {
