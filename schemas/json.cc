@@ -124,89 +124,88 @@ bool is_word(const char *at, size_t size, const char *word)
 const char *check_scalar(const json_t *self, uint32_t token)
 {
     const char *at = self->text + self->at(token);
-    size_t size = scalar_end(self, token) - self->at(token);
     if (*at == '"')
         return check_text(self, token);
+    size_t size = scalar_end(self, token) - self->at(token);
     if (is_word(at, size, "true") || is_word(at, size, "false") || is_word(at, size, "null"))
         return nullptr;
     return is_number(at, at + size) ? nullptr : "a value is neither a number, true, false nor null";
 }
 
-/* Walk all tokens by the grammar. `expect` is what may come next. */
-enum class Expect { value, value_or_end, key_or_end, key, colon, comma_or_end, nothing };
+/* Walks all tokens by the grammar, one call a bracket. `why` tells where it stopped. */
+class Walk {
+public:
+    explicit Walk(json_t *self) : self(self), index(self->stage->structural_indexes.get()), count(self->tokens()) {}
 
-struct Walk {
+    const char *whole()
+    {
+        if (value(0) && token < count)
+            why = "goes on after its end";
+        return why;
+    }
+
+private:
     json_t *self;
-    uint32_t stack[max_depth];
-    size_t depth = 0;
-    Expect expect = Expect::value;
+    const uint32_t *index;
+    uint32_t count, token = 0;
+    const char *why = nullptr;
 
-    bool in_object() const { return depth > 0 && self->first(stack[depth - 1]) == '{'; }
-    void after_value() { expect = depth == 0 ? Expect::nothing : Expect::comma_or_end; }
+    char first() const { return token < count ? self->text[index[token]] : '\0'; }
+    bool stop(const char *reason) { why = token < count ? reason : "ends too early"; return false; }
 
-    const char *open(uint32_t token)
+    bool take(char c)
     {
-        if (expect != Expect::value && expect != Expect::value_or_end)
-            return "a bracket stands where none may";
+        bool is = first() == c;
+        token += is;
+        return is;
+    }
+
+    bool scalar()
+    {
+        if (token == count)
+            return stop("ends too early");
+        why = check_scalar(self, token++);
+        return !why;
+    }
+
+    bool value(size_t depth)
+    {
+        char c = first();
+        if (c != '{' && c != '[')
+            return scalar();
         if (depth == max_depth)
-            return "is nested too deeply";
-        stack[depth++] = token;
-        expect = self->first(token) == '{' ? Expect::key_or_end : Expect::value_or_end;
-        return nullptr;
+            return stop("is nested too deeply");
+        uint32_t open = token++;
+        if (!take(static_cast<char>(c + 2)) && !(c == '{' ? members(depth + 1) : items(depth + 1)))
+            return false;
+        self->closing[open] = token - 1;
+        return true;
     }
 
-    const char *close(uint32_t token)
+    bool members(size_t depth)
     {
-        bool object = self->first(token) == '}';
-        bool may = expect == Expect::comma_or_end || expect == (object ? Expect::key_or_end : Expect::value_or_end);
-        if (!may || depth == 0 || in_object() != object)
-            return "a bracket closes what it did not open";
-        self->closing[stack[--depth]] = token;
-        after_value();
-        return nullptr;
+        do {
+            if (first() != '"')
+                return stop("a key is no text");
+            if (!scalar())
+                return false;
+            if (!take(':'))
+                return stop("a colon is missing");
+            if (!value(depth))
+                return false;
+        } while (take(','));
+        return take('}') || stop("a comma or a closing bracket is missing");
     }
 
-    const char *scalar(uint32_t token)
+    bool items(size_t depth)
     {
-        bool text = self->first(token) == '"';
-        if (text && (expect == Expect::key || expect == Expect::key_or_end))
-            expect = Expect::colon;
-        else if (expect == Expect::value || expect == Expect::value_or_end)
-            after_value();
-        else
-            return "a value stands where none may";
-        return check_scalar(self, token);
-    }
-
-    const char *step(uint32_t token)
-    {
-        switch (self->first(token)) {
-        case '{': case '[': return open(token);
-        case '}': case ']': return close(token);
-        case ':':
-            if (expect != Expect::colon)
-                return "a colon stands where none may";
-            expect = Expect::value;
-            return nullptr;
-        case ',':
-            if (expect != Expect::comma_or_end)
-                return "a comma stands where none may";
-            expect = in_object() ? Expect::key : Expect::value;
-            return nullptr;
-        default: return scalar(token);
-        }
+        do {
+            if (!value(depth))
+                return false;
+        } while (take(','));
+        return take(']') || stop("a comma or a closing bracket is missing");
     }
 };
-
-const char *walk(json_t *self)
-{
-    Walk w{};
-    w.self = self;
-    for (uint32_t token = 0; token < self->tokens(); token++)
-        if (const char *why = w.step(token))
-            return why;
-    return w.expect == Expect::nothing ? nullptr : "ends too early";
-}
 
 /* Room for texts of this size; large buffers are not kept for small texts. */
 void make_room(json_t *self, size_t size)
@@ -351,6 +350,13 @@ struct slice text_of(json_t *self, struct slice raw)
     return unescape(self, begin, end);
 }
 
+/* The key of the member that begins here, unescaped. */
+struct slice key_at(json_t *self, uint32_t token)
+{
+    size_t begin = self->at(token);
+    return text_of(self, { self->text + begin, scalar_end(self, token) - begin });
+}
+
 } // namespace
 
 json_t *json_new(void)
@@ -383,7 +389,7 @@ int json_read(json_t *self, struct slice text, struct json_value *root, const ch
     } else {
         if (self->closing.size() < self->tokens())
             self->closing.resize(self->tokens() + self->tokens() / 2);
-        *why = walk(self);
+        *why = Walk(self).whole();
     }
     if (*why) {
         self->text = nullptr;
@@ -400,7 +406,7 @@ int json_each_member(json_t *self, struct slice object, json_member_fn *fn, void
         return -1;
     uint32_t last = self->closing[token];
     for (token++; token < last; token = after(self, token + 2) + 1) {
-        struct slice key = text_of(self, value_at(self, token).raw);
+        struct slice key = key_at(self, token);
         if (int rc = fn(owner, key, value_at(self, token + 2)))
             return rc;
     }
@@ -432,7 +438,7 @@ int json_pick(json_t *self, struct slice object, const char *const keys[], size_
         return -1;
     uint32_t last = self->closing[token];
     for (token++; token < last; token = after(self, token + 2) + 1) {
-        struct slice key = text_of(self, value_at(self, token).raw);
+        struct slice key = key_at(self, token);
         for (size_t i = 0; i < count; i++)
             if (sizes[i] == key.size && memcmp(keys[i], key.data, key.size) == 0)
                 values[i] = value_at(self, token + 2);

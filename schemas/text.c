@@ -125,8 +125,43 @@ size_t schema_get_text(const struct field *f, const void *msg, char *to, size_t 
     return text.size;
 }
 
+static const double powers_of_ten[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
+    1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 }; /* all of them exact */
+
+/* A number of at most six decimals, as nearly all are: an exact integer over an exact power of
+ * ten, so that their quotient is the one double that the text means. 0 if it is no such number. */
+static size_t write_decimal(double number, char *to)
+{
+    int decimals = 0;
+    int64_t scaled = 0;
+    if (!(fabs(number) < 1e9) || (number == 0 && signbit(number)))
+        return 0;
+    for (; decimals <= 6; decimals++) {
+        scaled = llrint(number * powers_of_ten[decimals]);
+        if ((double)scaled / powers_of_ten[decimals] == number)
+            break;
+    }
+    if (decimals > 6)
+        return 0;
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t left = (uint64_t)(scaled < 0 ? -scaled : scaled);
+    for (int written = 0; left > 0 || written <= decimals; written++, left /= 10) {
+        if (written == decimals && decimals > 0)
+            *--at = '.';
+        *--at = (char)('0' + left % 10);
+    }
+    if (scaled < 0)
+        *--at = '-';
+    size_t size = (size_t)(digits + sizeof digits - at);
+    memcpy(to, at, size);
+    return size;
+}
+
 size_t number_write(double number, char to[NUMBER_TEXT])
 {
+    size_t decimal = write_decimal(number, to);
+    if (decimal > 0)
+        return decimal;
     int size = 0;
     for (int digits = 15; digits <= 17; digits++) {
         size = snprintf(to, NUMBER_TEXT, "%.*g", digits, number);
@@ -144,6 +179,29 @@ static size_t digits_at(const char *at, const char *end)
     return (size_t)(at - from);
 }
 
+/* Plain decimals of up to 15 digits are exact integers over exact powers of ten. */
+static bool read_decimal(struct slice text, double *number)
+{
+    const char *at = text.data, *end = at + text.size;
+    bool negative = *at == '-', point = false;
+    int64_t whole = 0;
+    size_t digits = 0, decimals = 0;
+    for (at += negative; at < end; at++) {
+        if (*at == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (*at < '0' || *at > '9' || ++digits > 15)
+            return false;
+        whole = whole * 10 + (*at - '0');
+        decimals += point;
+    }
+    if (digits == 0)
+        return false;
+    *number = (negative ? -1.0 : 1.0) * (double)whole / powers_of_ten[decimals];
+    return true;
+}
+
 /* strtod would take "inf", hexadecimal and blanks as well, and stop where it likes. */
 bool number_read(struct slice text, double *number)
 {
@@ -151,6 +209,8 @@ bool number_read(struct slice text, double *number)
     const char *at = text.data, *end = at + text.size;
     if (text.size == 0 || text.size >= sizeof own)
         return false;
+    if (read_decimal(text, number))
+        return true;
     at += *at == '-' || *at == '+';
     size_t whole = digits_at(at, end), fraction = 0;
     at += whole;
