@@ -219,13 +219,13 @@ void media_set(struct world *world, struct entity *entity, bool playing, const s
     text->size = 0;
     text_say(text, "{\"volume_level\":");
     text_decimal(text, entity->value, 2);
-    text_say(text, ",\"is_volume_muted\":false");
+    text_say(text, ",\"is_volume_muted\":false,\"sound_mode\":\"Music\",\"shuffle\":false");
     if (playing) {
         text_say(text, ",\"media_content_id\":\"x-sonos:track\",\"media_content_type\":\"music\",\"media_duration\":237,");
         text_printf(text, "\"media_position\":%d,\"media_position_updated_at\":\"%.*s\",\"media_title\":", (int)(entity->other * 7 % 237),
             (int)moment_iso(&world->calendar, iso, world->now_us), iso);
         text_json(text, slice_of(titles[entity->other % 5]));
-        text_say(text, ",\"media_artist\":\"Various\",\"shuffle\":false,\"repeat\":\"off\"");
+        text_say(text, ",\"media_artist\":\"Various\",\"repeat\":\"off\"");
     }
     say_friendly_name(text, entity);
     text->size--;

@@ -174,7 +174,10 @@ void shape_entity_extended(struct world *world, struct text *text, const struct 
     shape_entity_entry(world, text, entity);
     text->size--;
     text_say(text, ",\"aliases\":[],\"capabilities\":");
-    if (entity->breed->state_class)
+    if (strcmp(entity->breed->domain, "light") == 0)
+        text_say(text, "{\"min_color_temp_kelvin\":2000,\"max_color_temp_kelvin\":6535,\"min_mireds\":153,\"max_mireds\":500,"
+                       "\"supported_color_modes\":[\"color_temp\",\"hs\"]}");
+    else if (entity->breed->state_class)
         text_printf(text, "{\"state_class\":\"%s\"}", entity->breed->state_class);
     else
         text_say(text, "null");

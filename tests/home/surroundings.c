@@ -220,7 +220,7 @@ static void write_update(struct world *world, struct entity *entity)
 
     text->size = 0;
     text_printf(text, "{\"auto_update\":false,%s\"installed_version\":\"1.%d.0\",\"in_progress\":false,\"latest_version\":\"1.%d.0\","
-        "\"release_summary\":null,\"release_url\":\"https://www.example.com/release\",\"skipped_version\":null,\"title\":null%s,"
+        "\"release_summary\":null,\"release_url\":\"https://www.example.com/release\",\"skipped_version\":null,\"title\":\"Firmware\"%s,"
         "\"entity_picture\":\"https://brands.home-assistant.io/_/hue/icon.png\"", new ? "\"display_precision\":0," : "",
         (int)entity->value, (int)(entity->value + entity->on), new ? ",\"update_percentage\":null" : "");
     say_friendly_name(text, entity);
