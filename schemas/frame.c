@@ -1,7 +1,7 @@
 /* frame.c - refuse hostile msgpack before any library allocates for it. */
 #include "cursor.h"
 
-static bool take(struct cursor *c, size_t n)
+static bool take(struct cursor *c, uint64_t n) /* 64 bits: a sum of sizes wraps in fewer */
 {
     if (cursor_left(c) < n)
         return false;
@@ -13,10 +13,10 @@ static bool take(struct cursor *c, size_t n)
 static bool take_counted(struct cursor *c, size_t width, size_t more)
 {
     uint64_t n;
-    return cursor_number(c, width, &n) && take(c, (size_t)n + more);
+    return cursor_number(c, width, &n) && take(c, n + more);
 }
 
-static bool skip_items(struct cursor *c, size_t n, int depth)
+static bool skip_items(struct cursor *c, uint64_t n, int depth)
 {
     if (n > cursor_left(c) || depth == 0) /* every item takes at least one byte */
         return false;
@@ -26,10 +26,10 @@ static bool skip_items(struct cursor *c, size_t n, int depth)
     return true;
 }
 
-static bool skip_counted_items(struct cursor *c, size_t width, size_t each, int depth)
+static bool skip_counted_items(struct cursor *c, size_t width, uint64_t each, int depth)
 {
     uint64_t n;
-    return cursor_number(c, width, &n) && skip_items(c, each * (size_t)n, depth);
+    return cursor_number(c, width, &n) && skip_items(c, each * n, depth);
 }
 
 /* Types 0xc0 to 0xdf, by the width of their length and what the length counts. */

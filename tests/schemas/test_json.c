@@ -175,6 +175,12 @@ static void picking_from_what_is_no_object_is_refused(void **state)
     assert_int_equal(json_pick(json, root.raw, keys, 1, &value), -1);
     assert_int_equal(value.kind, JSON_NOTHING);
     assert_int_equal(json_pick(json, slice_of("{\"a\":1}"), keys, 1, &value), -1); /* another text */
+    const char *inside = root.raw.data; /* in the text, but where no object begins: at the comma, in a key */
+    assert_int_equal(json_pick(json, (struct slice){ inside + 2, 3 }, keys, 1, &value), -1);
+    assert_int_equal(json_pick(json, (struct slice){ inside + 5, 3 }, keys, 1, &value), -1);
+    root = read_text("[ {\"a\":2}]");
+    assert_int_equal(json_pick(json, (struct slice){ (const char *)root.raw.data + 1, 3 }, keys, 1, &value), -1);
+    root = read_text("[1,{\"a\":2}]");
     assert_int_equal(json_pick(json, (struct slice){ NULL, 0 }, keys, 1, &value), -1);
     assert_slice(json_at(json, root.raw, "1.a").raw, "2");
     const char *why;
