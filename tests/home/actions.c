@@ -14,12 +14,13 @@ static void say_color(struct text *text, const struct entity *light)
 
     text_printf(text, "\"color_mode\":\"color_temp\",\"brightness\":%d,\"color_temp_kelvin\":%d,\"color_temp\":%d,",
         (int)light->value, (int)light->other, (int)(1000000 / light->other));
-    text_printf(text, "\"hs_color\":[%d.%03d,%d.%03d],\"rgb_color\":[255,%d,%d],\"xy_color\":[0.%03d,0.%03d]", (int)(20 + warm / 400),
-        (int)(warm % 1000), (int)(warm / 70), (int)(warm % 997), (int)(255 - warm / 40), (int)(255 - warm / 22),
-        (int)(330 + warm / 23), (int)(340 + warm / 90));
+    text_printf(text, "\"hs_color\":[%d.%03d,%d.%03d],\"rgb_color\":[255,%d,%d],\"xy_color\":[0.%03d,0.%03d]",
+        (int)(20 + warm / 400), (int)(warm % 1000), (int)(warm / 70), (int)(warm % 997), (int)(255 - warm / 40),
+        (int)(255 - warm / 22), (int)(330 + warm / 23), (int)(340 + warm / 90));
 }
 
-void light_set(struct world *world, struct entity *light, bool on, int64_t brightness, int64_t kelvin, const struct context *cause)
+void light_set(
+    struct world *world, struct entity *light, bool on, int64_t brightness, int64_t kelvin, const struct context *cause)
 {
     struct text *text = &world->attributes;
 
@@ -27,13 +28,15 @@ void light_set(struct world *world, struct entity *light, bool on, int64_t brigh
     light->value = brightness;
     light->other = kelvin;
     text->size = 0;
-    text_say(text, "{\"min_color_temp_kelvin\":2000,\"max_color_temp_kelvin\":6535,\"min_mireds\":153,\"max_mireds\":500,"
-                   "\"supported_color_modes\":[\"color_temp\",\"hs\"],");
+    text_say(text,
+        "{\"min_color_temp_kelvin\":2000,\"max_color_temp_kelvin\":6535,\"min_mireds\":153,\"max_mireds\":500,"
+        "\"supported_color_modes\":[\"color_temp\",\"hs\"],");
     if (on)
         say_color(text, light);
     else
-        text_say(text, "\"color_mode\":null,\"brightness\":null,\"color_temp_kelvin\":null,\"color_temp\":null,\"hs_color\":null,"
-                       "\"rgb_color\":null,\"xy_color\":null");
+        text_say(text,
+            "\"color_mode\":null,\"brightness\":null,\"color_temp_kelvin\":null,\"color_temp\":null,\"hs_color\":null,"
+            "\"rgb_color\":null,\"xy_color\":null");
     say_friendly_name(text, light);
     text->size--;
     text_say(text, ",\"supported_features\":0}");
@@ -51,7 +54,8 @@ static void say_call(struct world *world, const char *domain, const char *servic
     struct text *data = &world->scratch;
 
     data->size = 0;
-    text_printf(data, "{\"domain\":\"%s\",\"service\":\"%s\",\"service_data\":{\"entity_id\":[\"%s\"]}}", domain, service, entity->id);
+    text_printf(data, "{\"domain\":\"%s\",\"service\":\"%s\",\"service_data\":{\"entity_id\":[\"%s\"]}}", domain,
+        service, entity->id);
     world_fire(world, "call_service", text_view(data), "LOCAL", context);
 }
 
@@ -62,12 +66,14 @@ void live_light(struct world *world, struct entity *entity)
         return;
     struct context context = world_context(world, NULL, true);
     say_call(world, "light", "turn_on", entity, &context);
-    light_set(world, entity, true, 20 + chance_below(&world->chance, 236), 2000 + chance_below(&world->chance, 4500), &context);
+    light_set(world, entity, true, 20 + chance_below(&world->chance, 236), 2000 + chance_below(&world->chance, 4500),
+        &context);
 }
 
 /* --- switches and contacts --------------------------------------------------------------- */
 
-static void write_simple(struct world *world, struct entity *entity, struct slice state, const char *extra, const struct context *cause)
+static void write_simple(
+    struct world *world, struct entity *entity, struct slice state, const char *extra, const struct context *cause)
 {
     struct text *text = &world->attributes;
 
@@ -211,7 +217,8 @@ void live_climate(struct world *world, struct entity *entity)
 
 void media_set(struct world *world, struct entity *entity, bool playing, const struct context *cause)
 {
-    static const char *const titles[] = {"Clair de lune", "Blue in Green", "♥♥ Jóga", "Canção do Mar", "What's Going On \\/ \"live\""};
+    static const char *const titles[] = {
+        "Clair de lune", "Blue in Green", "♥♥ Jóga", "Canção do Mar", "What's Going On \\/ \"live\""};
     struct text *text = &world->attributes;
     char iso[ISO_ROOM];
 
@@ -221,9 +228,10 @@ void media_set(struct world *world, struct entity *entity, bool playing, const s
     text_decimal(text, entity->value, 2);
     text_say(text, ",\"is_volume_muted\":false,\"sound_mode\":\"Music\",\"shuffle\":false");
     if (playing) {
-        text_say(text, ",\"media_content_id\":\"x-sonos:track\",\"media_content_type\":\"music\",\"media_duration\":237,");
-        text_printf(text, "\"media_position\":%d,\"media_position_updated_at\":\"%.*s\",\"media_title\":", (int)(entity->other * 7 % 237),
-            (int)moment_iso(&world->calendar, iso, world->now_us), iso);
+        text_say(
+            text, ",\"media_content_id\":\"x-sonos:track\",\"media_content_type\":\"music\",\"media_duration\":237,");
+        text_printf(text, "\"media_position\":%d,\"media_position_updated_at\":\"%.*s\",\"media_title\":",
+            (int)(entity->other * 7 % 237), (int)moment_iso(&world->calendar, iso, world->now_us), iso);
         text_json(text, slice_of(titles[entity->other % 5]));
         text_say(text, ",\"media_artist\":\"Various\",\"repeat\":\"off\"");
     }

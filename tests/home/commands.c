@@ -6,7 +6,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
-struct call { struct session *session; struct home *home; struct text *reply; int64_t id; struct slice message; const char *type; };
+struct call {
+    struct session *session;
+    struct home *home;
+    struct text *reply;
+    int64_t id;
+    struct slice message;
+    const char *type;
+};
 
 static void send_or_hold(struct call *call, int64_t delay_us)
 {
@@ -48,7 +55,8 @@ static void succeed(struct call *call)
 static void fail(struct call *call, const char *code, const char *message)
 {
     call->reply->size = 0;
-    text_printf(call->reply, "{\"id\":%lld,\"type\":\"result\",\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+    text_printf(call->reply,
+        "{\"id\":%lld,\"type\":\"result\",\"success\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
         (long long)call->id, code, message);
     send_or_hold(call, 0);
 }
@@ -111,22 +119,31 @@ static void on_current_user(struct call *call)
 {
     const char *admin = call->session->admin ? "true" : "false";
 
-    text_printf(begin(call), "{\"id\":\"%s\",\"name\":\"Anna\",\"is_owner\":%s,\"is_admin\":%s,\"credentials\":[],\"mfa_modules\":[]}",
+    text_printf(begin(call),
+        "{\"id\":\"%s\",\"name\":\"Anna\",\"is_owner\":%s,\"is_admin\":%s,\"credentials\":[],\"mfa_modules\":[]}",
         call->home->world->user_id, admin, admin);
     finish(call);
 }
 
 static void on_recorder_info(struct call *call)
 {
-    text_printf(begin(call), "{\"backlog\":0,%s\"max_backlog\":65000,\"migration_in_progress\":false,\"migration_is_live\":false,"
-        "\"recording\":true,\"thread_running\":true}", call->home->world->version > HA_2024_3 ? "\"db_in_default_location\":true," : "");
+    text_printf(begin(call),
+        "{\"backlog\":0,%s\"max_backlog\":65000,\"migration_in_progress\":false,\"migration_is_live\":false,"
+        "\"recording\":true,\"thread_running\":true}",
+        call->home->world->version > HA_2024_3 ? "\"db_in_default_location\":true," : "");
     finish(call);
 }
 
-static const struct { const char *type; void (*shape)(struct world *, struct text *); } lists[] = {
-    {"config/entity_registry/list", shape_entities}, {"config/device_registry/list", shape_devices},
-    {"config/area_registry/list", shape_areas}, {"config/floor_registry/list", shape_floors},
-    {"config/label_registry/list", shape_labels}, {"config_entries/get", shape_config_entries},
+static const struct {
+    const char *type;
+    void (*shape)(struct world *, struct text *);
+} lists[] = {
+    {"config/entity_registry/list", shape_entities},
+    {"config/device_registry/list", shape_devices},
+    {"config/area_registry/list", shape_areas},
+    {"config/floor_registry/list", shape_floors},
+    {"config/label_registry/list", shape_labels},
+    {"config_entries/get", shape_config_entries},
 };
 
 static void on_registry_list(struct call *call)
@@ -155,11 +172,12 @@ static struct subscription *subscribe(struct call *call, char *event_type)
 
 static bool allowed(const char *event_type)
 {
-    static const char *const types[] = {"area_registry_updated", "category_registry_updated", "component_loaded", "core_config_updated",
-        "device_registry_updated", "entity_registry_updated", "floor_registry_updated", "issue_registry_updated", "label_registry_updated",
-        "lovelace_updated", "panels_updated", "persistent_notifications_updated", "recorder_5min_statistics_generated",
-        "recorder_hourly_statistics_generated", "repairs_issue_registry_updated", "service_registered", "service_removed",
-        "shopping_list_updated", "state_changed", "themes_updated"};
+    static const char *const types[] = {"area_registry_updated", "category_registry_updated", "component_loaded",
+        "core_config_updated", "device_registry_updated", "entity_registry_updated", "floor_registry_updated",
+        "issue_registry_updated", "label_registry_updated", "lovelace_updated", "panels_updated",
+        "persistent_notifications_updated", "recorder_5min_statistics_generated",
+        "recorder_hourly_statistics_generated", "repairs_issue_registry_updated", "service_registered",
+        "service_removed", "shopping_list_updated", "state_changed", "themes_updated"};
 
     for (size_t i = 0; event_type && i < sizeof types / sizeof *types; i++)
         if (strcmp(types[i], event_type) == 0)
@@ -198,8 +216,8 @@ static void on_unsubscribe_events(struct call *call)
         text_free(&subscription->end);
         text_free(&subscription->entity_ids);
         *subscription = session->subscriptions[--session->subscription_count];
-        truth_note(call->home->truth, call->home->now_us, "\"connection\":%d,\"what\":\"unsubscribed\",\"id\":%lld", session->number,
-            (long long)id);
+        truth_note(call->home->truth, call->home->now_us, "\"connection\":%d,\"what\":\"unsubscribed\",\"id\":%lld",
+            session->number, (long long)id);
         succeed(call);
         return;
     }
@@ -300,12 +318,14 @@ static void call_entity(struct call *call, struct slice raw, const char *domain,
     struct text id = {0};
     struct entity *entity = read_text(raw, &id) ? world_find(call->home->world, text_view(&id)) : NULL;
 
-    if (entity && entity->present && (strcmp(domain, "homeassistant") == 0 || strcmp(domain, entity->breed->domain) == 0))
+    if (entity && entity->present &&
+        (strcmp(domain, "homeassistant") == 0 || strcmp(domain, entity->breed->domain) == 0))
         world_call(call->home->world, entity, slice_of(service), data, context);
     text_free(&id);
 }
 
-static void call_entities(struct call *call, const char *domain, const char *service, struct slice data, struct slice entities)
+static void call_entities(
+    struct call *call, const char *domain, const char *service, struct slice data, struct slice entities)
 {
     struct world *world = call->home->world;
     struct context context = world_context(world, NULL, true);
@@ -337,9 +357,12 @@ static void on_call_service(struct call *call)
         fail(call, "invalid_format", "required key not provided @ data['service']. Got None");
     } else if (!has_service(domain, service)) {
         call->reply->size = 0;
-        text_printf(call->reply, "{\"id\":%lld,\"type\":\"result\",\"success\":false,\"error\":{\"code\":\"not_found\",\"message\":"
-            "\"Service %.60s.%.60s not found.\",\"translation_key\":\"service_not_found\",\"translation_domain\":\"homeassistant\","
-            "\"translation_placeholders\":{\"domain\":\"%.60s\",\"service\":\"%.60s\"}}}", (long long)call->id, domain, service, domain, service);
+        text_printf(call->reply,
+            "{\"id\":%lld,\"type\":\"result\",\"success\":false,\"error\":{\"code\":\"not_found\",\"message\":"
+            "\"Service %.60s.%.60s not "
+            "found.\",\"translation_key\":\"service_not_found\",\"translation_domain\":\"homeassistant\","
+            "\"translation_placeholders\":{\"domain\":\"%.60s\",\"service\":\"%.60s\"}}}",
+            (long long)call->id, domain, service, domain, service);
         send_or_hold(call, 0);
     } else {
         call_entities(call, domain, service, data, entities);
@@ -357,7 +380,8 @@ static const char *apply_update(struct call *call, struct entity *entity)
 
     if (name.size)
         world_name(call->home->world, entity, read_text(name, &text) ? text.data : NULL);
-    if (area.size && !world_move(call->home->world, entity, read_text(area, &text) ? text_view(&text) : (struct slice){0}))
+    if (area.size &&
+        !world_move(call->home->world, entity, read_text(area, &text) ? text_view(&text) : (struct slice){0}))
         why = "Area does not exist";
     if (new_id.size && (!read_text(new_id, &text) || !world_rename(call->home->world, entity, text_view(&text))))
         why = "Entity with this ID is already registered";
@@ -405,9 +429,12 @@ static void on_area_create(struct call *call)
 static void on_history(struct call *call)
 {
     char *start = member(call, "start_time"), *end = member(call, "end_time");
-    struct question question = {.entity_ids = read_member(call->message, "entity_ids"), .end_us = INT64_MAX,
-        .start_us = start ? moment_parse(slice_of(start)) : -1, .start_state = flag(call, "include_start_time_state", true),
-        .attributes = !flag(call, "no_attributes", false), .minimal = flag(call, "minimal_response", false)};
+    struct question question = {.entity_ids = read_member(call->message, "entity_ids"),
+        .end_us = INT64_MAX,
+        .start_us = start ? moment_parse(slice_of(start)) : -1,
+        .start_state = flag(call, "include_start_time_state", true),
+        .attributes = !flag(call, "no_attributes", false),
+        .minimal = flag(call, "minimal_response", false)};
 
     if (end)
         question.end_us = moment_parse(slice_of(end));
@@ -425,7 +452,10 @@ static void on_history(struct call *call)
     free(end);
 }
 
-static const struct { const char *type; void (*run)(struct call *); } commands[] = {
+static const struct {
+    const char *type;
+    void (*run)(struct call *);
+} commands[] = {
     {"ping", on_ping},
     {"supported_features", on_supported_features},
     {"auth/current_user", on_current_user},

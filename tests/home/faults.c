@@ -8,7 +8,11 @@
 #include <sys/resource.h>
 
 /* One command at work: what is left of its words, and where its answer goes. */
-struct order { struct home *home; const char *rest; struct text *answer; };
+struct order {
+    struct home *home;
+    const char *rest;
+    struct text *answer;
+};
 
 /* The next word, NUL-terminated in `word`; false if there is none. */
 static bool next_word(struct order *order, char *word, size_t room)
@@ -178,7 +182,8 @@ static bool send_bad(struct order *order, const char *text, size_t size)
 
 static bool do_bad_json(struct order *order)
 {
-    static const char bad[] = "{\"type\":\"event\",\"event\":{\"event_type\":\"state_changed\",\"data\":{\"entity_id\":\"sensor.broken\",,}";
+    static const char bad[] =
+        "{\"type\":\"event\",\"event\":{\"event_type\":\"state_changed\",\"data\":{\"entity_id\":\"sensor.broken\",,}";
 
     return send_bad(order, bad, sizeof bad - 1);
 }
@@ -282,7 +287,8 @@ static bool do_set(struct order *order)
     if (valid && !found)
         world_add_plain(order->home->world, slice_of(id), text_view(&state), attributes);
     else if (valid)
-        world_write(order->home->world, found, text_view(&state), attributes.size ? attributes : text_view(&found->attributes), NULL);
+        world_write(order->home->world, found, text_view(&state),
+            attributes.size ? attributes : text_view(&found->attributes), NULL);
     text_free(&state);
     return valid;
 }
@@ -316,14 +322,20 @@ static bool do_stats(struct order *order)
     for (size_t i = 0; i < home->session_count; i++)
         pending += home->sessions[i]->outbox.pending + (home->sessions[i]->wire.size > 0);
     getrusage(RUSAGE_SELF, &usage);
-    text_printf(order->answer, "{\"events\":%lld,\"clients\":%d,\"connections\":%d,\"pending\":%zu,\"dropped\":%lld,\"entities\":%zu,"
-        "\"running\":%s,\"generating\":%s,\"cpu_us\":%lld}", (long long)home->events, home_clients(home), home->connections, pending,
-        (long long)home->dropped, home->world->count, home->phase == RUNNING ? "true" : "false", home->generating ? "true" : "false",
-        (long long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    text_printf(order->answer,
+        "{\"events\":%lld,\"clients\":%d,\"connections\":%d,\"pending\":%zu,\"dropped\":%lld,\"entities\":%zu,"
+        "\"running\":%s,\"generating\":%s,\"cpu_us\":%lld}",
+        (long long)home->events, home_clients(home), home->connections, pending, (long long)home->dropped,
+        home->world->count, home->phase == RUNNING ? "true" : "false", home->generating ? "true" : "false",
+        (long long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
+            usage.ru_stime.tv_usec);
     return true;
 }
 
-static const struct { const char *name, *arguments; bool (*run)(struct order *); } orders[] = {
+static const struct {
+    const char *name, *arguments;
+    bool (*run)(struct order *);
+} orders[] = {
     {"close", "", do_close},
     {"abort", "", do_abort},
     {"halfopen", "", do_halfopen},
@@ -392,8 +404,16 @@ bool fault_run(struct home *home, struct slice command, struct text *answer)
 
 /* --- the script: lines of `at SECONDS command` and `after EVENTS command` ---------------------- */
 
-struct line { double at_s; int64_t after; char *command; bool done; };
-struct script { struct line *lines; size_t count; };
+struct line {
+    double at_s;
+    int64_t after;
+    char *command;
+    bool done;
+};
+struct script {
+    struct line *lines;
+    size_t count;
+};
 
 static bool add_line(struct script *self, const char *text, int number_of_line)
 {
@@ -403,14 +423,16 @@ static bool add_line(struct script *self, const char *text, int number_of_line)
 
     if (text[0] == '#' || text[strspn(text, " \n")] == 0)
         return true;
-    if (sscanf(text, "%7s %lf %n", when, &amount, &used) < 2 || !used || (strcmp(when, "at") != 0 && strcmp(when, "after") != 0)) {
+    if (sscanf(text, "%7s %lf %n", when, &amount, &used) < 2 || !used ||
+        (strcmp(when, "at") != 0 && strcmp(when, "after") != 0)) {
         fprintf(stderr, "home: script line %d is not 'at SECONDS command' or 'after EVENTS command'\n", number_of_line);
         return false;
     }
     self->lines = realloc(self->lines, (self->count + 1) * sizeof *self->lines);
     assert(self->lines);
     bool at = strcmp(when, "at") == 0;
-    self->lines[self->count++] = (struct line){.at_s = at ? amount : -1, .after = at ? -1 : (int64_t)amount, .command = strdup(text + used)};
+    self->lines[self->count++] =
+        (struct line){.at_s = at ? amount : -1, .after = at ? -1 : (int64_t)amount, .command = strdup(text + used)};
     return true;
 }
 

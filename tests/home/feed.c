@@ -29,7 +29,11 @@ static void put(struct session *session, struct slice begin, struct slice middle
 
 /* --- subscribe_entities: additions, changes and removals in their short form ------------------ */
 
-struct difference { struct text *text; struct slice other; bool any, removed; };
+struct difference {
+    struct text *text;
+    struct slice other;
+    bool any, removed;
+};
 
 static void compare_members(struct difference *self, struct slice members)
 {
@@ -55,7 +59,8 @@ static void compare_members(struct difference *self, struct slice members)
 
 static void say_change(struct text *text, const struct happening *happening)
 {
-    struct slice old = read_member(happening->old_json, "attributes"), new = read_member(happening->new_json, "attributes");
+    struct slice old = read_member(happening->old_json, "attributes"),
+                 new = read_member(happening->new_json, "attributes");
     const struct entity *entity = happening->entity;
     bool same_state = slice_same(read_member(happening->old_json, "state"), read_member(happening->new_json, "state"));
 
@@ -104,7 +109,8 @@ static bool wants(const struct subscription *subscription, const char *entity_id
     return memmem(ids->data, ids->size, quoted, size + 2);
 }
 
-static void put_entity(struct session *session, const struct subscription *subscription, const struct happening *happening)
+static void put_entity(
+    struct session *session, const struct subscription *subscription, const struct happening *happening)
 {
     struct text *text = &session->home->scratch;
     const char *id = happening->entity->id;
@@ -151,8 +157,11 @@ static void remember(struct home *home, const struct happening *happening)
     const struct entity *entity = happening->entity;
 
     if (entity && entity->present)
-        history_add(home->history, &(struct row){.entity_id = slice_of(entity->id), .state = text_view(&entity->state),
-            .attributes = text_view(&entity->attributes), .updated_us = entity->updated_us, .changed_us = entity->changed_us});
+        history_add(home->history, &(struct row){.entity_id = slice_of(entity->id),
+                                       .state = text_view(&entity->state),
+                                       .attributes = text_view(&entity->attributes),
+                                       .updated_us = entity->updated_us,
+                                       .changed_us = entity->changed_us});
 }
 
 void feed_publish(void *owner, const struct happening *happening)
@@ -196,8 +205,10 @@ void feed_note_subscription(struct session *session, const struct subscription *
 
     text_json_or_null(&type, subscription->event_type);
     text_add(&type, "", 1);
-    truth_note(session->home->truth, session->home->now_us, "\"connection\":%d,\"what\":\"subscribed\",\"id\":%lld,\"entities\":%s,"
-        "\"event_type\":%.200s", session->number, (long long)subscription->id, subscription->entities ? "true" : "false", type.data);
+    truth_note(session->home->truth, session->home->now_us,
+        "\"connection\":%d,\"what\":\"subscribed\",\"id\":%lld,\"entities\":%s,"
+        "\"event_type\":%.200s",
+        session->number, (long long)subscription->id, subscription->entities ? "true" : "false", type.data);
     text_free(&type);
     session->home->had_client = true;
 }

@@ -5,10 +5,18 @@
 #include <assert.h>
 #include <stdlib.h>
 
-struct history { char *ring; size_t room, end, start_of_old, end_of_old; };
+struct history {
+    char *ring;
+    size_t room, end, start_of_old, end_of_old;
+};
 
 /* Rows lie in [0, end) and, older, in [start_of_old, end_of_old). */
-struct stored { uint32_t size; uint16_t id_size; uint32_t state_size, attributes_size; int64_t updated_us, changed_us; };
+struct stored {
+    uint32_t size;
+    uint16_t id_size;
+    uint32_t state_size, attributes_size;
+    int64_t updated_us, changed_us;
+};
 
 struct history *history_new(size_t bytes)
 {
@@ -63,8 +71,12 @@ void history_add(struct history *self, const struct row *row)
     if (size > self->room / 4)
         return;
     make_room(self, size);
-    struct stored stored = {.size = (uint32_t)size, .id_size = (uint16_t)row->entity_id.size, .state_size = (uint32_t)row->state.size,
-        .attributes_size = (uint32_t)row->attributes.size, .updated_us = row->updated_us, .changed_us = row->changed_us};
+    struct stored stored = {.size = (uint32_t)size,
+        .id_size = (uint16_t)row->entity_id.size,
+        .state_size = (uint32_t)row->state.size,
+        .attributes_size = (uint32_t)row->attributes.size,
+        .updated_us = row->updated_us,
+        .changed_us = row->changed_us};
     char *at = copy(self->ring + self->end, (struct slice){&stored, sizeof stored});
     copy(copy(copy(at, row->entity_id), row->state), row->attributes);
     self->end += size;
@@ -76,12 +88,15 @@ static struct row row_at(const struct history *self, size_t at, size_t *size)
     const char *data = self->ring + at + sizeof stored;
 
     *size = stored.size;
-    return (struct row){.entity_id = {data, stored.id_size}, .state = {data + stored.id_size, stored.state_size},
-        .attributes = {data + stored.id_size + stored.state_size, stored.attributes_size}, .updated_us = stored.updated_us,
+    return (struct row){.entity_id = {data, stored.id_size},
+        .state = {data + stored.id_size, stored.state_size},
+        .attributes = {data + stored.id_size + stored.state_size, stored.attributes_size},
+        .updated_us = stored.updated_us,
         .changed_us = stored.changed_us};
 }
 
-static void say_row(struct text *text, const struct row *row, int64_t at_us, const struct question *question, bool first)
+static void say_row(
+    struct text *text, const struct row *row, int64_t at_us, const struct question *question, bool first)
 {
     text_say(text, first ? "{\"s\":" : ",{\"s\":");
     text_json(text, row->state);
@@ -98,7 +113,13 @@ static void say_row(struct text *text, const struct row *row, int64_t at_us, con
     text_say(text, "}");
 }
 
-struct answer { struct text *text; const struct question *question; struct slice entity_id; struct row before; bool any; };
+struct answer {
+    struct text *text;
+    const struct question *question;
+    struct slice entity_id;
+    struct row before;
+    bool any;
+};
 
 static void flush_before(struct answer *answer)
 {

@@ -38,30 +38,37 @@ static const char help[] =
     "  --quiet             say nothing but the port\n\n"
     "POST /control/<command> does what a script does: an unknown command lists them.\n";
 
-enum option_name { PORT = 1, BIND, TOKEN, LIMITED, SEED, ENTITIES, RATE, EVENTS, WAIT, STRICT, COALESCE, VERSION, TRUTH, SCRIPT, REPLAY,
-    HISTORY, QUIET, HELP };
-
-static const struct option long_options[] = {
-    {"port", required_argument, NULL, PORT},
-    {"bind", required_argument, NULL, BIND},
-    {"token", required_argument, NULL, TOKEN},
-    {"limited-token", required_argument, NULL, LIMITED},
-    {"seed", required_argument, NULL, SEED},
-    {"entities", required_argument, NULL, ENTITIES},
-    {"rate", required_argument, NULL, RATE},
-    {"events", required_argument, NULL, EVENTS},
-    {"wait-for-client", no_argument, NULL, WAIT},
-    {"strict", no_argument, NULL, STRICT},
-    {"coalesce", no_argument, NULL, COALESCE},
-    {"ha-version", required_argument, NULL, VERSION},
-    {"truth", required_argument, NULL, TRUTH},
-    {"script", required_argument, NULL, SCRIPT},
-    {"replay", required_argument, NULL, REPLAY},
-    {"history-bytes", required_argument, NULL, HISTORY},
-    {"quiet", no_argument, NULL, QUIET},
-    {"help", no_argument, NULL, HELP},
-    {NULL, 0, NULL, 0}
+enum option_name {
+    PORT = 1,
+    BIND,
+    TOKEN,
+    LIMITED,
+    SEED,
+    ENTITIES,
+    RATE,
+    EVENTS,
+    WAIT,
+    STRICT,
+    COALESCE,
+    VERSION,
+    TRUTH,
+    SCRIPT,
+    REPLAY,
+    HISTORY,
+    QUIET,
+    HELP
 };
+
+static const struct option long_options[] = {{"port", required_argument, NULL, PORT},
+    {"bind", required_argument, NULL, BIND}, {"token", required_argument, NULL, TOKEN},
+    {"limited-token", required_argument, NULL, LIMITED}, {"seed", required_argument, NULL, SEED},
+    {"entities", required_argument, NULL, ENTITIES}, {"rate", required_argument, NULL, RATE},
+    {"events", required_argument, NULL, EVENTS}, {"wait-for-client", no_argument, NULL, WAIT},
+    {"strict", no_argument, NULL, STRICT}, {"coalesce", no_argument, NULL, COALESCE},
+    {"ha-version", required_argument, NULL, VERSION}, {"truth", required_argument, NULL, TRUTH},
+    {"script", required_argument, NULL, SCRIPT}, {"replay", required_argument, NULL, REPLAY},
+    {"history-bytes", required_argument, NULL, HISTORY}, {"quiet", no_argument, NULL, QUIET},
+    {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
 
 static bool number(const char *name, const char *text, double low, double high, double *value)
 {
@@ -87,8 +94,15 @@ static bool version(const char *text, enum version *value)
 
 static bool set_number(struct options *options, enum option_name name, const char *text)
 {
-    static const struct { const char *name; double high; } rows[] = {[PORT] = {"port", 65535}, [SEED] = {"seed", 9e15},
-        [ENTITIES] = {"entities", 1e6}, [RATE] = {"rate", 1e6}, [EVENTS] = {"events", 9e15}, [HISTORY] = {"history-bytes", 4e9}};
+    static const struct {
+        const char *name;
+        double high;
+    } rows[] = {[PORT] = {"port", 65535},
+        [SEED] = {"seed", 9e15},
+        [ENTITIES] = {"entities", 1e6},
+        [RATE] = {"rate", 1e6},
+        [EVENTS] = {"events", 9e15},
+        [HISTORY] = {"history-bytes", 4e9}};
     double value;
 
     if (!number(rows[name].name, text, 0, rows[name].high, &value))
@@ -157,8 +171,15 @@ static void announce(const struct options *options, int port)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.bind = "127.0.0.1", .port = 8123, .token = "a-simulated-home-needs-no-secret-token", .seed = 1,
-        .entities = 110, .rate = 12, .events = -1, .version = HA_2026_2, .history_bytes = 64 << 20};
+    struct options options = {.bind = "127.0.0.1",
+        .port = 8123,
+        .token = "a-simulated-home-needs-no-secret-token",
+        .seed = 1,
+        .entities = 110,
+        .rate = 12,
+        .events = -1,
+        .version = HA_2026_2,
+        .history_bytes = 64 << 20};
     int code = read_options(argc, argv, &options);
 
     if (code)

@@ -18,24 +18,37 @@ struct options {
     bool quiet, strict, coalesce, wait_for_client;
 };
 
-enum { MAX_PENDING = 4096, PEAK_PENDING = 1024, PEAK_SECONDS = 10, AUTH_SECONDS = 10, PING_SECONDS = 55, PONG_SECONDS = 27 };
+enum {
+    MAX_PENDING = 4096,
+    PEAK_PENDING = 1024,
+    PEAK_SECONDS = 10,
+    AUTH_SECONDS = 10,
+    PING_SECONDS = 55,
+    PONG_SECONDS = 27
+};
 enum { MAX_COMMAND_BYTES = 4 << 20, OUTBOX_BYTES = 1 << 20 };
 
 struct home;
 
-struct subscription { int64_t id; char *event_type; bool entities; struct text end, entity_ids; };
+struct subscription {
+    int64_t id;
+    char *event_type;
+    bool entities;
+    struct text end, entity_ids;
+};
 
 /* What becomes of a connection when what waits is sent, or at once. */
 enum ending { STAYS, ENDS_AFTER_REST, ENDS_NOW, ENDS_WITH_RESET };
 
 struct session {
     struct home *home;
-    void *socket;              /* the server's */
+    void *socket; /* the server's */
     int number;
     bool authenticated, admin, coalesce, frozen, silent, arraying;
     enum ending ending;
     int64_t opened_us, last_id, peak_since_us, ping_due_us, pong_due_us;
-    struct subscription *subscriptions; size_t subscription_count;
+    struct subscription *subscriptions;
+    size_t subscription_count;
     struct outbox outbox;
     struct text input, wire, array;
     size_t wire_at;
@@ -46,7 +59,12 @@ struct session {
 enum phase { RUNNING, DOWN, STARTING };
 
 /* A reply that is held back: registry-delay. */
-struct late { int64_t due_us; int number; struct text message; struct late *next; };
+struct late {
+    int64_t due_us;
+    int number;
+    struct text message;
+    struct late *next;
+};
 
 struct home {
     const struct options *options;
@@ -55,9 +73,11 @@ struct home {
     struct history *history;
     struct replay *replay;
     struct script *script;
-    struct session **sessions; size_t session_count;
+    struct session **sessions;
+    size_t session_count;
     int connections; /* ever */
-    int *sent_to; size_t sent_room;
+    int *sent_to;
+    size_t sent_room;
     int64_t now_us, began_us, events, dropped, ticked_us;
     double rate, due;
     bool generating, had_client, refuse_auth, revoked, quitting;

@@ -11,16 +11,22 @@
 #define DAY_US (24 * HOUR_US)
 
 /* A seeded source of numbers. */
-struct chance { uint64_t state; };
+struct chance {
+    uint64_t state;
+};
 
 uint64_t chance_next(struct chance *);
-double chance_part(struct chance *);                      /* 0 <= x < 1 */
-int64_t chance_below(struct chance *, int64_t limit);     /* 0 <= x < limit */
+double chance_part(struct chance *);                  /* 0 <= x < 1 */
+int64_t chance_below(struct chance *, int64_t limit); /* 0 <= x < limit */
 bool chance_one_in(struct chance *, int64_t odds);
 void chance_hex(struct chance *, char *out, size_t size); /* size characters and NUL */
 
 /* What was formatted last: most of it is the same the next time. */
-struct calendar { int64_t second, millisecond; char date[20]; char ulid[10]; };
+struct calendar {
+    int64_t second, millisecond;
+    char date[20];
+    char ulid[10];
+};
 
 /* 2026-11-24T01:54:29.254920+00:00; without a fraction when it is zero, as Python does.
  * Returns its length; out has ISO_ROOM. */

@@ -3,7 +3,10 @@
 
 enum { ALONE = 1, TEXT_FRAME = 0x81, KEEP_BYTES = 4 << 20 };
 
-struct head { uint64_t size; uint64_t flags; };
+struct head {
+    uint64_t size;
+    uint64_t flags;
+};
 
 static void put_head(struct outbox *self, size_t size, uint64_t flags)
 {

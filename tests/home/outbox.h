@@ -4,7 +4,10 @@
 
 #include "text.h"
 
-struct outbox { struct text queue; size_t at, pending; };
+struct outbox {
+    struct text queue;
+    size_t at, pending;
+};
 
 /* One message of up to three parts. */
 void outbox_put(struct outbox *, struct slice begin, struct slice middle, struct slice end);

@@ -41,8 +41,8 @@ void session_closed(struct session *self, const char *why)
 {
     struct home *home = self->home;
 
-    truth_note(home->truth, home->now_us, "\"connection\":%d,\"what\":\"closed\",\"why\":\"%s\",\"unsent\":%zu", self->number, why,
-        self->outbox.pending);
+    truth_note(home->truth, home->now_us, "\"connection\":%d,\"what\":\"closed\",\"why\":\"%s\",\"unsent\":%zu",
+        self->number, why, self->outbox.pending);
     for (size_t i = 0; i < home->session_count; i++)
         if (home->sessions[i] == self)
             home->sessions[i] = home->sessions[--home->session_count];
@@ -64,7 +64,8 @@ void session_end(struct session *self, enum ending ending, const char *why)
     if (self->ending >= ending)
         return;
     self->ending = ending;
-    truth_note(self->home->truth, self->home->now_us, "\"connection\":%d,\"what\":\"ending\",\"why\":\"%s\"", self->number, why);
+    truth_note(self->home->truth, self->home->now_us, "\"connection\":%d,\"what\":\"ending\",\"why\":\"%s\"",
+        self->number, why);
     self->home->wake(self);
 }
 
@@ -86,7 +87,8 @@ static void authenticate(struct session *self, struct slice message)
     bool has_token = read_text(read_member(message, "access_token"), &token);
 
     self->admin = has_token && slice_is(text_view(&token), home->options->token);
-    bool limited = has_token && home->options->limited_token && slice_is(text_view(&token), home->options->limited_token);
+    bool limited =
+        has_token && home->options->limited_token && slice_is(text_view(&token), home->options->limited_token);
     if (!is_auth || !has_token) {
         refuse(self, "Auth message incorrectly formatted");
     } else if ((!self->admin && !limited) || home->refuse_auth || home->revoked) {
@@ -137,8 +139,8 @@ void session_drop_if_behind(struct session *self)
     if (!too_many && !(self->peak_since_us && home->now_us - self->peak_since_us > PEAK_SECONDS * SECOND_US))
         return;
     home->dropped++;
-    truth_note(home->truth, home->now_us, "\"connection\":%d,\"what\":\"dropped\",\"why\":\"%s\",\"pending\":%zu", self->number,
-        too_many ? "reached 4096 pending messages" : "stayed over 1024 pending messages", pending);
+    truth_note(home->truth, home->now_us, "\"connection\":%d,\"what\":\"dropped\",\"why\":\"%s\",\"pending\":%zu",
+        self->number, too_many ? "reached 4096 pending messages" : "stayed over 1024 pending messages", pending);
     session_end(self, ENDS_NOW, "client unable to keep up");
 }
 

@@ -59,7 +59,8 @@ static const char *skip_value(const char *at, const char *end, int depth)
         return skip_string(at, end);
     if (*at == '{' || *at == '[')
         return skip_items(at, end, *at == '{' ? '}' : ']', depth);
-    while (at < end && ((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '-' || *at == '+' || *at == '.' || *at == 'E'))
+    while (at < end && ((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '-' || *at == '+' ||
+                           *at == '.' || *at == 'E'))
         at++;
     return at > begin ? at : NULL;
 }

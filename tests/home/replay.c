@@ -9,16 +9,29 @@
 
 enum { TICK_FRAMES = 200 };
 
-struct recorded { struct text result; char *type; };
+struct recorded {
+    struct text result;
+    char *type;
+};
 
 /* The messages of one recorded frame as a list; `array` if they came as one. */
-struct frame { struct text messages; bool array; };
+struct frame {
+    struct text messages;
+    bool array;
+};
 
 struct replay {
-    struct frame *frames; size_t frame_count, next;
-    struct recorded *results; size_t result_count;
-    int64_t subscriptions[8]; size_t subscription_count; /* ids of the recorded subscribe_events */
-    struct { int64_t id; char *type; } sent[256]; size_t sent_count;
+    struct frame *frames;
+    size_t frame_count, next;
+    struct recorded *results;
+    size_t result_count;
+    int64_t subscriptions[8];
+    size_t subscription_count; /* ids of the recorded subscribe_events */
+    struct {
+        int64_t id;
+        char *type;
+    } sent[256];
+    size_t sent_count;
     char version[32];
 };
 
@@ -79,7 +92,8 @@ static bool is_event(const struct replay *self, struct slice message)
 {
     int64_t id = 0;
 
-    return slice_is(read_member(message, "type"), "\"event\"") && read_int(read_member(message, "id"), &id) && is_subscription(self, id);
+    return slice_is(read_member(message, "type"), "\"event\"") && read_int(read_member(message, "id"), &id) &&
+           is_subscription(self, id);
 }
 
 /* One message of a frame: an event is kept, a result or the hello is learnt from. */
@@ -195,7 +209,8 @@ bool replay_answer(struct replay *self, const char *type, struct text *result)
 
     if (recorded)
         text_slice(result, text_view(&recorded->result));
-    else if (strstr(type, "_registry/list") || strcmp(type, "config_entries/get") == 0 || strcmp(type, "get_states") == 0)
+    else if (strstr(type, "_registry/list") || strcmp(type, "config_entries/get") == 0 ||
+             strcmp(type, "get_states") == 0)
         text_say(result, "[]"); /* the recorded client did not ask */
     else
         return false;
@@ -218,8 +233,9 @@ static const struct subscription *wanting(const struct session *session, struct 
     for (size_t i = 0; i < session->subscription_count; i++) {
         const struct subscription *subscription = &session->subscriptions[i];
         const char *wanted = subscription->event_type;
-        if (!subscription->entities && (!wanted || (event_type.size == strlen(wanted) + 2 &&
-            memcmp((const char *)event_type.data + 1, wanted, strlen(wanted)) == 0)))
+        if (!subscription->entities &&
+            (!wanted || (event_type.size == strlen(wanted) + 2 &&
+                            memcmp((const char *)event_type.data + 1, wanted, strlen(wanted)) == 0)))
             return subscription;
     }
     return NULL;
@@ -232,7 +248,8 @@ static void send_frame(struct home *home, struct session *session, const struct 
 
     out->size = 0;
     while (read_next(&rest, &key, &message)) {
-        const struct subscription *subscription = wanting(session, read_member(read_member(message, "event"), "event_type"));
+        const struct subscription *subscription =
+            wanting(session, read_member(read_member(message, "event"), "event_type"));
         if (!subscription)
             continue;
         text_say(out, out->size ? "," : frame->array ? "[" : "");

@@ -14,10 +14,19 @@
 enum { WRITE_BYTES = 256 << 10, MAX_BODY_BYTES = 1 << 20, FAST_US = 1000, CALM_US = 20000 };
 
 /* The clock is a timerfd: lws' own timers round down to milliseconds and spin until they are due. */
-struct server { struct lws_context *context; struct lws_vhost *host; struct home *home; int clock; bool fast; };
+struct server {
+    struct lws_context *context;
+    struct lws_vhost *host;
+    struct home *home;
+    int clock;
+    bool fast;
+};
 
 /* What lws keeps for each connection: a client's session, or a request's path and body. */
-struct peer { struct session *session; struct text path, body; };
+struct peer {
+    struct session *session;
+    struct text path, body;
+};
 
 static struct server *server_of(struct lws *wsi)
 {
@@ -43,7 +52,8 @@ static int reply(struct lws *wsi, unsigned status, const char *type, struct slic
     int failed;
 
     assert(buffer);
-    failed = lws_add_http_common_headers(wsi, status, type, body.size, &at, end) || lws_finalize_http_header(wsi, &at, end);
+    failed =
+        lws_add_http_common_headers(wsi, status, type, body.size, &at, end) || lws_finalize_http_header(wsi, &at, end);
     if (!failed) {
         if (body.size)
             memcpy(at, body.data, body.size);
@@ -58,7 +68,8 @@ static bool has_token(struct lws *wsi, const struct home *home)
 {
     char header[512] = "";
 
-    if (lws_hdr_copy(wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION) <= 0 || strncmp(header, "Bearer ", 7) != 0)
+    if (lws_hdr_copy(wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION) <= 0 ||
+        strncmp(header, "Bearer ", 7) != 0)
         return false;
     return !home->revoked && strcmp(header + 7, home->options->token) == 0;
 }
@@ -96,7 +107,8 @@ static int reply_control(struct lws *wsi, struct home *home, struct peer *peer)
     text_free(&peer->body); /* with the reply, lws takes `peer` away */
     text_free(&peer->path);
     bool done = fault_run(home, text_view(&command), &answer);
-    int failed = reply(wsi, done ? 200 : 400, answer.data[0] == '{' ? "application/json" : "text/plain", text_view(&answer));
+    int failed =
+        reply(wsi, done ? 200 : 400, answer.data[0] == '{' ? "application/json" : "text/plain", text_view(&answer));
     text_free(&command);
     text_free(&answer);
     return failed;
@@ -248,41 +260,33 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     struct peer *peer = user;
 
     switch (reason) {
-    case LWS_CALLBACK_HTTP:
-        return begin_request(wsi, home, peer, in);
+    case LWS_CALLBACK_HTTP: return begin_request(wsi, home, peer, in);
     case LWS_CALLBACK_HTTP_BODY:
         if (peer->body.size + len > MAX_BODY_BYTES)
             return -1;
         text_add(&peer->body, in, len);
         return 0;
-    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        return peer->path.size ? reply_control(wsi, home, peer) : 0;
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION: return peer->path.size ? reply_control(wsi, home, peer) : 0;
     case LWS_CALLBACK_CLOSED_HTTP:
         if (peer) {
             text_free(&peer->path);
             text_free(&peer->body);
         }
         return 0;
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return confirm_upgrade(wsi, home);
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return confirm_upgrade(wsi, home);
     case LWS_CALLBACK_ESTABLISHED:
         home->now_us = moment_now_us();
         *peer = (struct peer){.session = session_open(home, wsi)};
         return 0;
-    case LWS_CALLBACK_RECEIVE:
-        return receive(wsi, peer->session, in, len);
-    case LWS_CALLBACK_RECEIVE_PONG:
-        peer->session->pong_due_us = 0;
-        return 0;
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-        return peer->session ? writable(wsi, peer->session) : 0;
+    case LWS_CALLBACK_RECEIVE: return receive(wsi, peer->session, in, len);
+    case LWS_CALLBACK_RECEIVE_PONG: peer->session->pong_due_us = 0; return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE: return peer->session ? writable(wsi, peer->session) : 0;
     case LWS_CALLBACK_CLOSED:
         if (peer->session)
             session_closed(peer->session, peer->session->ending ? "by the home" : "by the client");
         peer->session = NULL;
         return 0;
-    default:
-        return lws_callback_http_dummy(wsi, reason, user, in, len);
+    default: return lws_callback_http_dummy(wsi, reason, user, in, len);
     }
 }
 
@@ -312,15 +316,21 @@ static int on_clock(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 struct server *server_new(struct home *home)
 {
-    static const struct lws_protocols protocols[] = {
-        {.name = "home-assistant", .callback = on_event, .per_session_data_size = sizeof(struct peer), .rx_buffer_size = 65536},
-        {.name = "clock", .callback = on_clock},
-        {0}
-    };
+    static const struct lws_protocols protocols[] = {{.name = "home-assistant",
+                                                         .callback = on_event,
+                                                         .per_session_data_size = sizeof(struct peer),
+                                                         .rx_buffer_size = 65536},
+        {.name = "clock", .callback = on_clock}, {0}};
     struct server *self = calloc(1, sizeof *self);
-    struct lws_context_creation_info info = {.port = home->options->port, .iface = home->options->bind,
-        .protocols = protocols, .user = self, .gid = -1, .uid = -1, .max_http_header_data = 16384,
-        .timeout_secs = 30, .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+    struct lws_context_creation_info info = {.port = home->options->port,
+        .iface = home->options->bind,
+        .protocols = protocols,
+        .user = self,
+        .gid = -1,
+        .uid = -1,
+        .max_http_header_data = 16384,
+        .timeout_secs = 30,
+        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
         .vhost_name = "home"};
 
     assert(self);

@@ -39,7 +39,8 @@ static bool switched(struct slice service, bool was_on, bool *on)
     return true;
 }
 
-static bool call_light(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+static bool call_light(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     bool on;
 
@@ -53,7 +54,8 @@ static bool call_light(struct world *world, struct entity *entity, struct slice 
     return true;
 }
 
-static bool call_switch(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+static bool call_switch(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     bool on;
 
@@ -64,7 +66,8 @@ static bool call_switch(struct world *world, struct entity *entity, struct slice
     return true;
 }
 
-static bool call_helper(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+static bool call_helper(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     bool on;
 
@@ -76,7 +79,8 @@ static bool call_helper(struct world *world, struct entity *entity, struct slice
     return true;
 }
 
-static bool call_climate(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+static bool call_climate(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     if (slice_is(service, "set_temperature"))
         climate_set(world, entity, number_after(data, "temperature", entity->other / 10) * 10, entity->on, context);
@@ -89,7 +93,8 @@ static bool call_climate(struct world *world, struct entity *entity, struct slic
     return true;
 }
 
-static bool call_media(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+static bool call_media(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     (void)data;
     if (slice_is(service, "media_play") || slice_is(service, "turn_on"))
@@ -101,7 +106,8 @@ static bool call_media(struct world *world, struct entity *entity, struct slice 
     return true;
 }
 
-static bool call_button(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+static bool call_button(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     char iso[ISO_ROOM];
 
@@ -113,7 +119,8 @@ static bool call_button(struct world *world, struct entity *entity, struct slice
     return true;
 }
 
-static bool call_counter(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+static bool call_counter(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     (void)data;
     if (slice_is(service, "increment"))
@@ -134,11 +141,18 @@ static const struct {
     const char *domain;
     bool (*call)(struct world *, struct entity *, struct slice service, struct slice data, const struct context *);
 } callees[] = {
-    {"light", call_light}, {"switch", call_switch}, {"input_boolean", call_helper}, {"automation", call_helper},
-    {"climate", call_climate}, {"media_player", call_media}, {"button", call_button}, {"counter", call_counter},
+    {"light", call_light},
+    {"switch", call_switch},
+    {"input_boolean", call_helper},
+    {"automation", call_helper},
+    {"climate", call_climate},
+    {"media_player", call_media},
+    {"button", call_button},
+    {"counter", call_counter},
 };
 
-bool world_call(struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
+bool world_call(
+    struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
     for (size_t i = 0; i < sizeof callees / sizeof *callees; i++)
         if (strcmp(callees[i].domain, entity->breed->domain) == 0)

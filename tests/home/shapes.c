@@ -5,28 +5,17 @@
 
 const char *const version_names[3] = {"2024.3.3", "2025.4.4", "2026.2.3"};
 
-const struct domain domains[] = {
-    {"homeassistant", {"turn_on", "turn_off", "toggle", "restart", "stop"}},
-    {"automation", {"trigger", "toggle", "turn_on", "turn_off", "reload"}},
-    {"zone", {"reload"}},
-    {"person", {"reload"}},
-    {"sun", {NULL}},
-    {"binary_sensor", {NULL}},
-    {"sensor", {NULL}},
+const struct domain domains[] = {{"homeassistant", {"turn_on", "turn_off", "toggle", "restart", "stop"}},
+    {"automation", {"trigger", "toggle", "turn_on", "turn_off", "reload"}}, {"zone", {"reload"}},
+    {"person", {"reload"}}, {"sun", {NULL}}, {"binary_sensor", {NULL}}, {"sensor", {NULL}},
     {"input_boolean", {"reload", "turn_on", "turn_off", "toggle"}},
-    {"counter", {"increment", "decrement", "reset", "set_value"}},
-    {"device_tracker", {"see"}},
-    {"button", {"press"}},
+    {"counter", {"increment", "decrement", "reset", "set_value"}}, {"device_tracker", {"see"}}, {"button", {"press"}},
     {"climate", {"turn_on", "turn_off", "set_hvac_mode", "set_preset_mode", "set_temperature"}},
     {"light", {"turn_on", "turn_off", "toggle"}},
-    {"media_player", {"turn_on", "turn_off", "media_play", "media_pause", "volume_set"}},
-    {"number", {"set_value"}},
+    {"media_player", {"turn_on", "turn_off", "media_play", "media_pause", "volume_set"}}, {"number", {"set_value"}},
     {"select", {"select_first", "select_last", "select_next", "select_option", "select_previous"}},
-    {"switch", {"turn_off", "turn_on", "toggle"}},
-    {"update", {"install", "skip", "clear_skipped"}},
-    {"weather", {"get_forecasts"}},
-    {NULL, {NULL}}
-};
+    {"switch", {"turn_off", "turn_on", "toggle"}}, {"update", {"install", "skip", "clear_skipped"}},
+    {"weather", {"get_forecasts"}}, {NULL, {NULL}}};
 
 void shape_context(struct text *text, const struct context *context)
 {
@@ -104,17 +93,23 @@ void shape_config(struct world *world, struct text *text, const char *state)
 {
     bool new = world->version > HA_2024_3;
 
-    text_say(text, "{\"allowlist_external_dirs\":[\"/config/www\",\"/media\"],\"allowlist_external_urls\":[],\"components\":");
+    text_say(text,
+        "{\"allowlist_external_dirs\":[\"/config/www\",\"/media\"],\"allowlist_external_urls\":[],\"components\":");
     shape_components(text);
-    text_say(text, ",\"config_dir\":\"/config\",\"config_source\":\"storage\",\"country\":\"NL\",\"currency\":\"EUR\",");
+    text_say(
+        text, ",\"config_dir\":\"/config\",\"config_source\":\"storage\",\"country\":\"NL\",\"currency\":\"EUR\",");
     if (new)
         text_say(text, "\"debug\":false,\"radius\":100,");
-    text_printf(text, "\"elevation\":2,\"external_url\":null,\"internal_url\":null,\"language\":\"en\",\"latitude\":%.2f,"
+    text_printf(text,
+        "\"elevation\":2,\"external_url\":null,\"internal_url\":null,\"language\":\"en\",\"latitude\":%.2f,"
         "\"location_name\":\"Simulated home\",\"longitude\":%.2f,\"recovery_mode\":false,\"safe_mode\":false,"
-        "\"state\":\"%s\",\"time_zone\":\"" HOME_ZONE "\",", HOME_LATITUDE, HOME_LONGITUDE, state);
-    text_printf(text, "\"unit_system\":{\"length\":\"km\",\"accumulated_precipitation\":\"mm\",%s\"mass\":\"g\",\"pressure\":\"Pa\","
+        "\"state\":\"%s\",\"time_zone\":\"" HOME_ZONE "\",",
+        HOME_LATITUDE, HOME_LONGITUDE, state);
+    text_printf(text,
+        "\"unit_system\":{\"length\":\"km\",\"accumulated_precipitation\":\"mm\",%s\"mass\":\"g\",\"pressure\":\"Pa\","
         "\"temperature\":\"°C\",\"volume\":\"L\",\"wind_speed\":\"m/s\"},\"version\":\"%s\","
-        "\"whitelist_external_dirs\":[\"/config/www\",\"/media\"]}", new ? "\"area\":\"m²\"," : "", version_names[world->version]);
+        "\"whitelist_external_dirs\":[\"/config/www\",\"/media\"]}",
+        new ? "\"area\":\"m²\"," : "", version_names[world->version]);
 }
 
 void shape_services(struct text *text)
@@ -123,8 +118,8 @@ void shape_services(struct text *text)
     for (const struct domain *domain = domains; domain->name; domain++) {
         text_printf(text, "%s\"%s\":{", domain == domains ? "" : ",", domain->name);
         for (int i = 0; domain->services[i]; i++)
-            text_printf(text, "%s\"%s\":{\"name\":\"%s\",\"description\":\"\",\"fields\":{}}", i ? "," : "", domain->services[i],
-                domain->services[i]);
+            text_printf(text, "%s\"%s\":{\"name\":\"%s\",\"description\":\"\",\"fields\":{}}", i ? "," : "",
+                domain->services[i], domain->services[i]);
         text_say(text, "}");
     }
     text_say(text, "}");
@@ -156,8 +151,10 @@ void shape_entity_entry(struct world *world, struct text *text, const struct ent
     text_json_or_null(text, device ? device->id : NULL);
     text_printf(text, ",\"disabled_by\":%s,\"entity_category\":", entity->disabled ? "\"integration\"" : "null");
     text_json_or_null(text, breed->category);
-    text_printf(text, ",\"entity_id\":\"%s\",\"has_entity_name\":%s,\"hidden_by\":null,\"icon\":null,\"id\":\"%s\",\"labels\":%s",
-        entity->id, device ? "true" : "false", entity->uuid, breed->unit && strcmp(breed->unit, "kWh") == 0 ? "[\"energy\"]" : "[]");
+    text_printf(text,
+        ",\"entity_id\":\"%s\",\"has_entity_name\":%s,\"hidden_by\":null,\"icon\":null,\"id\":\"%s\",\"labels\":%s",
+        entity->id, device ? "true" : "false", entity->uuid,
+        breed->unit && strcmp(breed->unit, "kWh") == 0 ? "[\"energy\"]" : "[]");
     if (new)
         shape_seconds(text, "modified_at", entity->modified_us);
     text_say(text, ",\"name\":");
@@ -175,8 +172,9 @@ void shape_entity_extended(struct world *world, struct text *text, const struct 
     text->size--;
     text_say(text, ",\"aliases\":[],\"capabilities\":");
     if (strcmp(entity->breed->domain, "light") == 0)
-        text_say(text, "{\"min_color_temp_kelvin\":2000,\"max_color_temp_kelvin\":6535,\"min_mireds\":153,\"max_mireds\":500,"
-                       "\"supported_color_modes\":[\"color_temp\",\"hs\"]}");
+        text_say(text,
+            "{\"min_color_temp_kelvin\":2000,\"max_color_temp_kelvin\":6535,\"min_mireds\":153,\"max_mireds\":500,"
+            "\"supported_color_modes\":[\"color_temp\",\"hs\"]}");
     else if (entity->breed->state_class)
         text_printf(text, "{\"state_class\":\"%s\"}", entity->breed->state_class);
     else
@@ -189,7 +187,11 @@ void shape_entity_extended(struct world *world, struct text *text, const struct 
 /* Entities that an integration left disabled: they make the reply as large as asked. */
 static void shape_padding(struct world *world, struct text *text, size_t bytes)
 {
-    struct entity entity = {.breed = &plain_breed, .device = -1, .area = -1, .disabled = true, .created_us = world->began_us,
+    struct entity entity = {.breed = &plain_breed,
+        .device = -1,
+        .area = -1,
+        .disabled = true,
+        .created_us = world->began_us,
         .modified_us = world->began_us};
     char id[64];
 
@@ -231,7 +233,9 @@ static void shape_device(struct world *world, struct text *text, const struct de
     text_say(text, "\"connections\":[]");
     if (new)
         shape_seconds(text, "created_at", device->created_us);
-    text_printf(text, ",\"disabled_by\":null,\"entry_type\":null,\"hw_version\":null,\"id\":\"%s\",\"identifiers\":[[\"%s\",\"%.12s\"]],",
+    text_printf(text,
+        ",\"disabled_by\":null,\"entry_type\":null,\"hw_version\":null,\"id\":\"%s\",\"identifiers\":[[\"%s\",\"%."
+        "12s\"]],",
         device->id, device->platform, device->id);
     if (new)
         text_say(text, "\"labels\":[],");
@@ -302,7 +306,8 @@ void shape_areas(struct world *world, struct text *text)
 static void shape_floor(struct world *world, struct text *text, const char *id, const char *name, int level)
 {
     begin_item(text);
-    text_printf(text, "{\"aliases\":[],\"floor_id\":\"%s\",\"icon\":null,\"level\":%d,\"name\":\"%s\"", id, level, name);
+    text_printf(
+        text, "{\"aliases\":[],\"floor_id\":\"%s\",\"icon\":null,\"level\":%d,\"name\":\"%s\"", id, level, name);
     if (world->version > HA_2024_3) {
         shape_seconds(text, "created_at", world->began_us);
         shape_seconds(text, "modified_at", world->began_us);
@@ -322,7 +327,8 @@ void shape_floors(struct world *world, struct text *text)
 static void shape_label(struct world *world, struct text *text, const char *id, const char *name, const char *color)
 {
     begin_item(text);
-    text_printf(text, "{\"color\":\"%s\",\"description\":null,\"icon\":null,\"label_id\":\"%s\",\"name\":\"%s\"", color, id, name);
+    text_printf(text, "{\"color\":\"%s\",\"description\":null,\"icon\":null,\"label_id\":\"%s\",\"name\":\"%s\"", color,
+        id, name);
     if (world->version > HA_2024_3) {
         shape_seconds(text, "created_at", world->began_us);
         shape_seconds(text, "modified_at", world->began_us);
@@ -353,11 +359,16 @@ void shape_config_entries(struct world *world, struct text *text)
             shape_seconds(text, "modified_at", entry->created_us);
             text_say(text, ",");
         }
-        text_printf(text, "\"entry_id\":\"%s\",\"domain\":\"%s\",\"title\":\"%s\",\"source\":\"user\",\"state\":\"loaded\","
+        text_printf(text,
+            "\"entry_id\":\"%s\",\"domain\":\"%s\",\"title\":\"%s\",\"source\":\"user\",\"state\":\"loaded\","
             "\"supports_options\":false,\"supports_remove_device\":false,\"supports_unload\":true,%s"
-            "\"pref_disable_new_entities\":false,\"pref_disable_polling\":false,\"disabled_by\":null,\"reason\":null%s}",
-            entry->id, entry->domain, entry->title, new ? "\"supports_reconfigure\":false,\"supported_subentry_types\":{}," : "",
-            new ? ",\"error_reason_translation_key\":null,\"error_reason_translation_placeholders\":null,\"num_subentries\":0" : "");
+            "\"pref_disable_new_entities\":false,\"pref_disable_polling\":false,\"disabled_by\":null,\"reason\":null%"
+            "s}",
+            entry->id, entry->domain, entry->title,
+            new ? "\"supports_reconfigure\":false,\"supported_subentry_types\":{}," : "",
+            new ? ",\"error_reason_translation_key\":null,\"error_reason_translation_placeholders\":null,\"num_"
+                  "subentries\":0"
+                : "");
     }
     text_say(text, "]");
 }

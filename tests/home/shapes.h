@@ -23,7 +23,10 @@ void shape_config_entries(struct world *, struct text *);
 void shape_compressed(struct text *, const struct entity *, bool with_attributes);
 
 /* Domains with their services, for the start-up and get_services; the last has no domain. */
-struct domain { const char *name; const char *services[8]; };
+struct domain {
+    const char *name;
+    const char *services[8];
+};
 extern const struct domain domains[];
 
 #endif

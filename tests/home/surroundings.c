@@ -19,7 +19,8 @@ double local_hour(int64_t us)
 
 int activity(int64_t us)
 {
-    static const int percent[24] = {6, 4, 3, 3, 4, 12, 40, 80, 70, 45, 40, 45, 60, 50, 45, 45, 55, 80, 100, 95, 90, 75, 45, 18};
+    static const int percent[24] = {
+        6, 4, 3, 3, 4, 12, 40, 80, 70, 45, 40, 45, 60, 50, 45, 45, 55, 80, 100, 95, 90, 75, 45, 18};
 
     return percent[(int)local_hour(us)];
 }
@@ -86,12 +87,14 @@ void live_sun(struct world *world, struct entity *entity)
     text_say(text, "{");
     say_passage(world, text, "next_dawn", next_passage(now_us, -6, -1));
     say_passage(world, text, "next_dusk", next_passage(now_us, -6, 1));
-    say_passage(world, text, "next_midnight", noon > now_us - DAY_US / 2 && noon < now_us + DAY_US / 2 ? noon + DAY_US / 2 : noon + DAY_US * 3 / 2);
+    say_passage(world, text, "next_midnight",
+        noon > now_us - DAY_US / 2 && noon < now_us + DAY_US / 2 ? noon + DAY_US / 2 : noon + DAY_US * 3 / 2);
     say_passage(world, text, "next_noon", noon > now_us ? noon : noon + DAY_US);
     say_passage(world, text, "next_rising", next_passage(now_us, -0.833, -1));
     say_passage(world, text, "next_setting", next_passage(now_us, -0.833, 1));
     double azimuth = fmod(180 + hour_angle(now_us) * 180 / M_PI + 360, 360);
-    text_printf(text, "\"elevation\":%.2f,\"azimuth\":%.2f,\"rising\":%s", elevation, azimuth, hour_angle(now_us) < 0 ? "true" : "false");
+    text_printf(text, "\"elevation\":%.2f,\"azimuth\":%.2f,\"rising\":%s", elevation, azimuth,
+        hour_angle(now_us) < 0 ? "true" : "false");
     say_friendly_name(text, entity);
     world_write(world, entity, slice_of(elevation > -0.833 ? "above_horizon" : "below_horizon"), text_view(text), NULL);
 }
@@ -106,8 +109,10 @@ static void write_weather(struct world *world, struct entity *entity)
     text_decimal(text, entity->value, 1);
     text_printf(text, ",\"temperature_unit\":\"°C\",\"humidity\":%d,\"pressure\":", (int)(60 + world->clouds / 4));
     text_decimal(text, entity->other, 1);
-    text_printf(text, ",\"pressure_unit\":\"hPa\",\"wind_speed\":%d.%d,\"wind_speed_unit\":\"km/h\",\"visibility_unit\":\"km\","
-        "\"precipitation_unit\":\"mm\",\"attribution\":\"Simulated weather\"", world->clouds / 5, (int)(entity->other % 10));
+    text_printf(text,
+        ",\"pressure_unit\":\"hPa\",\"wind_speed\":%d.%d,\"wind_speed_unit\":\"km/h\",\"visibility_unit\":\"km\","
+        "\"precipitation_unit\":\"mm\",\"attribution\":\"Simulated weather\"",
+        world->clouds / 5, (int)(entity->other % 10));
     say_friendly_name(text, entity);
     text->size--;
     text_say(text, ",\"supported_features\":1}");
@@ -137,8 +142,9 @@ void live_weather(struct world *world, struct entity *entity)
 
 static void say_place(struct text *text, const struct entity *tracker)
 {
-    text_printf(text, "\"latitude\":%.6f,\"longitude\":%.6f,\"gps_accuracy\":%d", HOME_LATITUDE + (double)tracker->value / 1e5,
-        HOME_LONGITUDE + (double)tracker->value / 2e5, (int)(10 + tracker->other % 40));
+    text_printf(text, "\"latitude\":%.6f,\"longitude\":%.6f,\"gps_accuracy\":%d",
+        HOME_LATITUDE + (double)tracker->value / 1e5, HOME_LONGITUDE + (double)tracker->value / 2e5,
+        (int)(10 + tracker->other % 40));
 }
 
 static void write_person(struct world *world, struct entity *person, const struct entity *tracker)
@@ -146,7 +152,8 @@ static void write_person(struct world *world, struct entity *person, const struc
     struct text *text = &world->attributes;
 
     text->size = 0;
-    text_printf(text, "{\"editable\":true,\"id\":\"%s\",\"device_trackers\":[\"%s\"],", person->id + strlen("person."), tracker->id);
+    text_printf(text, "{\"editable\":true,\"id\":\"%s\",\"device_trackers\":[\"%s\"],", person->id + strlen("person."),
+        tracker->id);
     say_place(text, tracker);
     text_printf(text, ",\"source\":\"%s\",\"user_id\":\"%s\"", tracker->id, world->user_id);
     say_friendly_name(text, person);
@@ -195,7 +202,8 @@ void begin_person(struct world *world, struct entity *entity)
     struct text *text = &world->attributes;
 
     text->size = 0;
-    text_printf(text, "{\"editable\":true,\"id\":\"%s\",\"device_trackers\":[],\"user_id\":\"%s\"", entity->id + strlen("person."), world->user_id);
+    text_printf(text, "{\"editable\":true,\"id\":\"%s\",\"device_trackers\":[],\"user_id\":\"%s\"",
+        entity->id + strlen("person."), world->user_id);
     say_friendly_name(text, entity);
     world_write(world, entity, slice_of("unknown"), text_view(text), NULL);
 }
@@ -205,8 +213,11 @@ void begin_zone(struct world *world, struct entity *entity)
     struct text *text = &world->attributes;
 
     text->size = 0;
-    text_printf(text, "{\"latitude\":%.2f,\"longitude\":%.2f,\"radius\":100,\"passive\":false,\"persons\":[\"person.anna\",\"person.bram\"],"
-        "\"editable\":true,\"icon\":\"mdi:home\"", HOME_LATITUDE, HOME_LONGITUDE);
+    text_printf(text,
+        "{\"latitude\":%.2f,\"longitude\":%.2f,\"radius\":100,\"passive\":false,\"persons\":[\"person.anna\",\"person."
+        "bram\"],"
+        "\"editable\":true,\"icon\":\"mdi:home\"",
+        HOME_LATITUDE, HOME_LONGITUDE);
     say_friendly_name(text, entity);
     world_write(world, entity, slice_of("2"), text_view(text), NULL);
 }
@@ -219,10 +230,13 @@ static void write_update(struct world *world, struct entity *entity)
     bool new = world->version > HA_2024_3;
 
     text->size = 0;
-    text_printf(text, "{\"auto_update\":false,%s\"installed_version\":\"1.%d.0\",\"in_progress\":false,\"latest_version\":\"1.%d.0\","
-        "\"release_summary\":null,\"release_url\":\"https://www.example.com/release\",\"skipped_version\":null,\"title\":\"Firmware\"%s,"
-        "\"entity_picture\":\"https://brands.home-assistant.io/_/hue/icon.png\"", new ? "\"display_precision\":0," : "",
-        (int)entity->value, (int)(entity->value + entity->on), new ? ",\"update_percentage\":null" : "");
+    text_printf(text,
+        "{\"auto_update\":false,%s\"installed_version\":\"1.%d.0\",\"in_progress\":false,\"latest_version\":\"1.%d.0\","
+        "\"release_summary\":null,\"release_url\":\"https://www.example.com/"
+        "release\",\"skipped_version\":null,\"title\":\"Firmware\"%s,"
+        "\"entity_picture\":\"https://brands.home-assistant.io/_/hue/icon.png\"",
+        new ? "\"display_precision\":0," : "", (int)entity->value, (int)(entity->value + entity->on),
+        new ? ",\"update_percentage\":null" : "");
     say_friendly_name(text, entity);
     text->size--;
     text_say(text, ",\"supported_features\":1}");
@@ -317,16 +331,21 @@ void live_helper(struct world *world, struct entity *entity)
 
 /* --- what real homes do to those who read them --------------------------------------------------------- */
 
-static const char long_state[] = "ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé"
-    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+static const char long_state[] =
+    "ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
-static const char *const odd_states[] = {"unavailable", "unknown", "", " 12 ", "1E5", "1e5", "inf", "NaN", "0x10", "21,5", "007", "+3", "-0",
-    "1_000", "on", "2026-11-24T00:00:00+00:00", "273395.36405975325", "9223372036854775808", "\"quoted\" \\ / \n\t", "日本語 🏠", "12.50", long_state};
+static const char *const odd_states[] = {"unavailable", "unknown", "", " 12 ", "1E5", "1e5", "inf", "NaN", "0x10",
+    "21,5", "007", "+3", "-0", "1_000", "on", "2026-11-24T00:00:00+00:00", "273395.36405975325", "9223372036854775808",
+    "\"quoted\" \\ / \n\t", "日本語 🏠", "12.50", long_state};
 
 static const char *const odd_attributes[] = {"{}", "{\"unit_of_measurement\":\"°F\",\"device_class\":\"temperature\"}",
     "{\"list\":[1,2.5,null,true,{\"a\":[]}],\"nested\":{\"é\":\"\\u0000x\",\"big\":9223372036854775808,\"f\":1e-7}}",
-    "{\"friendly_name\":\"Ödd \\\"quoted\\\" \\\\ /\"}", "{\"friendly_name\":null,\"device_class\":7,\"unit_of_measurement\":[]}",
-    "{\"deep\":[[[[[[[[[[null]]]]]]]]]],\"empty\":{},\"\":\"no key\",\"minus\":-0.0,\"tiny\":5e-324,\"huge\":1.7976931348623157e308}",
+    "{\"friendly_name\":\"Ödd \\\"quoted\\\" \\\\ /\"}",
+    "{\"friendly_name\":null,\"device_class\":7,\"unit_of_measurement\":[]}",
+    "{\"deep\":[[[[[[[[[[null]]]]]]]]]],\"empty\":{},\"\":\"no "
+    "key\",\"minus\":-0.0,\"tiny\":5e-324,\"huge\":1.7976931348623157e308}",
     "{\"unit_of_measurement\":\"kWh\",\"device_class\":\"energy\",\"state_class\":\"total_increasing\"}"};
 
 void begin_odd(struct world *world, struct entity *entity)
@@ -343,6 +362,7 @@ void live_odd(struct world *world, struct entity *entity)
         return;
     }
     const char *state = odd_states[chance_below(&world->chance, (int64_t)(sizeof odd_states / sizeof *odd_states))];
-    const char *attributes = odd_attributes[chance_below(&world->chance, (int64_t)(sizeof odd_attributes / sizeof *odd_attributes))];
+    const char *attributes =
+        odd_attributes[chance_below(&world->chance, (int64_t)(sizeof odd_attributes / sizeof *odd_attributes))];
     world_write(world, entity, slice_of(state), slice_of(attributes), NULL);
 }

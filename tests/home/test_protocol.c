@@ -15,7 +15,13 @@
 #define TOKEN "a-simulated-home-needs-no-secret-token"
 #define LIMITED "this-user-is-no-administrator-at-all"
 
-struct scene { struct options options; struct home *home; struct session *client; struct text frames; size_t at; };
+struct scene {
+    struct options options;
+    struct home *home;
+    struct session *client;
+    struct text frames;
+    size_t at;
+};
 
 static void nobody_wakes(struct session *session)
 {
@@ -32,8 +38,14 @@ static int set_up(void **state)
 {
     struct scene *scene = calloc(1, sizeof *scene);
 
-    scene->options = (struct options){.token = TOKEN, .limited_token = LIMITED, .seed = 1, .entities = 60, .events = -1,
-        .version = HA_2026_2, .history_bytes = 1 << 20, .rate = 100};
+    scene->options = (struct options){.token = TOKEN,
+        .limited_token = LIMITED,
+        .seed = 1,
+        .entities = 60,
+        .events = -1,
+        .version = HA_2026_2,
+        .history_bytes = 1 << 20,
+        .rate = 100};
     scene->home = home_new(&scene->options, NOW);
     scene->home->wake = nobody_wakes;
     scene->home->thaw = nobody_thaws;
@@ -167,7 +179,8 @@ static void what_happens_reaches_its_subscribers_only(void **state)
     assert_heard(scene, "{\"id\":1,\"type\":\"result\",\"success\":true,\"result\":null}");
     world_fire(scene->home->world, "other", slice_of("{}"), "LOCAL", NULL);
     world_fire(scene->home->world, "wanted", slice_of("{\"n\":1}"), "LOCAL", NULL);
-    assert_heard(scene, "{\"type\":\"event\",\"event\":{\"event_type\":\"wanted\",\"data\":{\"n\":1},\"origin\":\"LOCAL\"");
+    assert_heard(
+        scene, "{\"type\":\"event\",\"event\":{\"event_type\":\"wanted\",\"data\":{\"n\":1},\"origin\":\"LOCAL\"");
     say(scene, "{\"id\":2,\"type\":\"unsubscribe_events\",\"subscription\":1}");
     assert_heard(scene, "\"success\":true");
     world_fire(scene->home->world, "wanted", slice_of("{}"), "LOCAL", NULL);
@@ -197,7 +210,8 @@ static void a_service_acts_within_one_context(void **state)
     assert_heard(scene, "\"success\":true");
     struct entity *light = world_find(scene->home->world, slice_of("light.living_room_light"));
     assert_non_null(light);
-    say(scene, "{\"id\":2,\"type\":\"call_service\",\"domain\":\"light\",\"service\":\"toggle\",\"target\":{\"entity_id\":[\"light.living_room_light\"]}}");
+    say(scene, "{\"id\":2,\"type\":\"call_service\",\"domain\":\"light\",\"service\":\"toggle\",\"target\":{\"entity_"
+               "id\":[\"light.living_room_light\"]}}");
     struct text called = {0}, changed = {0};
     struct slice context = read_member(read_member(hear(scene), "event"), "context");
     text_set(&called, context.data, context.size);
@@ -222,7 +236,8 @@ static void entities_come_as_a_snapshot_and_its_differences(void **state)
     world_add_plain(world, slice_of("sensor.x"), slice_of("1"), slice_of("{\"a\":1,\"b\":2}"));
     say(scene, "{\"id\":1,\"type\":\"subscribe_entities\",\"entity_ids\":[\"sensor.x\"]}");
     assert_heard(scene, "\"success\":true");
-    assert_heard(scene, "{\"type\":\"event\",\"event\":{\"a\":{\"sensor.x\":{\"s\":\"1\",\"a\":{\"a\":1,\"b\":2},\"c\":\"");
+    assert_heard(
+        scene, "{\"type\":\"event\",\"event\":{\"a\":{\"sensor.x\":{\"s\":\"1\",\"a\":{\"a\":1,\"b\":2},\"c\":\"");
     struct entity *entity = world_find(world, slice_of("sensor.x"));
     world_write(world, entity, slice_of("2"), slice_of("{\"a\":3}"), NULL);
     struct slice change = read_member(read_member(read_member(hear(scene), "event"), "c"), "sensor.x");
@@ -249,8 +264,10 @@ static void history_answers_what_was(void **state)
     world_write(world, entity, slice_of("2"), slice_of("{\"a\":2}"), NULL);
     char question[300], from[ISO_ROOM];
     size_t size = moment_iso(&world->calendar, from, NOW + 5 * SECOND_US);
-    snprintf(question, sizeof question, "{\"id\":1,\"type\":\"history/history_during_period\",\"start_time\":\"%.*s\",\"entity_ids\":"
-        "[\"sensor.x\",\"sensor.none\"],\"significant_changes_only\":false,\"minimal_response\":false}", (int)size, from);
+    snprintf(question, sizeof question,
+        "{\"id\":1,\"type\":\"history/history_during_period\",\"start_time\":\"%.*s\",\"entity_ids\":"
+        "[\"sensor.x\",\"sensor.none\"],\"significant_changes_only\":false,\"minimal_response\":false}",
+        (int)size, from);
     say(scene, question);
     struct slice rows = read_member(read_member(hear(scene), "result"), "sensor.x"), key, row[4];
     size_t count = 0;
@@ -262,7 +279,8 @@ static void history_answers_what_was(void **state)
     assert_int_equal(read_member(row[1], "lc").size, 0);
     assert_true(slice_is(read_member(row[2], "a"), "{\"a\":2}"));
     assert_true(read_member(row[2], "lc").size > 0);
-    say(scene, "{\"id\":2,\"type\":\"history/history_during_period\",\"start_time\":\"soon\",\"entity_ids\":[\"sensor.x\"]}");
+    say(scene,
+        "{\"id\":2,\"type\":\"history/history_during_period\",\"start_time\":\"soon\",\"entity_ids\":[\"sensor.x\"]}");
     assert_heard(scene, "invalid_start_time");
 }
 
@@ -275,11 +293,18 @@ static void history_forgets_the_oldest_first(void **state)
     for (int64_t i = 1; i <= 1000; i++) {
         char digits[24];
         snprintf(digits, sizeof digits, "%lld", (long long)i);
-        history_add(history, &(struct row){.entity_id = slice_of("sensor.x"), .state = slice_of(digits), .attributes = slice_of("{}"),
-            .updated_us = i * SECOND_US, .changed_us = i * SECOND_US});
+        history_add(history, &(struct row){.entity_id = slice_of("sensor.x"),
+                                 .state = slice_of(digits),
+                                 .attributes = slice_of("{}"),
+                                 .updated_us = i * SECOND_US,
+                                 .changed_us = i * SECOND_US});
     }
-    history_answer(history, &text, &(struct question){.entity_ids = slice_of("[\"sensor.x\"]"), .start_us = 0, .end_us = INT64_MAX,
-        .start_state = true, .attributes = true});
+    history_answer(history, &text,
+        &(struct question){.entity_ids = slice_of("[\"sensor.x\"]"),
+            .start_us = 0,
+            .end_us = INT64_MAX,
+            .start_state = true,
+            .attributes = true});
     struct slice rows = read_member(text_view(&text), "sensor.x"), key, row = {0};
     int64_t last = 0, first = 0;
     struct text word = {0};
@@ -311,7 +336,8 @@ static void messages_are_joined_only_if_the_client_may_be_sent_arrays(void **sta
     outbox_put(&outbox, slice_of("1"), (struct slice){0}, (struct slice){0});
     assert_int_equal(outbox.pending, 5);
     outbox_frames(&outbox, &frames, 1 << 20, true);
-    static const char joined[] = "\x81\x19[{\"a\":1},{\"a\":1},{\"a\":1}]\x81\x03[9]\x81\x01" "1";
+    static const char joined[] = "\x81\x19[{\"a\":1},{\"a\":1},{\"a\":1}]\x81\x03[9]\x81\x01"
+                                 "1";
     assert_int_equal(frames.size, sizeof joined - 1);
     assert_memory_equal(frames.data, joined, sizeof joined - 1);
     assert_int_equal(outbox.pending, 0);
@@ -319,7 +345,11 @@ static void messages_are_joined_only_if_the_client_may_be_sent_arrays(void **sta
     outbox_put(&outbox, slice_of("1"), (struct slice){0}, (struct slice){0});
     outbox_put(&outbox, slice_of("2"), (struct slice){0}, (struct slice){0});
     outbox_frames(&outbox, &frames, 1 << 20, false);
-    assert_memory_equal(frames.data, "\x81\x01" "1\x81\x01" "2", 6);
+    assert_memory_equal(frames.data,
+        "\x81\x01"
+        "1\x81\x01"
+        "2",
+        6);
     text_free(&frames);
     outbox_free(&outbox);
 }
@@ -388,8 +418,8 @@ static void an_array_has_as_many_events_as_asked(void **state)
 
 static void orders_that_cannot_be_done_say_so(void **state)
 {
-    static const char *const bad[] = {"", "dance", "rename", "rename sensor.none sensor.x", "move sun.sun kitchen", "remove nothing",
-        "add nodot", "fire", "fire x {", "fire x []", "set", "set sensor.x 1 nojson"};
+    static const char *const bad[] = {"", "dance", "rename", "rename sensor.none sensor.x", "move sun.sun kitchen",
+        "remove nothing", "add nodot", "fire", "fire x {", "fire x []", "set", "set sensor.x 1 nojson"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         order(*state, bad[i], false);
@@ -450,7 +480,8 @@ static void late_registries_come_late_and_events_before_them(void **state)
 
 static void broken_texts_do_not_break_the_reader(void **state)
 {
-    static const char *const texts[] = {"", "{", "[1,", "{\"a\"", "{\"a\":}", "\"", "\"\\", "{\"a\":1}}", "[[[[", "nul", "{,}", "[1 2]", "{\"a\" 1}"};
+    static const char *const texts[] = {
+        "", "{", "[1,", "{\"a\"", "{\"a\":}", "\"", "\"\\", "{\"a\":1}}", "[[[[", "nul", "{,}", "[1 2]", "{\"a\" 1}"};
     struct slice key, value;
     struct text out = {0};
 

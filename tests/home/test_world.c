@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define NOON INT64_C(1795431600000000)  /* 2026-11-23T11:00:00Z, noon at the home */
+#define NOON INT64_C(1795431600000000) /* 2026-11-23T11:00:00Z, noon at the home */
 #define EVENING (NOON + 7 * HOUR_US)
 
 /* What happened, as it is needed by a test. */
@@ -111,7 +111,8 @@ static void the_house_is_as_large_as_asked(void **state)
         assert_in_range(world->count, sizes[i] - 5, sizes[i] + 5);
         for (size_t j = 0; j < world->count; j++) {
             assert_true(world->entities[j]->present);
-            assert_true(world->count > 200 || world_find(world, slice_of(world->entities[j]->id)) == world->entities[j]);
+            assert_true(
+                world->count > 200 || world_find(world, slice_of(world->entities[j]->id)) == world->entities[j]);
         }
         world_destroy(&world);
     }
@@ -226,8 +227,8 @@ static void each_version_has_its_own_shapes(void **state)
         shape_states(world, &text);
         assert_true(read_valid(text_view(&text)));
         assert_int_equal(memmem(text.data, text.size, "last_reported", 13) != NULL, version > HA_2024_3);
-        void (*const shapes[])(struct world *, struct text *) = {shape_entities, shape_devices, shape_areas, shape_floors, shape_labels,
-            shape_config_entries};
+        void (*const shapes[])(struct world *, struct text *) = {
+            shape_entities, shape_devices, shape_areas, shape_floors, shape_labels, shape_config_entries};
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             text.size = 0;
             shapes[i](world, &text);

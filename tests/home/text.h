@@ -6,7 +6,10 @@
 
 #include <string.h>
 
-struct text { char *data; size_t size, room; };
+struct text {
+    char *data;
+    size_t size, room;
+};
 
 void text_reserve(struct text *, size_t more);
 void text_free(struct text *);

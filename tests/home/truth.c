@@ -11,7 +11,10 @@
 
 enum { BUFFER_BYTES = 1 << 20 };
 
-struct truth { int file; struct text buffer; };
+struct truth {
+    int file;
+    struct text buffer;
+};
 
 struct truth *truth_new(const char *path)
 {

@@ -137,7 +137,8 @@ struct entity *world_add_plain(struct world *self, struct slice entity_id, struc
 }
 
 /* The part of an event after its data. */
-static void finish_event(struct world *self, struct text *event, const char *origin, int64_t t_us, const struct context *context)
+static void finish_event(
+    struct world *self, struct text *event, const char *origin, int64_t t_us, const struct context *context)
 {
     char iso[ISO_ROOM];
 
@@ -151,7 +152,8 @@ static void finish_event(struct world *self, struct text *event, const char *ori
 }
 
 /* state_changed from what the entity's json says to what the entity says now. */
-static void fire_change(struct world *self, struct entity *entity, bool was_present, const struct context *context, int64_t t_us)
+static void fire_change(
+    struct world *self, struct entity *entity, bool was_present, const struct context *context, int64_t t_us)
 {
     struct text *event = &self->event;
     size_t old_at, old_size, new_at = 0, new_size = 0;
@@ -188,7 +190,8 @@ static void fire_change(struct world *self, struct entity *entity, bool was_pres
     self->happen(self->owner, &happening);
 }
 
-bool world_write(struct world *self, struct entity *entity, struct slice state, struct slice attributes, const struct context *cause)
+bool world_write(
+    struct world *self, struct entity *entity, struct slice state, struct slice attributes, const struct context *cause)
 {
     bool was_present = entity->present;
     bool same_state = was_present && slice_same(state, text_view(&entity->state));
@@ -222,7 +225,8 @@ void world_remove(struct world *self, struct entity *entity)
     entity->json.size = 0;
 }
 
-void world_fire(struct world *self, const char *type, struct slice data, const char *origin, const struct context *cause)
+void world_fire(
+    struct world *self, const char *type, struct slice data, const char *origin, const struct context *cause)
 {
     struct text *event = &self->event;
     int64_t t_us = next_moment(self);
@@ -241,7 +245,8 @@ void world_fire(struct world *self, const char *type, struct slice data, const c
 /* --- the registries -------------------------------------------------------------------- */
 
 /* What changed, as its old value: HA's `changes`. */
-static void fire_entity_updated(struct world *self, struct entity *entity, const char *changed, const char *old, const char *old_id)
+static void fire_entity_updated(
+    struct world *self, struct entity *entity, const char *changed, const char *old, const char *old_id)
 {
     struct text *data = &self->scratch;
 
@@ -345,7 +350,8 @@ struct area *world_add_area(struct world *self, struct slice name)
     self->areas = realloc(self->areas, (self->area_count + 1) * sizeof *self->areas);
     assert(self->areas);
     struct area *area = &self->areas[self->area_count++];
-    *area = (struct area){.id = strndup(id.data, id.size), .name = strndup(name.data, name.size), .created_us = self->now_us};
+    *area = (struct area){
+        .id = strndup(id.data, id.size), .name = strndup(name.data, name.size), .created_us = self->now_us};
     text_free(&id);
     return area;
 }

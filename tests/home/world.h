@@ -8,7 +8,9 @@
 
 enum version { HA_2024_3, HA_2025_4, HA_2026_2 };
 
-struct context { char id[ULID_SIZE + 1], parent[ULID_SIZE + 1], user[33]; };
+struct context {
+    char id[ULID_SIZE + 1], parent[ULID_SIZE + 1], user[33];
+};
 
 struct world;
 struct entity;
@@ -23,22 +25,30 @@ struct breed {
     int64_t low, high; /* where a number begins, scaled by its decimals */
 };
 
-struct area { char *id, *name; const char *icon, *floor; int64_t created_us; };
+struct area {
+    char *id, *name;
+    const char *icon, *floor;
+    int64_t created_us;
+};
 
 struct device {
     char id[33], *name;
     const char *manufacturer, *model, *model_id, *version, *platform;
-    int area, entry;  /* -1: none */
+    int area, entry; /* -1: none */
     int64_t created_us;
 };
 
-struct entry { char id[33]; const char *domain, *title; int64_t created_us; };
+struct entry {
+    char id[33];
+    const char *domain, *title;
+    int64_t created_us;
+};
 
 struct entity {
     char *id, *unique_id, *full_name, *name; /* full_name as people see it; name: what the user called it, or NULL */
     char uuid[33];
     const struct breed *breed;
-    int device, area;              /* -1: none; area is the user's choice for this entity */
+    int device, area; /* -1: none; area is the user's choice for this entity */
     bool registered, present, disabled;
     int64_t created_us, modified_us;
     struct text state, attributes, json; /* json: the whole state object */
@@ -63,17 +73,22 @@ struct world {
     struct chance chance;
     struct calendar calendar;
     int64_t now_us, last_us, began_us;
-    struct entity **entities; size_t count, room;
-    struct device *devices; size_t device_count;
-    struct area *areas; size_t area_count;
-    struct entry *entries; size_t entry_count;
-    uint32_t *round; size_t round_size, round_at, round_room; /* whom to visit next */
+    struct entity **entities;
+    size_t count, room;
+    struct device *devices;
+    size_t device_count;
+    struct area *areas;
+    size_t area_count;
+    struct entry *entries;
+    size_t entry_count;
+    uint32_t *round;
+    size_t round_size, round_at, round_room; /* whom to visit next */
     struct text scratch, event, attributes;
     char user_id[33];
-    bool stale; /* entities came or went: make a new round */
+    bool stale;                    /* entities came or went: make a new round */
     int64_t registry_due_us, load; /* load: what all plugs draw, in tenths of a watt */
-    int clouds;                     /* percent */
-    size_t padding_bytes; /* of disabled entities in the registry's reply */
+    int clouds;                    /* percent */
+    size_t padding_bytes;          /* of disabled entities in the registry's reply */
     void *owner;
     void (*happen)(void *owner, const struct happening *);
 };
@@ -93,7 +108,8 @@ int world_index(const struct world *, const struct entity *);
 
 /* A state is written as HA does it: nothing happens if nothing changed. `cause` NULL: a new
  * context. True if an event was fired. */
-bool world_write(struct world *, struct entity *, struct slice state, struct slice attributes, const struct context *cause);
+bool world_write(
+    struct world *, struct entity *, struct slice state, struct slice attributes, const struct context *cause);
 void world_remove(struct world *, struct entity *);
 void world_fire(struct world *, const char *type, struct slice data, const char *origin, const struct context *cause);
 
