@@ -33,7 +33,7 @@ struct session {
     char why[160];
     char ha_version[33];
     char event_types[1024];
-    int64_t state_since_us, heard_us, ticked_us;
+    int64_t state_since_us, heard_us, due_us;
     bool ping_sent;
     int64_t next_id;
     int64_t features_id;
@@ -61,7 +61,7 @@ session_t *session_new(const struct session_options *options, const struct sessi
     self->owner = owner;
     self->token = strndup(options->token.data ? options->token.data : "", options->token.size);
     assert(self->token);
-    self->state_since_us = self->heard_us = self->ticked_us = self->now_us = clock_us;
+    self->state_since_us = self->heard_us = self->due_us = self->now_us = clock_us;
     self->next_id = 1;
     self->all_events = true;
     return self;
@@ -306,7 +306,7 @@ static void on_message(void *owner, const struct message *message)
 
 void session_opened(session_t *self, int64_t clock_us)
 {
-    self->state_since_us = self->heard_us = self->ticked_us = self->now_us = clock_us;
+    self->state_since_us = self->heard_us = self->due_us = self->now_us = clock_us;
 }
 
 void session_take(session_t *self, struct slice frame, int64_t clock_us)
@@ -341,13 +341,12 @@ void session_heard(session_t *self, int64_t clock_us)
     self->ping_sent = false;
 }
 
-/* A process that was stopped for a while has not listened: what came meanwhile waits in the
- * socket. It gets the time between ping and silence to be read. */
+/* A process that was stopped, and so called long after it asked to be, has not listened: what
+ * came meanwhile waits in the socket. It gets the time between ping and silence to be read. */
 static void forgive_own_sleep(struct session *self, int64_t clock_us)
 {
-    if (clock_us - self->ticked_us > self->options.ping_us / 2 && clock_us - self->heard_us > self->options.ping_us)
+    if (clock_us - self->due_us > self->options.ping_us / 2 && clock_us - self->heard_us > self->options.ping_us)
         self->heard_us = clock_us - self->options.ping_us;
-    self->ticked_us = clock_us;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -376,8 +375,11 @@ int64_t session_tick(session_t *self, int64_t clock_us)
         self->ping_sent = true;
         say(self, "{\"id\":%" PRId64 ",\"type\":\"ping\"}", self->next_id++);
     }
-    int64_t due = self->ping_sent ? o->silence_us - silent_us : earlier(o->ping_us, o->silence_us) - silent_us;
-    return self->state == SESSION_SUBSCRIBING ? earlier(due, o->subscribe_us - in_state_us) : due;
+    int64_t wait_us = self->ping_sent ? o->silence_us - silent_us : earlier(o->ping_us, o->silence_us) - silent_us;
+    if (self->state == SESSION_SUBSCRIBING)
+        wait_us = earlier(wait_us, o->subscribe_us - in_state_us);
+    self->due_us = clock_us + wait_us;
+    return wait_us;
 }
 
 /* --- asking ---------------------------------------------------------------------------- */
