@@ -1,6 +1,7 @@
-/* json.h - read someone else's JSON. Behind it stands simdjson, read on demand: numbers and
- * lone surrogates pass through unchanged as raw slices, only invalid UTF-8 and broken
- * structure are refused. json.cc is the only file that knows it.
+/* json.h - read someone else's JSON. Behind it stands simdjson's first stage, and a walk by the
+ * grammar: numbers and lone surrogates pass through unchanged as raw slices, and what passes
+ * is JSON to the letter, so that a slice may be written again as it is. json.cc is the only
+ * file that knows simdjson.
  *
  * A json_t owns its parser and buffers and is used again and again; what it hands out points
  * into the text given to json_read (raw slices) or into the json_t (unescaped text), and dies
@@ -30,7 +31,7 @@ int json_read(json_t *, struct slice text, struct json_value *root, const char *
 
 /* The members of an object (in any order; the last of a repeated key counts, as in HA's own
  * parser) picked by name in one pass: values[i] belongs to keys[i], JSON_NOTHING if absent.
- * 0, or -1 if `object` is none or is broken. At most 32 keys. */
+ * 0, or -1 if `object` is none, or no slice of the text read last. At most 32 keys. */
 int json_pick(json_t *, struct slice object, const char *const keys[], size_t count, struct json_value values[]);
 
 /* Walk the items of an array, or the members of an object with their unescaped keys. The
