@@ -344,8 +344,7 @@ static const char *const odd_attributes[] = {"{}", "{\"unit_of_measurement\":\"�
     "{\"list\":[1,2.5,null,true,{\"a\":[]}],\"nested\":{\"é\":\"\\u0000x\",\"big\":9223372036854775808,\"f\":1e-7}}",
     "{\"friendly_name\":\"Ödd \\\"quoted\\\" \\\\ /\"}",
     "{\"friendly_name\":null,\"device_class\":7,\"unit_of_measurement\":[]}",
-    "{\"deep\":[[[[[[[[[[null]]]]]]]]]],\"empty\":{},\"\":\"no "
-    "key\",\"minus\":-0.0,\"tiny\":5e-324,\"huge\":1.7976931348623157e308}",
+    "{\"deep\":[[[[[[[[[[null]]]]]]]]]],\"empty\":{},\"\":\"no key\",\"minus\":-0.0,\"tiny\":5e-324,\"huge\":1.7976931348623157e308}",
     "{\"unit_of_measurement\":\"kWh\",\"device_class\":\"energy\",\"state_class\":\"total_increasing\"}"};
 
 void begin_odd(struct world *world, struct entity *entity)
