@@ -381,6 +381,8 @@ static void note(struct home *home, const char *command)
 
 bool fault_run(struct home *home, struct slice command, struct text *answer)
 {
+    while (command.size && strchr(" \r\n", ((const char *)command.data)[command.size - 1]))
+        command.size--;
     char *words = strndup(command.data, command.size), name[32];
     struct order order = {.home = home, .rest = words, .answer = answer};
     bool done = false;

@@ -408,12 +408,22 @@ static void an_array_has_as_many_events_as_asked(void **state)
     enter_as_admin(scene);
     say(scene, "{\"id\":1,\"type\":\"subscribe_events\"}");
     assert_heard(scene, "\"success\":true");
-    order(scene, "array 300", true);
+    order(scene, "array 300\n", true);
     struct slice frame = hear(scene), key, message;
     while (read_next(&frame, &key, &message))
         count++;
     assert_in_range(count, 300, 304); /* an automation's chain is not cut */
     assert_int_equal(count, scene->home->events);
+}
+
+static void an_order_may_end_with_its_line(void **state)
+{
+    struct scene *scene = *state;
+
+    order(scene, "set sensor.scripted 5\r\n", true);
+    order(scene, "set sensor.blank \" 12 \" {\"a\":1} \n", true);
+    assert_true(slice_is(text_view(&world_find(scene->home->world, slice_of("sensor.scripted"))->state), "5"));
+    assert_true(slice_is(text_view(&world_find(scene->home->world, slice_of("sensor.blank"))->state), " 12 "));
 }
 
 static void orders_that_cannot_be_done_say_so(void **state)
@@ -522,6 +532,7 @@ int main(void)
         WITH_HOME(a_slow_client_holds_the_house_or_is_cut_off),
         WITH_HOME(too_many_for_too_long_is_cut_off_as_well),
         WITH_HOME(an_array_has_as_many_events_as_asked),
+        WITH_HOME(an_order_may_end_with_its_line),
         WITH_HOME(orders_that_cannot_be_done_say_so),
         WITH_HOME(a_restart_closes_waits_and_brings_everything_up_again),
         WITH_HOME(late_registries_come_late_and_events_before_them),
