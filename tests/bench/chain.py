@@ -64,7 +64,7 @@ def show(title, rows, unit):
 def saturate(workers):
     """As fast as the chain takes them: (events/s, CPU us/event by process, peak PSS, bytes/event)."""
     with Workspace() as place:
-        home = place.home("--rate", 200000, "--wait-for-client", "--events", EVENTS)
+        home = place.home("--rate", 200000, "--wait-for-client", "--events", EVENTS, truth=False)
         system = place.system(home_port=home.port, enrich=workers)
         system.environment["ENRICH_WORKERS"] = str(workers)
         clock = __import__("time").monotonic
@@ -110,7 +110,7 @@ def sink_stored(system):
 def latency(rate, seconds):
     """Frame received to committed, ms: p50, p99, from the sink's own histogram; CPU us/event."""
     with Workspace() as place:
-        home = place.home("--rate", rate, "--wait-for-client")
+        home = place.home("--rate", rate, "--wait-for-client", truth=False)
         system = place.system(home_port=home.port, enrich=1).start()
         wait_for(lambda: home.stats()["events"] > rate, 30, "a second of events")
         pids = processes(system)
@@ -131,7 +131,7 @@ def sink_heartbeat(system):
 
 def idle_memory():
     with Workspace() as place:
-        home = place.home("--rate", 10, "--wait-for-client")
+        home = place.home("--rate", 10, "--wait-for-client", truth=False)
         system = place.system(home_port=home.port, enrich=1).start()
         before = {n: cpu_seconds(p) for n, p in processes(system).items()}
         wait_for(lambda: system.api.count() > 200, 60, "200 events at 10 a second")
@@ -157,7 +157,7 @@ def rest():
                         f"events {{}} http {{ access_log off; server {{ listen 127.0.0.1:{port};"
                         f" location / {{ default_type application/json; return 200 '{{\"count\":123456,\"x\":\"0123456789abcdef\"}}'; }} }} }}")
         nginx = Process(["nginx", "-c", str(conf), "-p", str(place.path)], place.path / "nginx.log")
-        home = place.home("--rate", 100, "--wait-for-client")
+        home = place.home("--rate", 100, "--wait-for-client", truth=False)
         system = place.system(home_port=home.port, enrich=1).start()
         wait_for(lambda: system.api.count() > 500, 30, "some events")
         home.control("stop-events")

@@ -106,12 +106,13 @@ class Process:
 class Home:
     """The simulated Home Assistant with its truth log."""
 
-    def __init__(self, directory, *arguments, port=None):
+    def __init__(self, directory, *arguments, port=None, truth=True):
         self.directory = pathlib.Path(directory)
         self.port = port or free_port()
         self.truth_path = self.directory / "truth.ndjson"
-        self.process = Process([str(BIN / "home"), "--port", str(self.port), "--token", TOKEN, "--truth",
-                                str(self.truth_path), *map(str, arguments)], self.directory / "home.log")
+        self.process = Process([str(BIN / "home"), "--port", str(self.port), "--token", TOKEN,
+                                *(["--truth", str(self.truth_path)] if truth else []), *map(str, arguments)],
+                               self.directory / "home.log")
         wait_for(self.stats, 10, "the simulated home to listen")
 
     def control(self, command, body=""):
