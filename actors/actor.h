@@ -111,8 +111,8 @@ typedef void raw_done_fn(struct self *, actor_t *, int64_t tag, const struct ans
 int actor_ask_raw(actor_t *, const char *subject, struct slice query, int deadline_ms, raw_done_fn *, int64_t tag);
 
 /* --- time, words, settings ------------------------------------------------------------------ */
-int64_t actor_now_us(const actor_t *);   /* wall clock, UTC, as of this turn of the loop */
-int64_t actor_clock_us(const actor_t *); /* monotonic, as of this turn of the loop */
+int64_t actor_now_us(const actor_t *);   /* wall clock, UTC, as of this turn of the loop; right now for actors with sockets of their own */
+int64_t actor_clock_us(const actor_t *); /* monotonic, likewise */
 void actor_wake(actor_t *, int ms);      /* call tick after ms at the latest */
 
 typedef void timer_fn(struct self *, actor_t *, int64_t tag);
