@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct twin {
-    bool found, richer_wins;
+    bool looked, found, richer_wins;
     int32_t rest;         /* where the new row goes, or the old one stands */
     int64_t time, place;  /* of the old one */
     struct context parent, context;
@@ -85,7 +85,7 @@ static enum store_result find_twin(store_t *store, const struct event_full *e, i
         int like = likeness(e, &row);
         if (like > best) {
             best = like;
-            *twin = (struct twin){ true, richness(e) > richness(&row), rest, row.timestamp, sqlite3_column_int64(find, 3),
+            *twin = (struct twin){ true, true, richness(e) > richness(&row), rest, row.timestamp, sqlite3_column_int64(find, 3),
                 context_of(row.has_context_parent_id, row.context_parent_id),
                 context_of(row.has_context_id, row.context_id) };
         }
@@ -172,14 +172,27 @@ static enum store_result other_series(store_t *store, const struct event_full *e
     return result;
 }
 
-static enum store_result write_row(store_t *store, enum statement how, const struct event_full *e, const struct row_key *key,
-                                   const struct row_refs *refs)
+static enum store_result change_time(store_t *store, enum statement how, const struct row_key *key)
+{
+    sqlite3_stmt *change = statement(store, how);
+    if (!change)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(change, 1, key->time);
+    sqlite3_bind_int64(change, 2, key->place);
+    sqlite3_bind_int64(change, 3, key->series);
+    sqlite3_bind_int64(change, 4, key->at);
+    sqlite3_bind_int(change, 5, key->rest);
+    int rc = sqlite3_step(change);
+    sqlite3_reset(change);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot change a row's time");
+}
+
+/* Now, not with those that wait. */
+static enum store_result write_row(store_t *store, enum statement how, const struct row_key *key)
 {
     sqlite3_stmt *put = statement(store, how);
     if (!put)
         return STORE_TROUBLE;
-    msgpack_sbuffer_clear(&store->body);
-    body_write(e, key->at, refs, &store->body);
     sqlite3_bind_int64(put, 1, key->series);
     sqlite3_bind_int64(put, 2, key->at);
     sqlite3_bind_int(put, 3, key->rest);
@@ -188,12 +201,12 @@ static enum store_result write_row(store_t *store, enum statement how, const str
     bind_bytes(put, 6, (struct slice){ store->body.data, store->body.size });
     int rc = sqlite3_step(put);
     sqlite3_reset(put);
-    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot write a row");
+    return rc == SQLITE_DONE ? change_time(store, TIME_ADD, key) : trouble(store, "cannot write a row");
 }
 
 /* The row and its links; where it takes a poorer one's place, that one's links go. */
 static enum store_result write_all(store_t *store, const struct event_full *e, const struct row_key *key, int64_t other,
-                                   const struct row_refs *refs, const struct twin *twin)
+                                   struct series *series, const struct twin *twin)
 {
     struct context context = context_of(e->has_context_id, e->context_id);
     struct context parent = context_of(e->has_context_parent_id, e->context_parent_id);
@@ -201,10 +214,32 @@ static enum store_result write_all(store_t *store, const struct event_full *e, c
     if (twin->found) {
         struct row_key old = { twin->time, twin->place, key->series, key->at, key->rest };
         result = change_links(store, LINK_DROP, &old, other, &twin->context, &twin->parent);
+        if (result == STORE_OK)
+            result = change_time(store, TIME_DROP, &old);
     }
     if (result == STORE_OK)
-        result = write_row(store, twin->found ? EVENT_REPLACE : EVENT_ADD, e, key, refs);
-    return result == STORE_OK ? change_links(store, LINK_ADD, key, other, &context, &parent) : result;
+        result = change_links(store, LINK_ADD, key, other, &context, &parent);
+    if (result != STORE_OK)
+        return result;
+    if (!twin->looked)
+        return waiting_add(store, series, key, (struct slice){ store->body.data, store->body.size });
+    return write_row(store, twin->found ? EVENT_REPLACE : EVENT_ADD, key);
+}
+
+/* Only a row that is not newer than all of its series can be there already. */
+static enum store_result look_for_twin(store_t *store, const struct event_full *e, struct series *series, int64_t at, struct twin *twin)
+{
+    enum store_result result = STORE_OK;
+    waiting_meet(&store->waiting, series);
+    if (at > series->newest)
+        return STORE_OK;
+    if (at > series->stored) {
+        if (!waiting_may_have(&store->waiting, series, at))
+            return STORE_OK;
+        result = waiting_write(store);
+    }
+    twin->looked = true;
+    return result == STORE_OK ? find_twin(store, e, series->id, at, twin) : result;
 }
 
 static enum store_result put_row(store_t *store, const struct event_full *e)
@@ -217,15 +252,18 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
     enum store_result result = other_series(store, e, &other); /* first: it may push the other out of memory */
     if (result == STORE_OK)
         result = series_put(store, id.series, e->is_state, e->is_state ? e->entity_id : e->event_type, &series);
-    if (result == STORE_OK && id.at <= series->newest)
-        result = find_twin(store, e, series->id, id.at, &twin);
+    if (result == STORE_OK)
+        result = look_for_twin(store, e, series, id.at, &twin);
     if (result != STORE_OK || (twin.found && !twin.richer_wins))
         return result == STORE_OK ? STORE_DUPLICATE : result;
     result = put_refs(store, e, series, &refs);
     if (result != STORE_OK)
         return result;
     struct row_key key = { e->timestamp, e->place, series->id, id.at, twin.rest };
-    result = write_all(store, e, &key, other, &refs, &twin);
+    msgpack_sbuffer_clear(&store->body);
+    body_write(e, key.at, &refs, &store->body);
+    waiting_meet(&store->waiting, series); /* a look may have had them written */
+    result = write_all(store, e, &key, other, series, &twin);
     if (series->newest < id.at)
         series->newest = id.at;
     return result == STORE_OK && twin.found ? STORE_DUPLICATE : result;

@@ -35,6 +35,7 @@ enum store_result store_abandon(store_t *store, const char *doing)
     for (int i = 0; i < WORD_KINDS; i++)
         words_forget(&store->words[i]);
     series_forget(&store->memory);
+    waiting_forget(&store->waiting);
     return STORE_TROUBLE;
 }
 
@@ -67,6 +68,8 @@ enum store_result store_commit(store_t *store)
 {
     if (!store->in_transaction)
         return STORE_OK;
+    if (waiting_write(store) != STORE_OK)
+        return store_abandon(store, NULL);
     for (int i = 0; i < STATEMENTS; i++)
         if (store->ready[i])
             sqlite3_reset(store->ready[i]);

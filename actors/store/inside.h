@@ -21,9 +21,9 @@ enum statement {
     SNAPSHOT_FIND, SNAPSHOT_ADD, SNAPSHOT_GET,
     READING_FIND, READING_ADD, READING_GET,
     USER_FIND, USER_ADD, USER_GET,
-    EVENT_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST, LINK_ADD, LINK_DROP,
+    EVENT_ADD, EVENTS_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST, LINK_ADD, LINK_DROP,
     BAD_ADD, BAD_LIST,
-    TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
+    TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
     STATEMENTS
 };
 
@@ -54,7 +54,13 @@ enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *
 /* --- series ----------------------------------------------------------------------------------
  * The writer's memory of a series; the reader's list of all. */
 
-struct series { uint64_t hash; int64_t id, newest, snapshot; bool is_state, used; uint32_t name_size; char *name; };
+struct series {
+    uint64_t hash, batch;            /* `stored` and `waits` are of the rows that waited under this number */
+    int64_t id, newest, stored, snapshot; /* newest time of all, and of those in the file */
+    bool is_state, used;
+    uint32_t name_size, waits;       /* the last of its rows that wait, counted from 1 */
+    char *name;
+};
 struct series_memory { struct series *slots; size_t count; };
 
 void series_forget(struct series_memory *);
@@ -106,6 +112,21 @@ enum link_kind { LINK_OTHER = 1, LINK_CONTEXT, LINK_PARENT, LINK_SHIFTED };
 struct row_key { int64_t time, place, series, at; int32_t rest; };
 /* The row that stands in `body` below this key, with all its texts. */
 enum store_result row_read(store_t *, const struct row_key *, struct slice body, struct event_full *);
+
+/* --- rows that wait ----------------------------------------------------------------------------
+ * Written together at the commit. No two of them share series and time, and none shares them
+ * with a row in the file: those are written one by one, after a look. */
+
+struct waiting_row { struct row_key key; size_t body; uint32_t size, previous; /* of its series, counted from 1 */ };
+struct waiting { struct waiting_row *rows; uint32_t *order; size_t count, room; uint64_t number; msgpack_sbuffer bodies; };
+
+int  waiting_offer(store_t *);       /* lets statements read them; -1: why is set */
+void waiting_meet(const struct waiting *, struct series *); /* brings what the series knows of them up to date */
+bool waiting_may_have(const struct waiting *, const struct series *, int64_t at); /* false: certainly not */
+enum store_result waiting_add(store_t *, struct series *, const struct row_key *, struct slice body);
+enum store_result waiting_write(store_t *);  /* all, into the open transaction */
+void waiting_forget(struct waiting *);
+void waiting_close(struct waiting *);
 
 /* --- asking -------------------------------------------------------------------------------------- */
 
@@ -160,6 +181,7 @@ struct store {
     char why[WHY_TEXT];
     sqlite3_stmt *ready[STATEMENTS];
     struct words words[WORD_KINDS];
+    struct waiting waiting;
     struct series_memory memory;
     struct series_list series;
     msgpack_sbuffer body, scratch;

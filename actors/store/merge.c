@@ -10,13 +10,14 @@
 struct reading_place { const char *select, *time, *order; bool body; };
 
 static const char series_order[] = "at %1$s, place %1$s, series %1$s, rest %1$s";
-static const char time_order[] = "at + shift %1$s, place %1$s, series %1$s, at %1$s, rest %1$s";
+static const char time_order[] = "t.time %1$s, t.place %1$s, t.series %1$s, t.back %1$s, t.rest %1$s";
 static const char link_order[] = "time %1$s, place %1$s, series %1$s, at %1$s, rest %1$s";
 
 static const struct reading_place
 by_series = { "at, place, series, at, rest, body FROM event WHERE series = ?3 AND shift = 0 AND", "at", series_order, true },
-by_time = { "at + shift, place, series, at, rest, body FROM event INDEXED BY event_time WHERE", "at + shift", time_order, true },
-by_time_keys = { "at + shift, place, series, at, rest FROM event INDEXED BY event_time WHERE", "at + shift", time_order, false },
+by_time = { "t.time, t.place, t.series, t.time + t.back, t.rest, e.body FROM time t CROSS JOIN event e"
+    " ON e.series = t.series AND e.at = t.time + t.back AND e.rest = t.rest WHERE", "t.time", time_order, true },
+by_time_keys = { "t.time, t.place, t.series, t.time + t.back, t.rest FROM time t WHERE", "t.time", time_order, false },
 by_link[] = {
     [LINK_OTHER]   = { "time, place, series, at, rest FROM link WHERE kind = 1 AND value = ?3 AND", "time", link_order, false },
     [LINK_CONTEXT] = { "time, place, series, at, rest FROM link WHERE kind = 2 AND value = ?3 AND", "time", link_order, false },

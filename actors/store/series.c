@@ -79,7 +79,7 @@ enum store_result series_put(store_t *store, uint64_t hash, bool is_state, struc
             *series = two + i;
             return STORE_OK;
         }
-    struct series found = { .hash = hash, .is_state = is_state, .used = true, .newest = -1, .snapshot = -1 };
+    struct series found = { .hash = hash, .is_state = is_state, .used = true, .newest = -1, .stored = -1, .snapshot = -1 };
     enum store_result result = find_series(store, hash, is_state, name, &found.id);
     if (result == STORE_OK)
         result = find_newest(store, found.id, &found.newest);
@@ -88,6 +88,9 @@ enum store_result series_put(store_t *store, uint64_t hash, bool is_state, struc
     if (result != STORE_OK)
         return result;
     struct series *slot = two[0].used && !two[1].used ? two + 1 : two + (two[0].used ? (size_t)(found.id & 1) : 0);
+    /* What waits of the one that is forgotten has to be in the file when it is looked up again. */
+    if (slot->waits && slot->batch == store->waiting.number && waiting_write(store) != STORE_OK)
+        return STORE_TROUBLE;
     free(slot->name);
     found.name = malloc(name.size + 1);
     assert(found.name);

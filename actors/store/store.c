@@ -26,7 +26,8 @@ static const char *const tables =
     "CREATE TABLE seen (snapshot INTEGER, series INTEGER, PRIMARY KEY (snapshot, series)) WITHOUT ROWID;"
     "CREATE TABLE event (series INTEGER NOT NULL, at INTEGER NOT NULL, rest INTEGER NOT NULL, shift INTEGER NOT NULL,"
     " place INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (series, at, rest)) WITHOUT ROWID;"
-    "CREATE INDEX event_time ON event (at + shift, place, series, at, rest);"
+    "CREATE TABLE time (time INTEGER, place INTEGER, series INTEGER, back INTEGER, rest INTEGER," /* back: at - time */
+    " PRIMARY KEY (time, place, series, back, rest)) WITHOUT ROWID;"
     "CREATE TABLE link (kind INTEGER, value INTEGER, time INTEGER, place INTEGER, series INTEGER, at INTEGER, rest INTEGER,"
     " PRIMARY KEY (kind, value, time, place, series, at, rest)) WITHOUT ROWID;"
     "CREATE TABLE bad (id INTEGER PRIMARY KEY, stage TEXT NOT NULL, identity INTEGER NOT NULL, field TEXT, why TEXT NOT NULL,"
@@ -117,7 +118,7 @@ int store_prepare_file(store_t *store)
         return run(store, "PRAGMA query_only = 1", "cannot open for reading");
     snprintf(text, sizeof text, "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d",
              store->sync_always ? "FULL" : "NORMAL", JOURNAL_KEPT);
-    if (run(store, text, "cannot use a write-ahead log"))
+    if (run(store, text, "cannot use a write-ahead log") || waiting_offer(store))
         return -1;
     return state == 1 ? 0 : make_tables(store);
 }
@@ -171,6 +172,8 @@ store_t *store_open(const struct store_options *options, const char **why)
     store->lock = -1;
     msgpack_sbuffer_init(&store->body);
     msgpack_sbuffer_init(&store->scratch);
+    msgpack_sbuffer_init(&store->waiting.bodies);
+    store->waiting.number = 1; /* of which no series knows yet */
     for (int i = 0; i < WORD_KINDS; i++)
         words_open(&store->words[i], (store->writer ? WRITER_SETS : READER_SETS) * shares[i] / 4, WORDS_BYTES * shares[i] / 4);
     if (store->writer && (lock_file(store) || open_database(store))) {
@@ -196,6 +199,7 @@ void store_close(store_t **store_p)
     for (int i = 0; i < WORD_KINDS; i++)
         words_close(&store->words[i]);
     series_forget(&store->memory);
+    waiting_close(&store->waiting);
     for (size_t i = 0; i < store->series.count; i++)
         free(store->series.items[i].name);
     free(store->series.items);

@@ -1,0 +1,216 @@
+/* waiting.c - rows that have joined but are not in the file: sorted, they go there by the thousand.
+ *
+ * One statement takes them all: it reads this memory as a table. A statement a row, with its
+ * cursors to open and its values to bind, costs more than the row. In the order of its keys the
+ * rows of a series meet the same page; in the order of time the other table only grows at its end. */
+#include "inside.h"
+#include "pack.h"
+
+#include <stdlib.h>
+
+enum { ROWS_MAX = 16384, BODIES_MAX = 2 * 1024 * 1024, STEPS_MAX = 256 };
+
+struct feed { sqlite3_vtab base; store_t *store; };
+struct feed_cursor { sqlite3_vtab_cursor base; const struct waiting *waiting; size_t at; };
+enum { SERIES_COLUMN, AT_COLUMN, REST_COLUMN, SHIFT_COLUMN, PLACE_COLUMN, BODY_COLUMN, TIME_COLUMN, BACK_COLUMN };
+
+/* --- as a table ---------------------------------------------------------------------------------- */
+
+static int feed_connect(sqlite3 *db, void *store, int argc, const char *const *argv, sqlite3_vtab **table, char **why)
+{
+    (void)argc, (void)argv, (void)why;
+    int rc = sqlite3_declare_vtab(db, "CREATE TABLE waiting (series, at, rest, shift, place, body, time, back)");
+    struct feed *feed = rc == SQLITE_OK ? calloc(1, sizeof *feed) : NULL;
+    if (rc == SQLITE_OK && !feed)
+        return SQLITE_NOMEM;
+    if (feed)
+        feed->store = store;
+    *table = feed ? &feed->base : NULL;
+    return rc;
+}
+
+static int feed_disconnect(sqlite3_vtab *table)
+{
+    free(table);
+    return SQLITE_OK;
+}
+
+static int feed_plan(sqlite3_vtab *table, sqlite3_index_info *info)
+{
+    (void)table;
+    info->estimatedCost = ROWS_MAX;
+    info->estimatedRows = ROWS_MAX;
+    return SQLITE_OK;
+}
+
+static int feed_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out)
+{
+    struct feed_cursor *cursor = calloc(1, sizeof *cursor);
+    if (!cursor)
+        return SQLITE_NOMEM;
+    cursor->waiting = &((struct feed *)table)->store->waiting;
+    *out = &cursor->base;
+    return SQLITE_OK;
+}
+
+static int feed_close(sqlite3_vtab_cursor *base)
+{
+    free(base);
+    return SQLITE_OK;
+}
+
+static int feed_filter(sqlite3_vtab_cursor *base, int number, const char *text, int argc, sqlite3_value **argv)
+{
+    (void)number, (void)text, (void)argc, (void)argv;
+    ((struct feed_cursor *)base)->at = 0;
+    return SQLITE_OK;
+}
+
+static int feed_next(sqlite3_vtab_cursor *base)
+{
+    ((struct feed_cursor *)base)->at++;
+    return SQLITE_OK;
+}
+
+static int feed_eof(sqlite3_vtab_cursor *base)
+{
+    const struct feed_cursor *cursor = (const struct feed_cursor *)base;
+    return cursor->at >= cursor->waiting->count;
+}
+
+static int feed_column(sqlite3_vtab_cursor *base, sqlite3_context *to, int column)
+{
+    const struct feed_cursor *cursor = (const struct feed_cursor *)base;
+    const struct waiting *waiting = cursor->waiting;
+    const struct waiting_row *row = &waiting->rows[waiting->order[cursor->at]];
+    switch (column) {
+    case SERIES_COLUMN: sqlite3_result_int64(to, row->key.series); break;
+    case AT_COLUMN:     sqlite3_result_int64(to, row->key.at); break;
+    case REST_COLUMN:   sqlite3_result_int(to, row->key.rest); break;
+    case SHIFT_COLUMN:  sqlite3_result_int64(to, row->key.time - row->key.at); break;
+    case PLACE_COLUMN:  sqlite3_result_int64(to, row->key.place); break;
+    case BODY_COLUMN:   sqlite3_result_blob64(to, waiting->bodies.data + row->body, row->size, SQLITE_STATIC); break;
+    case TIME_COLUMN:   sqlite3_result_int64(to, row->key.time); break;
+    default:            sqlite3_result_int64(to, row->key.at - row->key.time); break;
+    }
+    return SQLITE_OK;
+}
+
+static int feed_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *id)
+{
+    *id = (sqlite3_int64)((const struct feed_cursor *)base)->at;
+    return SQLITE_OK;
+}
+
+static const sqlite3_module feed_module = {
+    .xConnect = feed_connect, .xDisconnect = feed_disconnect, .xBestIndex = feed_plan, .xOpen = feed_open, .xClose = feed_close,
+    .xFilter = feed_filter, .xNext = feed_next, .xEof = feed_eof, .xColumn = feed_column, .xRowid = feed_rowid,
+};
+
+int waiting_offer(store_t *store)
+{
+    if (sqlite3_create_module(store->db, "waiting", &feed_module, store) == SQLITE_OK)
+        return 0;
+    trouble(store, "cannot offer the rows that wait");
+    return -1;
+}
+
+/* --- in ------------------------------------------------------------------------------------------- */
+
+void waiting_forget(struct waiting *waiting)
+{
+    waiting->count = 0;
+    waiting->number++;
+    msgpack_sbuffer_clear(&waiting->bodies);
+}
+
+void waiting_close(struct waiting *waiting)
+{
+    free(waiting->rows);
+    free(waiting->order);
+    msgpack_sbuffer_destroy(&waiting->bodies);
+    *waiting = (struct waiting){ 0 };
+}
+
+void waiting_meet(const struct waiting *waiting, struct series *series)
+{
+    if (series->batch == waiting->number)
+        return;
+    series->batch = waiting->number;
+    series->stored = series->newest;
+    series->waits = 0;
+}
+
+bool waiting_may_have(const struct waiting *waiting, const struct series *series, int64_t at)
+{
+    uint32_t next = series->waits;
+    for (int steps = 0; next != 0; steps++) {
+        const struct waiting_row *row = &waiting->rows[next - 1];
+        if (row->key.at == at || steps == STEPS_MAX)
+            return true;
+        next = row->previous;
+    }
+    return false;
+}
+
+static void make_room(struct waiting *waiting)
+{
+    if (waiting->count < waiting->room)
+        return;
+    waiting->room = waiting->room ? waiting->room * 2 : 256;
+    waiting->rows = realloc(waiting->rows, waiting->room * sizeof *waiting->rows);
+    waiting->order = realloc(waiting->order, waiting->room * sizeof *waiting->order);
+    assert(waiting->rows && waiting->order);
+}
+
+enum store_result waiting_add(store_t *store, struct series *series, const struct row_key *key, struct slice body)
+{
+    struct waiting *waiting = &store->waiting;
+    make_room(waiting);
+    waiting->rows[waiting->count] = (struct waiting_row){ *key, waiting->bodies.size, (uint32_t)body.size, series->waits };
+    pack_bytes(&waiting->bodies, body.data, body.size);
+    series->waits = (uint32_t)++waiting->count;
+    return waiting->count >= ROWS_MAX || waiting->bodies.size >= BODIES_MAX ? waiting_write(store) : STORE_OK;
+}
+
+/* --- out ------------------------------------------------------------------------------------------ */
+
+static int by_key(const void *a, const void *b, void *rows)
+{
+    const struct waiting_row *list = rows;
+    const struct row_key *left = &list[*(const uint32_t *)a].key, *right = &list[*(const uint32_t *)b].key;
+    if (left->series != right->series)
+        return left->series < right->series ? -1 : 1;
+    return left->at < right->at ? -1 : left->at > right->at; /* no two that wait have both in common */
+}
+
+static int by_time(const void *a, const void *b, void *rows)
+{
+    const struct waiting_row *list = rows;
+    return key_order(&list[*(const uint32_t *)a].key, &list[*(const uint32_t *)b].key);
+}
+
+static enum store_result write_sorted(store_t *store, enum statement which, int (*order)(const void *, const void *, void *))
+{
+    struct waiting *waiting = &store->waiting;
+    for (uint32_t i = 0; i < waiting->count; i++)
+        waiting->order[i] = i;
+    qsort_r(waiting->order, waiting->count, sizeof *waiting->order, order, waiting->rows);
+    sqlite3_stmt *put = statement(store, which);
+    if (!put)
+        return STORE_TROUBLE;
+    int rc = sqlite3_step(put);
+    sqlite3_reset(put);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot write rows");
+}
+
+enum store_result waiting_write(store_t *store)
+{
+    if (store->waiting.count == 0)
+        return STORE_OK;
+    enum store_result result = write_sorted(store, EVENTS_ADD, by_key);
+    if (result == STORE_OK)
+        result = write_sorted(store, TIMES_ADD, by_time);
+    waiting_forget(&store->waiting);
+    return result;
+}
