@@ -298,10 +298,13 @@ static void *open_socket(void *owner, const struct endpoint *endpoint, struct li
     if (!wire)
         return NULL;
     *wire = (struct wire){ .self = self, .link = link };
-    wire->websocket = websocket_open(context, endpoint, self->config.tls_verify, (size_t)self->config.frame_max_bytes,
-        &wire_hooks, wire);
+    struct websocket_options options = { .message_max = (size_t)self->config.frame_max_bytes,
+        .verify = self->config.tls_verify, .ca_file = self->config.has_ca_file ? self->config.ca_file : NULL };
+    const char *why;
+    wire->websocket = websocket_open(context, endpoint, &options, &wire_hooks, wire, &why);
     if (wire->websocket)
         return wire;
+    actor_warn(self->actor, "%s: %s", endpoint->url, why);
     free(wire);
     return NULL;
 }
@@ -688,8 +691,8 @@ static void ingest_close(struct self *self, actor_t *actor)
 
 static void ingest_lws(struct self *self, actor_t *actor, struct lws_context_creation_info *info)
 {
-    (void)actor;
-    websocket_prepare(info, self->config.has_ca_file ? self->config.ca_file : NULL);
+    (void)self, (void)actor;
+    websocket_prepare(info);
 }
 
 static const struct handler handlers[] = {

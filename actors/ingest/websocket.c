@@ -1,5 +1,8 @@
-/* websocket.c - libwebsockets as a client: dial, put messages together, send what is queued. */
+/* websocket.c - one connection: libwebsockets carries the bytes, and here they meet TLS, the upgrade and the frames. */
 #include "websocket.h"
+#include "frames.h"
+#include "tls.h"
+#include "upgrade.h"
 
 #include <assert.h>
 #include <czmq.h>
@@ -7,122 +10,288 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define RECEIVE_BYTES (128 * 1024)           /* one read, and one RECEIVE callback */
-#define KEPT_BYTES    ((size_t)1024 * 1024)  /* of the reassembly buffer, after a huge message */
-#define SOCKET_BYTES  (8 * 1024 * 1024)
-#define SYSTEM_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt"
+#define CIPHER_BYTES (32 * 1024)             /* one write of TLS */
+#define SOCKET_BYTES (8 * 1024 * 1024)
+#define CLOSE_SECONDS 2                      /* for our answer to a close frame to leave */
 
 struct websocket {
     struct websocket_hooks hooks;
     void *owner;
     struct lws *wsi;
-    size_t message_max;
     bool is_dialling;   /* inside lws_client_connect_via_info */
     bool is_gone;       /* libwebsockets has done with it */
     bool is_closed;     /* we have */
+    bool is_broken;     /* it must be closed now: `status` and `why` say why */
+    bool is_open;
+    bool has_received;  /* a message, in this read */
+    int status;
+    char why[200];
+    tls_t *tls;         /* NULL: plain */
+    char *plain;        /* RECEIVE_BYTES, out of TLS */
+    struct endpoint endpoint;
+    char key[UPGRADE_KEY];
+    char *answer;       /* UPGRADE_ANSWER bytes, until it is open */
+    size_t answer_size;
+    frames_t *frames;
     zlistx_t *sending;  /* struct outgoing */
-    char *buffer;       /* a message that came in parts */
-    size_t size, room;
+    bool has_control;   /* a pong or a close that has not left yet */
+    int control_opcode;
+    unsigned char control[FRAME_CONTROL];
+    size_t control_size;
 };
 
-struct outgoing { size_t size; unsigned char bytes[]; }; /* LWS_PRE bytes before the text */
+struct outgoing { size_t size; unsigned char bytes[]; }; /* LWS_PRE bytes before what is sent */
+
+static void outgoing_free(struct outgoing *out)
+{
+    explicit_bzero(out->bytes, LWS_PRE + out->size); /* it may have been the token */
+    free(out);
+}
 
 static void websocket_free(struct websocket *self)
 {
-    for (struct outgoing *out; (out = zlistx_detach(self->sending, NULL)) != NULL;) {
-        explicit_bzero(out->bytes, LWS_PRE + out->size);
-        free(out);
-    }
+    for (struct outgoing *out; (out = zlistx_detach(self->sending, NULL)) != NULL;)
+        outgoing_free(out);
     zlistx_destroy(&self->sending);
-    free(self->buffer);
+    tls_destroy(&self->tls);
+    frames_destroy(&self->frames);
+    explicit_bzero(&self->endpoint, sizeof self->endpoint);
+    free(self->plain);
+    free(self->answer);
     free(self);
 }
 
-/* --- receiving ------------------------------------------------------------------------- */
-
-static int keep(struct websocket *self, const void *in, size_t size)
+static void break_off(struct websocket *self, int status, const char *why)
 {
-    if (size > self->message_max - self->size)
-        return -1;
-    if (self->size + size > self->room) {
-        self->room = 2 * (self->size + size);
-        if (self->room > self->message_max)
-            self->room = self->message_max;
-        self->buffer = realloc(self->buffer, self->room);
-        assert(self->buffer);
-    }
-    if (size > 0)
-        memcpy(self->buffer + self->size, in, size);
-    self->size += size;
-    return 0;
-}
-
-static void give_back(struct websocket *self)
-{
-    self->size = 0;
-    if (self->room <= KEPT_BYTES)
+    if (self->is_broken)
         return;
-    free(self->buffer);
-    self->buffer = NULL;
-    self->room = 0;
-}
-
-static int on_receive(struct websocket *self, const void *in, size_t size)
-{
-    bool is_whole = lws_is_final_fragment(self->wsi) && lws_remaining_packet_payload(self->wsi) == 0;
-    if (is_whole && self->size == 0) {
-        if (size > 0)
-            self->hooks.received(self->owner, (struct slice){ in, size });
-        return 0;
-    }
-    if (keep(self, in, size)) {
-        self->is_gone = true;
-        lws_set_wsi_user(self->wsi, NULL);
-        self->hooks.closed(self->owner, 0, "a message larger than frame_max_bytes");
-        websocket_free(self);
-        return -1;
-    }
-    if (!is_whole) {
-        self->hooks.heard(self->owner);
-        return 0;
-    }
-    struct slice message = { self->buffer, self->size };
-    if (message.size > 0)
-        self->hooks.received(self->owner, message);
-    give_back(self);
-    return 0;
+    self->is_broken = true;
+    self->status = status;
+    snprintf(self->why, sizeof self->why, "%s", why);
+    if (self->frames)
+        frames_stop(self->frames);
 }
 
 /* --- sending --------------------------------------------------------------------------- */
 
+static void want_to_write(struct websocket *self)
+{
+    if (self->wsi)
+        (void)lws_callback_on_writable(self->wsi);
+}
+
+static struct outgoing *outgoing_new(size_t size)
+{
+    struct outgoing *out = malloc(sizeof *out + LWS_PRE + size);
+    assert(out);
+    out->size = size;
+    return out;
+}
+
+static struct outgoing *frame_of(int opcode, struct slice payload)
+{
+    unsigned char key[4];
+    struct outgoing *out = outgoing_new(FRAME_HEAD + payload.size);
+    ssize_t got = getrandom(key, sizeof key, 0);
+    assert(got == sizeof key);
+    out->size = frames_write(out->bytes + LWS_PRE, opcode, payload, key);
+    return out;
+}
+
+static int write_bytes(struct websocket *self, unsigned char *bytes, size_t size)
+{
+    return lws_write(self->wsi, bytes, size, LWS_WRITE_RAW) >= (int)size ? 0 : -1;
+}
+
+/* What TLS has for the network; one write. */
+static int write_cipher(struct websocket *self)
+{
+    struct outgoing *out = outgoing_new(CIPHER_BYTES);
+    size_t size = tls_pull(self->tls, out->bytes + LWS_PRE, CIPHER_BYTES);
+    int bad = size > 0 ? write_bytes(self, out->bytes + LWS_PRE, size) : 0;
+    free(out);
+    if (tls_has_output(self->tls))
+        want_to_write(self);
+    return bad;
+}
+
+static struct outgoing *next_outgoing(struct websocket *self)
+{
+    if (!self->has_control)
+        return zlistx_detach(self->sending, NULL);
+    self->has_control = false;
+    return frame_of(self->control_opcode, (struct slice){ self->control, self->control_size });
+}
+
 static int on_writeable(struct websocket *self)
 {
-    struct outgoing *out = zlistx_detach(self->sending, NULL);
+    if (self->tls && tls_has_output(self->tls)) {
+        int bad = write_cipher(self);
+        want_to_write(self);
+        return bad;
+    }
+    bool is_last = self->has_control && self->control_opcode == FRAME_CLOSE;
+    struct outgoing *out = next_outgoing(self);
     if (!out)
         return 0;
-    int written = lws_write(self->wsi, out->bytes + LWS_PRE, out->size, LWS_WRITE_TEXT);
-    bool good = written >= (int)out->size;
-    explicit_bzero(out->bytes, LWS_PRE + out->size); /* it may have been the token */
-    free(out);
-    if (zlistx_size(self->sending) > 0)
-        lws_callback_on_writable(self->wsi);
-    return good ? 0 : -1;
+    int bad;
+    if (self->tls)
+        bad = tls_write(self->tls, (struct slice){ out->bytes + LWS_PRE, out->size }) || write_cipher(self) ? -1 : 0;
+    else
+        bad = write_bytes(self, out->bytes + LWS_PRE, out->size);
+    outgoing_free(out);
+    if (self->has_control || zlistx_size(self->sending) > 0)
+        want_to_write(self);
+    return is_last ? -1 : bad;
 }
 
 void websocket_send(websocket_t *self, struct slice text)
 {
     if (text.size == 0)
-        return; /* 4.1.6 dies of an empty write on some connections */
-    struct outgoing *out = malloc(sizeof *out + LWS_PRE + text.size);
-    assert(out);
-    out->size = text.size;
-    memcpy(out->bytes + LWS_PRE, text.data, text.size);
+        return;
+    zlistx_add_end(self->sending, frame_of(FRAME_TEXT, text));
+    want_to_write(self);
+}
+
+/* Only the newest ping needs an answer (RFC 6455, 5.5.3): what waits stays small. */
+static void send_control(struct websocket *self, int opcode, struct slice payload)
+{
+    if (self->has_control && self->control_opcode == FRAME_CLOSE)
+        return;
+    self->has_control = true;
+    self->control_opcode = opcode;
+    self->control_size = payload.size;
+    if (payload.size > 0)
+        memcpy(self->control, payload.data, payload.size);
+    want_to_write(self);
+}
+
+/* --- receiving ------------------------------------------------------------------------- */
+
+static void on_message(void *owner, struct slice message)
+{
+    struct websocket *self = owner;
+    self->has_received = true;
+    self->hooks.received(self->owner, message);
+}
+
+static void on_ping(void *owner, struct slice payload)
+{
+    send_control(owner, FRAME_PONG, payload);
+}
+
+static void on_close_frame(void *owner, int code)
+{
+    struct websocket *self = owner;
+    unsigned char said[2] = { (unsigned char)(code >> 8), (unsigned char)code };
+    send_control(self, FRAME_CLOSE, (struct slice){ said, code == CLOSE_UNSAID ? 0 : 2 });
+    if (code == CLOSE_UNSAID)
+        snprintf(self->why, sizeof self->why, "the connection was closed by the other side");
+    else
+        snprintf(self->why, sizeof self->why, "the connection was closed by the other side, code %d", code);
+    lws_set_timeout(self->wsi, PENDING_TIMEOUT_USER_OK, CLOSE_SECONDS);
+}
+
+static const struct frames_hooks frames_hooks = { .message = on_message, .ping = on_ping, .closed = on_close_frame };
+
+static void take_frames(struct websocket *self, struct slice bytes)
+{
+    const char *why;
+    if (bytes.size == 0)
+        return;
+    self->has_received = false;
+    if (frames_take(self->frames, bytes, &why))
+        break_off(self, 0, why);
+    else if (!self->has_received && !self->is_closed)
+        self->hooks.heard(self->owner);
+}
+
+static void be_open(struct websocket *self, size_t header)
+{
+    char *answer = self->answer;
+    self->answer = NULL;
+    self->is_open = true;
+    self->hooks.opened(self->owner);
+    if (!self->is_closed)
+        take_frames(self, (struct slice){ answer + header, self->answer_size - header });
+    free(answer);
+}
+
+static void refuse(struct websocket *self, int status, const char *why)
+{
+    char text[160];
+    if (status > 0 && status != 101)
+        snprintf(text, sizeof text, "HTTP %d%s%s", status, why ? ": " : "", why ? why : "");
+    else
+        snprintf(text, sizeof text, "this is no WebSocket: %s", why);
+    break_off(self, status == 101 ? 0 : status, text);
+}
+
+static void take_answer(struct websocket *self, struct slice bytes)
+{
+    size_t room = UPGRADE_ANSWER - self->answer_size, used = bytes.size < room ? bytes.size : room;
+    int status;
+    const char *why;
+    memcpy(self->answer + self->answer_size, bytes.data, used);
+    self->answer_size += used;
+    int header = upgrade_answer((struct slice){ self->answer, self->answer_size }, self->key, &status, &why);
+    if (header < 0)
+        refuse(self, status, why);
+    if (header <= 0)
+        return;
+    be_open(self, (size_t)header);
+    if (!self->is_closed && !self->is_broken)
+        take_frames(self, (struct slice){ (const char *)bytes.data + used, bytes.size - used });
+}
+
+static void take_plain(struct websocket *self, struct slice bytes)
+{
+    if (self->is_open)
+        take_frames(self, bytes);
+    else
+        take_answer(self, bytes);
+}
+
+static void ask_for_websocket(struct websocket *self)
+{
+    unsigned char random[16];
+    ssize_t got = getrandom(random, sizeof random, 0);
+    assert(got == sizeof random);
+    upgrade_key(self->key, random);
+    struct outgoing *out = outgoing_new(UPGRADE_REQUEST);
+    out->size = upgrade_request((char *)out->bytes + LWS_PRE, &self->endpoint, self->key);
     zlistx_add_end(self->sending, out);
-    if (self->wsi)
-        lws_callback_on_writable(self->wsi);
+    self->answer = malloc(UPGRADE_ANSWER);
+    assert(self->answer);
+    want_to_write(self);
+}
+
+/* As much as a read gives at once, so that the messages in it are whole more often. */
+static ssize_t fill_plain(struct websocket *self)
+{
+    ssize_t got = 0, more = 0;
+    while (got < RECEIVE_BYTES && (more = tls_read(self->tls, self->plain + got, (size_t)(RECEIVE_BYTES - got))) > 0)
+        got += more;
+    return got > 0 ? got : more;
+}
+
+static void take_cipher(struct websocket *self, struct slice bytes)
+{
+    bool was_open = tls_is_open(self->tls);
+    int bad = tls_take(self->tls, bytes);
+    if (!bad && !was_open && tls_is_open(self->tls))
+        ask_for_websocket(self);
+    ssize_t got = 0;
+    while (!bad && tls_is_open(self->tls) && !self->is_closed && !self->is_broken && (got = fill_plain(self)) > 0)
+        take_plain(self, (struct slice){ self->plain, (size_t)got });
+    if (bad || got < 0)
+        break_off(self, 0, tls_why(self->tls));
+    if (tls_has_output(self->tls))
+        (void)write_cipher(self); /* also the alert that says why we go */
 }
 
 /* --- the socket ------------------------------------------------------------------------- */
@@ -160,45 +329,61 @@ static void on_gone(struct websocket *self, int http_status, const char *why)
     websocket_free(self);
 }
 
-static void on_refused(struct lws *wsi, struct websocket *self, const char *in, size_t size)
+static int on_connected(struct websocket *self, struct lws *wsi)
 {
-    char why[200];
-    int status = (int)lws_http_client_http_response(wsi);
-    if (status > 0 && status != 101)
-        snprintf(why, sizeof why, "HTTP %d", status);
+    self->wsi = wsi;
+    if (self->is_closed)
+        return -1;
+    deepen(lws_get_socket_fd(wsi));
+    if (self->tls)
+        want_to_write(self);
     else
-        snprintf(why, sizeof why, "%.*s", in ? (int)(size < 150 ? size : 150) : 13, in ? in : "no connection");
-    on_gone(self, status == 101 ? 0 : status, why);
+        ask_for_websocket(self);
+    return 0;
+}
+
+/* -1: it is over, and `self` is gone. */
+static int on_receive(struct websocket *self, struct lws *wsi, struct slice bytes)
+{
+    if (self->tls)
+        take_cipher(self, bytes);
+    else
+        take_plain(self, bytes);
+    if (!self->is_broken || self->is_closed)
+        return self->is_closed ? -1 : 0;
+    lws_set_wsi_user(wsi, NULL);
+    on_gone(self, self->status, self->why);
+    return -1;
+}
+
+static const char *why_closed(const struct websocket *self)
+{
+    if (self->why[0])
+        return self->why;
+    return self->is_open ? "the connection was closed" : "the connection was closed before it was a WebSocket";
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t size)
 {
     struct websocket *self = user;
+    char why[200];
     if (!self)
         return 0;
     switch (reason) {
-    case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        self->wsi = wsi;
-        if (self->is_closed)
-            return -1;
-        deepen(lws_get_socket_fd(wsi));
-        self->hooks.opened(self->owner);
-        return 0;
-    case LWS_CALLBACK_CLIENT_RECEIVE:
-        return self->is_closed ? -1 : on_receive(self, in, size);
-    case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
-        if (!self->is_closed)
-            self->hooks.heard(self->owner);
-        return 0;
-    case LWS_CALLBACK_CLIENT_WRITEABLE:
+    case LWS_CALLBACK_RAW_CONNECTED:
+        return on_connected(self, wsi);
+    case LWS_CALLBACK_RAW_RX:
+        return self->is_closed ? -1 : on_receive(self, wsi, (struct slice){ in, size });
+    case LWS_CALLBACK_RAW_WRITEABLE:
         return self->is_closed ? -1 : on_writeable(self);
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         lws_set_wsi_user(wsi, NULL);
-        on_refused(wsi, self, in, size);
+        snprintf(why, sizeof why, "%.*s", in ? (int)(size < 150 ? size : 150) : 13, in ? (const char *)in : "no connection");
+        on_gone(self, 0, why);
         return 0;
-    case LWS_CALLBACK_CLIENT_CLOSED:
+    case LWS_CALLBACK_RAW_CLOSE:
         lws_set_wsi_user(wsi, NULL);
-        on_gone(self, 0, "the connection was closed");
+        on_gone(self, 0, why_closed(self));
         return 0;
     default:
         return 0;
@@ -210,42 +395,43 @@ static const struct lws_protocols protocols[] = {
     { 0 },
 };
 
-void websocket_prepare(struct lws_context_creation_info *info, const char *ca_file)
+void websocket_prepare(struct lws_context_creation_info *info)
 {
     info->protocols = protocols;
-    info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     info->pt_serv_buf_size = RECEIVE_BYTES;
     info->extensions = NULL;
-    if (ca_file && *ca_file)
-        info->client_ssl_ca_filepath = ca_file;
-    else if (access(SYSTEM_CERTIFICATES, R_OK) == 0)
-        info->client_ssl_ca_filepath = SYSTEM_CERTIFICATES;
+    info->http_proxy_address = "none:0"; /* else it takes one from the environment, which raw connections cannot use */
 }
 
-websocket_t *websocket_open(struct lws_context *context, const struct endpoint *endpoint, bool verify,
-    size_t message_max, const struct websocket_hooks *hooks, void *owner)
+static int dial(struct websocket *self, struct lws_context *context)
+{
+    struct lws_client_connect_info info = { .context = context, .address = self->endpoint.host,
+        .port = self->endpoint.port, .path = "/", .host = self->endpoint.host, .method = "RAW",
+        .vhost = lws_get_vhost_by_name(context, "default"), .ietf_version_or_minus_one = -1, .userdata = self,
+        .pwsi = &self->wsi, .local_protocol_name = protocols[0].name };
+    self->is_dialling = true;
+    struct lws *wsi = lws_client_connect_via_info(&info);
+    self->is_dialling = false;
+    return wsi && !self->is_gone ? 0 : -1;
+}
+
+websocket_t *websocket_open(struct lws_context *context, const struct endpoint *endpoint,
+    const struct websocket_options *options, const struct websocket_hooks *hooks, void *owner, const char **why)
 {
     struct websocket *self = calloc(1, sizeof *self);
     assert(self);
     self->hooks = *hooks;
     self->owner = owner;
-    self->message_max = message_max;
+    self->endpoint = *endpoint;
     self->sending = zlistx_new();
-    char host[300];
-    bool is_ip6 = strchr(endpoint->host, ':') != NULL;
-    snprintf(host, sizeof host, "%s%s%s:%d", is_ip6 ? "[" : "", endpoint->host, is_ip6 ? "]" : "", endpoint->port);
-    int tls = endpoint->tls ? LCCSCF_USE_SSL : 0;
-    if (endpoint->tls && !verify)
-        tls |= LCCSCF_ALLOW_SELFSIGNED | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK | LCCSCF_ALLOW_EXPIRED
-            | LCCSCF_ALLOW_INSECURE;
-    struct lws_client_connect_info info = { .context = context, .address = endpoint->host, .port = endpoint->port,
-        .ssl_connection = tls, .path = endpoint->path,
-        .vhost = lws_get_vhost_by_name(context, "default"), .host = host, .ietf_version_or_minus_one = -1, .userdata = self,
-        .pwsi = &self->wsi, .local_protocol_name = protocols[0].name, .alpn = "http/1.1" };
-    self->is_dialling = true;
-    struct lws *wsi = lws_client_connect_via_info(&info);
-    self->is_dialling = false;
-    if (wsi && !self->is_gone)
+    self->frames = frames_new(options->message_max, &frames_hooks, self);
+    *why = "cannot connect";
+    if (endpoint->tls) {
+        self->plain = malloc(RECEIVE_BYTES);
+        assert(self->plain);
+        self->tls = tls_new(endpoint->host, options->ca_file, options->verify, why);
+    }
+    if ((!endpoint->tls || self->tls) && dial(self, context) == 0)
         return self;
     websocket_free(self);
     return NULL;
@@ -260,6 +446,7 @@ void websocket_hold(websocket_t *self, bool held)
 void websocket_close(websocket_t *self)
 {
     self->is_closed = true;
+    frames_stop(self->frames);
     if (self->wsi && !self->is_gone)
         lws_set_timeout(self->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 }

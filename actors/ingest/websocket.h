@@ -1,8 +1,9 @@
 /* websocket.h - one WebSocket client connection. The only place that knows libwebsockets.
  *
- * Fragments are put together, pings answered, certificates verified. Reading never waits:
- * whoever receives a message must be done with it when the call returns. After
- * websocket_close() nothing is reported any more. */
+ * Libwebsockets dials, waits, reads and writes bytes; its own reader of frames goes byte by
+ * byte, so ours stand above it: tls.h, upgrade.h, frames.h. Reading never waits: whoever
+ * receives a message must be done with it when the call returns. After websocket_close()
+ * nothing is reported any more. */
 #ifndef WEBSOCKET_H
 #define WEBSOCKET_H
 
@@ -19,12 +20,18 @@ struct websocket_hooks {
     void (*closed)(void *owner, int http_status, const char *why); /* the websocket is gone; 0: no HTTP answer */
 };
 
-/* What the context must be made with. `ca_file` NULL: the system's certificates. */
-void websocket_prepare(struct lws_context_creation_info *, const char *ca_file);
+struct websocket_options {
+    size_t message_max;
+    bool verify;            /* the certificate, where the endpoint has TLS */
+    const char *ca_file;    /* NULL: the system's certificates */
+};
 
-/* Dial. NULL: it failed at once. The strings are copied. */
-websocket_t *websocket_open(struct lws_context *, const struct endpoint *, bool verify, size_t message_max,
-    const struct websocket_hooks *, void *owner);
+/* What the context must be made with. */
+void websocket_prepare(struct lws_context_creation_info *);
+
+/* Dial. NULL: it failed at once, and *why says why. The strings are copied. */
+websocket_t *websocket_open(struct lws_context *, const struct endpoint *, const struct websocket_options *,
+    const struct websocket_hooks *, void *owner, const char **why);
 void websocket_send(websocket_t *, struct slice text);
 void websocket_hold(websocket_t *, bool held);           /* stop reading, and start again */
 void websocket_close(websocket_t *);

@@ -1,0 +1,218 @@
+/* frames.c - read WebSocket frames, whole ones where they lie, and write masked ones. */
+#include "frames.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT_BYTES ((size_t)1024 * 1024) /* of the buffer, after a huge message */
+
+struct frames {
+    struct frames_hooks hooks;
+    void *owner;
+    size_t message_max;
+    bool is_over;
+    unsigned char head[FRAME_HEAD]; /* of a frame whose header came in parts */
+    size_t head_size;
+    bool in_payload;
+    int opcode;                     /* of the frame that we are in */
+    bool is_final;
+    size_t left;                    /* of its payload */
+    unsigned char control[FRAME_CONTROL];
+    size_t control_size;
+    bool in_message;                /* a data frame that was not the last of its message has begun */
+    char *buffer;                   /* a message that came in parts */
+    size_t size, room;
+};
+
+frames_t *frames_new(size_t message_max, const struct frames_hooks *hooks, void *owner)
+{
+    struct frames *self = calloc(1, sizeof *self);
+    assert(self);
+    self->message_max = message_max;
+    self->hooks = *hooks;
+    self->owner = owner;
+    return self;
+}
+
+void frames_destroy(frames_t **self_p)
+{
+    struct frames *self = *self_p;
+    if (!self)
+        return;
+    free(self->buffer);
+    free(self);
+    *self_p = NULL;
+}
+
+void frames_stop(frames_t *self)
+{
+    self->is_over = true;
+}
+
+/* --- the header ------------------------------------------------------------------------ */
+
+static size_t head_bytes(const unsigned char *head)
+{
+    size_t code = head[1] & 0x7f;
+    return code == 126 ? 4 : code == 127 ? 10 : 2;
+}
+
+static uint64_t payload_bytes(const unsigned char *head)
+{
+    size_t extra = head_bytes(head) - 2;
+    uint64_t size = extra ? 0 : head[1] & 0x7f;
+    for (size_t i = 0; i < extra; i++)
+        size = size << 8 | head[2 + i];
+    return size;
+}
+
+/* Begin the frame with this header. NULL, or what is wrong with it. */
+static const char *begin(struct frames *self, const unsigned char *head)
+{
+    int opcode = head[0] & 0x0f;
+    bool is_control = opcode >= FRAME_CLOSE, is_final = head[0] & 0x80;
+    uint64_t size = payload_bytes(head);
+    if (head[0] & 0x70)
+        return "a frame with an extension that was not agreed on";
+    if (head[1] & 0x80)
+        return "a masked frame from a server";
+    if (opcode > FRAME_PONG || (opcode > FRAME_BINARY && opcode < FRAME_CLOSE))
+        return "a frame of an unknown kind";
+    if (is_control && (!is_final || size > FRAME_CONTROL))
+        return "a control frame that is too long or in parts";
+    if (!is_control && (opcode == FRAME_MORE) != self->in_message)
+        return opcode == FRAME_MORE ? "the rest of a message that never began" : "a message inside of another";
+    if (!is_control && size > self->message_max - self->size)
+        return "a message larger than frame_max_bytes";
+    self->opcode = opcode;
+    self->is_final = is_final;
+    self->left = (size_t)size;
+    self->control_size = 0;
+    self->in_payload = true;
+    return NULL;
+}
+
+/* How many of the bytes were the header's; *why if it is a bad one. */
+static size_t take_head(struct frames *self, const unsigned char *at, size_t size, const char **why)
+{
+    if (self->head_size == 0 && size >= 2 && size >= head_bytes(at)) {
+        *why = begin(self, at);
+        return head_bytes(at);
+    }
+    size_t used = 0;
+    while (used < size && (self->head_size < 2 || self->head_size < head_bytes(self->head)))
+        self->head[self->head_size++] = at[used++];
+    if (self->head_size >= 2 && self->head_size == head_bytes(self->head)) {
+        self->head_size = 0;
+        *why = begin(self, self->head);
+    }
+    return used;
+}
+
+/* --- the payload ------------------------------------------------------------------------ */
+
+static void keep(struct frames *self, const void *bytes, size_t size)
+{
+    if (self->size + size > self->room) {
+        self->room = 2 * (self->size + size);
+        if (self->room > self->message_max)
+            self->room = self->message_max;
+        self->buffer = realloc(self->buffer, self->room);
+        assert(self->buffer);
+    }
+    if (size > 0)
+        memcpy(self->buffer + self->size, bytes, size);
+    self->size += size;
+}
+
+static void give_back(struct frames *self)
+{
+    self->size = 0;
+    if (self->room <= KEPT_BYTES)
+        return;
+    free(self->buffer);
+    self->buffer = NULL;
+    self->room = 0;
+}
+
+static void end_message(struct frames *self)
+{
+    self->in_message = false;
+    if (self->size > 0)
+        self->hooks.message(self->owner, (struct slice){ self->buffer, self->size });
+    give_back(self);
+}
+
+static const char *end_control(struct frames *self)
+{
+    const unsigned char *said = self->control;
+    if (self->opcode == FRAME_PING)
+        self->hooks.ping(self->owner, (struct slice){ said, self->control_size });
+    if (self->opcode != FRAME_CLOSE)
+        return NULL;
+    if (self->control_size == 1)
+        return "a close frame with half a code";
+    self->is_over = true;
+    self->hooks.closed(self->owner, self->control_size ? said[0] << 8 | said[1] : CLOSE_UNSAID);
+    return NULL;
+}
+
+/* How many of the bytes were the payload's. */
+static size_t take_payload(struct frames *self, const unsigned char *at, size_t size, const char **why)
+{
+    bool is_control = self->opcode >= FRAME_CLOSE;
+    size_t used = size < self->left ? size : self->left;
+    if (!is_control && self->is_final && !self->in_message && self->size == 0 && used == self->left) {
+        self->in_payload = false;
+        if (used > 0)
+            self->hooks.message(self->owner, (struct slice){ at, used });
+        return used;
+    }
+    if (is_control) {
+        memcpy(self->control + self->control_size, at, used);
+        self->control_size += used;
+    } else {
+        keep(self, at, used);
+    }
+    self->left -= used;
+    if (self->left > 0)
+        return used;
+    self->in_payload = false;
+    if (is_control)
+        *why = end_control(self);
+    else if (self->is_final)
+        end_message(self);
+    else
+        self->in_message = true;
+    return used;
+}
+
+int frames_take(frames_t *self, struct slice bytes, const char **why)
+{
+    const unsigned char *at = bytes.data, *end = at + bytes.size;
+    *why = NULL;
+    while (!self->is_over && !*why && (at < end || (self->in_payload && self->left == 0)))
+        at += self->in_payload ? take_payload(self, at, (size_t)(end - at), why)
+            : take_head(self, at, (size_t)(end - at), why);
+    if (*why)
+        self->is_over = true;
+    return *why ? -1 : 0;
+}
+
+/* --- writing --------------------------------------------------------------------------- */
+
+size_t frames_write(unsigned char *to, int opcode, struct slice payload, const unsigned char key[4])
+{
+    const unsigned char *from = payload.data;
+    size_t extra = payload.size < 126 ? 0 : payload.size <= UINT16_MAX ? 2 : 8, head = 2;
+    to[0] = (unsigned char)(0x80 | opcode);
+    to[1] = (unsigned char)(0x80 | (extra == 0 ? payload.size : extra == 2 ? 126 : 127));
+    for (size_t i = extra; i-- > 0;)
+        to[head++] = (unsigned char)((uint64_t)payload.size >> 8 * i);
+    memcpy(to + head, key, 4);
+    head += 4;
+    for (size_t i = 0; i < payload.size; i++)
+        to[head + i] = from[i] ^ key[i & 3];
+    return head + payload.size;
+}
