@@ -3,7 +3,7 @@
 
 /* A write-ahead log is carried over into the file every so many bytes; readers that overlap
  * may let it grow to the other figure. */
-enum { LOG_BYTES = 8 * 1024 * 1024, LOG_MAX = 64 * 1024 * 1024, RESTART_MS = 200 };
+enum { LOG_BYTES = 32 * 1024 * 1024, LOG_MAX = 96 * 1024 * 1024, RESTART_MS = 200 };
 
 enum store_result store_begin(store_t *store)
 {

@@ -40,7 +40,7 @@ enum word_kind { ATTRIBUTE, SNAPSHOT, READING, USER, WORD_KINDS };
 
 /* A bounded memory of some of them: sets of four, the one unused for longest goes. */
 struct word { uint64_t hash; int64_t id; void *bytes; uint32_t size, used; };
-struct words { struct word *slots; size_t sets, bytes, bytes_max; uint32_t clock; };
+struct words { struct word *slots; size_t sets, hand, bytes, bytes_max; uint32_t clock; };
 
 uint64_t words_hash(struct slice);
 void words_open(struct words *, size_t sets, size_t bytes_max);

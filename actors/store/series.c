@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY = 8192 }; /* series that the writer remembers; one forgotten costs a look-up */
+/* Series that the writer remembers, in sets: one forgotten costs a look-up. */
+enum { MEMORY = 8192, WAYS = 8 };
 
 void series_forget(struct series_memory *memory)
 {
@@ -65,6 +66,25 @@ static enum store_result find_newest(store_t *store, int64_t id, int64_t *newest
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look up a series' newest row");
 }
 
+static bool has_waiting(const store_t *store, const struct series *series)
+{
+    return series->waits != 0 && series->batch == store->waiting.number;
+}
+
+/* A free one, else one of which nothing waits, else any. */
+static struct series *choose_slot(const store_t *store, struct series *set, size_t any)
+{
+    struct series *quiet = NULL;
+    for (size_t i = 0; i < WAYS; i++) {
+        struct series *slot = set + (any + i) % WAYS;
+        if (!slot->used)
+            return slot;
+        if (!quiet && !has_waiting(store, slot))
+            quiet = slot;
+    }
+    return quiet ? quiet : set + any % WAYS;
+}
+
 enum store_result series_put(store_t *store, uint64_t hash, bool is_state, struct slice name, struct series **series)
 {
     struct series_memory *memory = &store->memory;
@@ -73,10 +93,10 @@ enum store_result series_put(store_t *store, uint64_t hash, bool is_state, struc
         assert(memory->slots);
         memory->count = MEMORY;
     }
-    struct series *two = memory->slots + (hash % (MEMORY / 2)) * 2;
-    for (int i = 0; i < 2; i++)
-        if (is_it(two + i, hash, is_state, name)) {
-            *series = two + i;
+    struct series *set = memory->slots + (hash % (MEMORY / WAYS)) * WAYS;
+    for (int i = 0; i < WAYS; i++)
+        if (is_it(set + i, hash, is_state, name)) {
+            *series = set + i;
             return STORE_OK;
         }
     struct series found = { .hash = hash, .is_state = is_state, .used = true, .newest = -1, .stored = -1, .snapshot = -1 };
@@ -87,9 +107,9 @@ enum store_result series_put(store_t *store, uint64_t hash, bool is_state, struc
         result = add_series(store, hash, is_state, name, &found.id);
     if (result != STORE_OK)
         return result;
-    struct series *slot = two[0].used && !two[1].used ? two + 1 : two + (two[0].used ? (size_t)(found.id & 1) : 0);
+    struct series *slot = choose_slot(store, set, (size_t)found.id);
     /* What waits of the one that is forgotten has to be in the file when it is looked up again. */
-    if (slot->waits && slot->batch == store->waiting.number && waiting_write(store) != STORE_OK)
+    if (has_waiting(store, slot) && waiting_write(store) != STORE_OK)
         return STORE_TROUBLE;
     free(slot->name);
     found.name = malloc(name.size + 1);

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { JOURNAL_KEPT = 32 * 1024 * 1024, READER_SETS = 256, WRITER_SETS = 1024, WORDS_BYTES = 2 * 1024 * 1024 };
+enum { JOURNAL_KEPT = 32 * 1024 * 1024, READER_SETS = 256, WRITER_SETS = 4096, READER_BYTES = 2 * 1024 * 1024, WRITER_BYTES = 4 * 1024 * 1024 };
 
 #define WORD_TABLE(name)                                                                                 \
     "CREATE TABLE " name " (id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, bytes BLOB NOT NULL);"         \
@@ -175,7 +175,8 @@ store_t *store_open(const struct store_options *options, const char **why)
     msgpack_sbuffer_init(&store->waiting.bodies);
     store->waiting.number = 1; /* of which no series knows yet */
     for (int i = 0; i < WORD_KINDS; i++)
-        words_open(&store->words[i], (store->writer ? WRITER_SETS : READER_SETS) * shares[i] / 4, WORDS_BYTES * shares[i] / 4);
+        words_open(&store->words[i], (store->writer ? WRITER_SETS : READER_SETS) * shares[i] / 4,
+                   (store->writer ? WRITER_BYTES : READER_BYTES) * shares[i] / 4);
     if (store->writer && (lock_file(store) || open_database(store))) {
         static char kept[WHY_TEXT];
         memcpy(kept, store->why, sizeof kept);

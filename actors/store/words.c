@@ -66,12 +66,24 @@ static struct word *words_set(struct words *words, uint64_t hash)
     return words->slots + (size_t)(hash & (words->sets - 1)) * WAYS;
 }
 
+/* Going round: what is still in use is soon remembered again. */
+static void forget_one(struct words *words)
+{
+    struct word *word = words->slots + words->hand;
+    words->hand = (words->hand + 1) % (words->sets * WAYS);
+    if (!word->bytes)
+        return;
+    words->bytes -= word->size;
+    free(word->bytes);
+    *word = (struct word){ 0 };
+}
+
 static void remember(struct words *words, uint64_t hash, int64_t id, struct slice bytes)
 {
     if (bytes.size > WORD_MAX)
         return;
-    if (words->bytes + bytes.size > words->bytes_max)
-        words_forget(words);
+    for (size_t i = 0; words->bytes + bytes.size > words->bytes_max && i < words->sets * WAYS; i++)
+        forget_one(words);
     struct word *set = words_set(words, hash), *oldest = set;
     for (int i = 1; i < WAYS; i++)
         if (!set[i].bytes || (oldest->bytes && words->clock - set[i].used > words->clock - oldest->used))
