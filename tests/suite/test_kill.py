@@ -97,11 +97,11 @@ class Kill(unittest.TestCase):
         with Workspace() as place:
             data = place.path / "data"
             data.mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(data)], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(data)], check=True)
             try:
                 ballast = data / "ballast"
-                ballast.write_bytes(b"x" * 8_000_000)
-                home = place.home("--rate", 1000, "--wait-for-client")
+                ballast.write_bytes(b"x" * 6_000_000)
+                home = place.home("--rate", RATE, "--wait-for-client")
                 system = place.system(home_port=home.port, data=data).start()
                 wait_for(lambda: system.api.request("GET", "/health")[0] == 503, 120, "the full disk to show")
                 home.control("stop-events")
