@@ -1,16 +1,22 @@
 /* sink.c - the store's one writer: what comes is appended, committed, and only then acknowledged. */
 #include "actor.h"
+#include "latency.h"
 #include "store.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { AGAIN_MS = 500, STUCK_US = 10000000 };
+enum { AGAIN_MS = 500, STUCK_US = 10000000, FAST_ROWS_MS = 25 /* so many a millisecond are a flood */ };
 enum sync { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_NEVER };
 
-/* Rows that joined the open transaction. */
-struct batch { int64_t rows, stored, duplicate, quarantined, since_us, received_at; };
+/* Rows that joined the open transaction; how many there were when it was last looked whether they come fast. */
+struct batch { int64_t rows, stored, duplicate, quarantined, since_us, looked_us, looked_rows; };
+
+/* When the rows of the batch were received. */
+struct times { int64_t *us; size_t count, room; };
 
 struct self {
     struct sink_config config;
@@ -18,8 +24,11 @@ struct self {
     store_t *store;
     enum sync sync;
     struct batch batch;
-    bool is_failing, has_unsynced;
+    struct times received;
+    struct latency latency;
+    bool is_failing, has_unsynced, is_sync_failing;
     int64_t synced_us;      /* on the clock: when the last sync began */
+    int64_t turn_us, turn_begun_us; /* the actor's clock stands still while rows are handed over: since when */
     msgpack_sbuffer bytes;
 };
 
@@ -28,6 +37,24 @@ static int64_t elapsed_us(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void note_turn(struct self *self, actor_t *actor)
+{
+    if (self->turn_us == actor_clock_us(actor) && self->turn_begun_us)
+        return;
+    self->turn_us = actor_clock_us(actor);
+    self->turn_begun_us = elapsed_us();
+}
+
+static void note_received(struct times *times, int64_t us)
+{
+    if (times->count == times->room) {
+        times->room = times->room ? times->room * 2 : 256;
+        times->us = realloc(times->us, times->room * sizeof *times->us);
+        assert(times->us);
+    }
+    times->us[times->count++] = us;
 }
 
 /* --- the world failed ------------------------------------------------------------------------ */
@@ -41,6 +68,7 @@ static void on_trouble(struct self *self, actor_t *actor)
         actor_error(actor, "nothing can be stored, trying again until it can: %s", store_why(self->store));
     self->is_failing = true;
     self->batch = (struct batch){ 0 };
+    self->received.count = 0;
     actor_again(actor, AGAIN_MS);
 }
 
@@ -53,15 +81,44 @@ static void sync_store(struct self *self, actor_t *actor)
     SET(&synced, at, actor_now_us(actor));
     self->synced_us = actor_clock_us(actor);
     if (self->sync == SYNC_INTERVAL && store_sync(self->store) != STORE_OK) {
-        actor_error(actor, "cannot sync: %s", store_why(self->store));
+        if (!self->is_sync_failing)
+            actor_error(actor, "cannot sync, trying again until it can: %s", store_why(self->store));
+        self->is_sync_failing = true;
         return; /* there is something new still */
     }
+    if (self->is_sync_failing)
+        actor_info(actor, "the store can be synced again");
+    self->is_sync_failing = false;
     self->has_unsynced = false;
     self->stats.syncs++;
     publish_store_synced(actor, &synced);
 }
 
-static void after_commit(struct self *self, actor_t *actor, int64_t commit_us)
+static void measure(struct self *self, actor_t *actor)
+{
+    int64_t now = actor_now_us(actor) + elapsed_us() - self->turn_begun_us, last = 0;
+    for (size_t i = 0; i < self->received.count; i++) {
+        last = now - self->received.us[i];
+        latency_add(&self->latency, last);
+    }
+    self->received.count = 0;
+    latency_turn(&self->latency, actor_clock_us(actor));
+    SET(&self->stats, last_latency_us, last > 0 ? last : 0);
+}
+
+/* Before they are told: what was fast a minute ago says nothing about now. */
+static void tell_latency(struct self *self, actor_t *actor)
+{
+    int64_t p50, p99;
+    latency_turn(&self->latency, actor_clock_us(actor));
+    self->stats.has_latency_p50_us = self->stats.has_latency_p99_us = false;
+    if (latency_tell(&self->latency, 50, &p50) && latency_tell(&self->latency, 99, &p99)) {
+        SET(&self->stats, latency_p50_us, p50);
+        SET(&self->stats, latency_p99_us, p99);
+    }
+}
+
+static void after_commit(struct self *self, actor_t *actor)
 {
     int64_t now = actor_now_us(actor);
     self->stats.commits++;
@@ -69,8 +126,7 @@ static void after_commit(struct self *self, actor_t *actor, int64_t commit_us)
     self->stats.duplicate += self->batch.duplicate;
     self->stats.quarantined += self->batch.quarantined;
     SET(&self->stats, last_commit_at, now);
-    int64_t latency = now + commit_us - self->batch.received_at;
-    SET(&self->stats, last_latency_us, latency > 0 ? latency : 0);
+    measure(self, actor);
     if (self->is_failing)
         actor_info(actor, "the store takes rows again");
     self->is_failing = false;
@@ -85,10 +141,10 @@ static enum store_result commit(struct self *self, actor_t *actor)
 {
     if (self->batch.rows == 0)
         return STORE_OK;
-    int64_t begun = elapsed_us();
+    note_turn(self, actor);
     enum store_result result = store_commit(self->store);
     if (result == STORE_OK)
-        after_commit(self, actor, elapsed_us() - begun);
+        after_commit(self, actor);
     else
         on_trouble(self, actor);
     return result;
@@ -101,10 +157,10 @@ static int count_row(struct self *self, actor_t *actor, enum store_result result
     struct batch *batch = &self->batch;
     self->stats.received++;
     if (batch->rows++ == 0) {
-        batch->since_us = actor_clock_us(actor);
+        batch->since_us = batch->looked_us = actor_clock_us(actor);
         actor_wake(actor, (int)self->config.commit_ms);
     }
-    batch->received_at = received_at;
+    note_received(&self->received, received_at);
     if (result == STORE_TROUBLE)
         on_trouble(self, actor);
     else if (result == STORE_DUPLICATE)
@@ -121,6 +177,7 @@ static int count_row(struct self *self, actor_t *actor, enum store_result result
 /* A commit inside a handler would release all but the message at hand; so it is made before. */
 static bool make_room(struct self *self, actor_t *actor)
 {
+    note_turn(self, actor);
     return self->batch.rows < self->config.commit_rows || commit(self, actor) == STORE_OK;
 }
 
@@ -183,25 +240,45 @@ static int until(int64_t due_us, int64_t now_us)
     return due_us <= now_us ? 0 : (int)((due_us - now_us + 999) / 1000);
 }
 
+/* A commit costs the same pages for a few rows and for many, so in a flood it waits for more;
+ * a flood that ends, or that waits for acknowledgements, is noticed after commit_ms. */
+static bool is_due(struct self *self, int64_t now)
+{
+    struct batch *batch = &self->batch;
+    int64_t commit_us = self->config.commit_ms * 1000;
+    if (batch->rows == 0 || batch->rows >= self->config.commit_rows)
+        return batch->rows > 0;
+    if (now - batch->looked_us < commit_us)
+        return false;
+    if (batch->rows - batch->looked_rows < FAST_ROWS_MS * self->config.commit_ms || now + commit_us - batch->since_us > self->config.busy_ms * 1000)
+        return true;
+    batch->looked_us = now;
+    batch->looked_rows = batch->rows;
+    return false;
+}
+
 static int tick(struct self *self, actor_t *actor)
 {
     int64_t now = actor_clock_us(actor);
     int64_t commit_us = self->config.commit_ms * 1000, sync_us = actor_suite(actor)->sync_ms * 1000;
-    if (self->batch.rows >= self->config.commit_rows || (self->batch.rows > 0 && now - self->batch.since_us >= commit_us))
+    if (is_due(self, now))
         commit(self, actor);
     if (self->sync == SYNC_INTERVAL && self->has_unsynced && now - self->synced_us >= sync_us) {
         sync_store(self, actor);
         SET(&self->stats, store_bytes, store_bytes(self->store));
     }
-    int commit_in = self->batch.rows > 0 ? until(self->batch.since_us + commit_us, now) : -1;
+    int commit_in = self->batch.rows > 0 ? until(self->batch.looked_us + commit_us, now) : -1;
     int sync_in = self->sync == SYNC_INTERVAL && self->has_unsynced ? until(self->synced_us + sync_us, now) : -1;
     return commit_in < 0 || (sync_in >= 0 && sync_in < commit_in) ? sync_in : commit_in;
 }
 
 static enum health health(struct self *self, actor_t *actor, char *why, size_t size)
 {
+    tell_latency(self, actor);
     if (self->is_failing)
         snprintf(why, size, "nothing can be stored: %s", store_why(self->store));
+    else if (self->is_sync_failing)
+        snprintf(why, size, "what is stored cannot be synced to the disk: %s", store_why(self->store));
     else if (self->batch.rows > 0 && actor_clock_us(actor) - self->batch.since_us > STUCK_US)
         snprintf(why, size, "nothing has been committed for %d s", STUCK_US / 1000000);
     else
@@ -267,6 +344,7 @@ static void close_sink(struct self *self, actor_t *actor)
 {
     (void)actor;
     store_close(&self->store);
+    free(self->received.us);
     msgpack_sbuffer_destroy(&self->bytes);
 }
 

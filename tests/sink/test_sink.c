@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <signal.h>
+#include <unistd.h>
 
 static struct event_full an_event(int64_t n)
 {
@@ -188,6 +189,93 @@ static void a_full_disk_holds_everything_until_there_is_room(void **state)
     probe_destroy(&probe);
 }
 
+/* Put something that cannot be synced in the place of the store's log; what was there is kept in *kept. */
+static int swap_log(int with, int *kept)
+{
+    char name[64], target[4096];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t size = readlink(name, target, sizeof target - 1);
+        if (size < 4 || memcmp(target + size - 4, "-wal", 4) != 0)
+            continue;
+        *kept = dup(fd);
+        assert_int_equal(dup2(with, fd), fd);
+        return fd;
+    }
+    return -1;
+}
+
+static void a_sync_that_fails_shows_in_health_until_it_succeeds(void **state)
+{
+    (void)state;
+    char why[240];
+    int ends[2], kept = -1;
+    probe_t *probe = probe_new((const char *const[]){ "sync", "interval", "sync_ms", "1000", NULL });
+    deliver(probe, 1);
+    probe_advance(probe, 100); /* committed, and synced at once: the last sync is long ago */
+    deliver(probe, 2);
+    probe_advance(probe, 100); /* committed; its sync is due later */
+    size_t before = probe_published_count(probe, &store_synced_contract);
+    assert_int_equal(pipe(ends), 0);
+    int log = swap_log(ends[0], &kept);
+    assert_true(log >= 0);
+    probe_advance(probe, 3000);
+    assert_int_equal(probe_health(probe, why, sizeof why), UNHEALTHY);
+    assert_non_null(strstr(why, "synced"));
+    assert_int_equal(probe_published_count(probe, &store_synced_contract), before);
+    assert_int_equal(dup2(kept, log), log);
+    probe_advance(probe, 3000);
+    assert_int_equal(probe_health(probe, why, sizeof why), HEALTHY);
+    close(kept);
+    close(ends[0]);
+    close(ends[1]);
+    probe_destroy(&probe);
+}
+
+static void latency_is_absent_until_it_is_known(void **state)
+{
+    (void)state;
+    char why[240];
+    probe_t *probe = probe_new((const char *const[]){ NULL });
+    probe_health(probe, why, sizeof why);
+    assert_false(stats(probe).has_latency_p50_us);
+    for (int i = 0; i < 10; i++)
+        deliver(probe, i);
+    probe_advance(probe, 100);
+    probe_health(probe, why, sizeof why);
+    assert_true(stats(probe).has_latency_p50_us && stats(probe).has_latency_p99_us);
+    assert_true(stats(probe).latency_p50_us <= stats(probe).latency_p99_us);
+    probe_advance(probe, 70000);
+    probe_health(probe, why, sizeof why);
+    probe_advance(probe, 70000);
+    probe_health(probe, why, sizeof why);
+    assert_false(stats(probe).has_latency_p50_us);
+    probe_destroy(&probe);
+}
+
+static void a_flood_is_committed_less_often(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ "commit_ms", "20", "busy_ms", "100", NULL });
+    int n = 0;
+    for (int ms = 0; ms < 60; ms++) {
+        for (int i = 0; i < 50; i++)
+            deliver(probe, n++);
+        probe_advance(probe, 1);
+    }
+    assert_int_equal(stats(probe).commits, 0);
+    probe_advance(probe, 25); /* it is over: the rest waits no longer than usual */
+    assert_int_equal(stats(probe).commits, 1);
+    assert_int_equal(probe_held(probe), 0);
+    for (int ms = 0; ms < 110; ms++) {
+        for (int i = 0; i < 50; i++)
+            deliver(probe, n++);
+        probe_advance(probe, 1);
+    }
+    assert_int_equal(stats(probe).commits, 2);
+    probe_destroy(&probe);
+}
+
 static void an_unknown_sync_is_refused(void **state)
 {
     (void)state;
@@ -205,6 +293,9 @@ int main(void)
         cmocka_unit_test(what_cannot_be_decoded_goes_round_as_refused_bytes),
         cmocka_unit_test(a_sync_is_announced_only_while_there_is_something_new),
         cmocka_unit_test(a_full_disk_holds_everything_until_there_is_room),
+        cmocka_unit_test(a_sync_that_fails_shows_in_health_until_it_succeeds),
+        cmocka_unit_test(latency_is_absent_until_it_is_known),
+        cmocka_unit_test(a_flood_is_committed_less_often),
         cmocka_unit_test(an_unknown_sync_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
