@@ -289,28 +289,39 @@ static int fail(struct capture *self)
     return -1;
 }
 
-int capture_append(capture_t *self, struct capture_record *record, int64_t now_us)
+int capture_append_all(capture_t *self, struct capture_record *records, size_t count, int64_t now_us)
 {
+    assert(count > 0 && count <= CAPTURE_BATCH);
     bool at_end = capture_at_end(self);
-    int64_t bytes = CAPTURE_HEADER + (int64_t)record->bytes.size;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += CAPTURE_HEADER + (int64_t)records[i].bytes.size;
     if (make_room(self, bytes, now_us))
         return fail(self);
     struct segment *segment = self->active;
     int64_t at = segment->bytes;
-    if (segment_append(segment, &self->crc, record))
+    if (segment_append(segment, &self->crc, records, count))
         return fail(self);
     self->total_bytes += bytes;
-    self->last_received_us = record->received_us;
-    record->place = segment->start + at + CAPTURE_HEADER;
+    self->last_received_us = records[count - 1].received_us;
     if (at_end) {
         self->cursor.segment = segment;
         self->cursor.at = at;
-        self->cursor.size = bytes;
+        self->cursor.size = 0;
         self->cursor.done = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        records[i].place = segment->start + at + CAPTURE_HEADER;
+        at += CAPTURE_HEADER + (int64_t)records[i].bytes.size;
     }
     if (self->options.sync == CAPTURE_ALWAYS)
         segment_sync(segment, self->directory);
     return 0;
+}
+
+int capture_append(capture_t *self, struct capture_record *record, int64_t now_us)
+{
+    return capture_append_all(self, record, 1, now_us);
 }
 
 const char *capture_why(const capture_t *self)
@@ -328,6 +339,15 @@ bool capture_at_end(const capture_t *self)
     if (self->cursor.at < here->bytes)
         return false;
     return here == self->active || (self->active->bytes == 0 && after(self, here) == self->active);
+}
+
+bool capture_is_next(capture_t *self, const struct capture_record *record)
+{
+    const struct segment *here = self->cursor.segment;
+    if (!here || here->start + self->cursor.at + CAPTURE_HEADER != record->place || self->cursor.done > 0)
+        return false;
+    self->cursor.size = CAPTURE_HEADER + (int64_t)record->bytes.size;
+    return true;
 }
 
 static void tell_damage(struct capture *self, struct segment *segment, int64_t at)

@@ -7,6 +7,9 @@
 
 #define KEPT_BYTES ((size_t)1024 * 1024) /* of the buffer, after a huge message */
 
+/* A message that came in parts. */
+struct parts { struct parts *next; size_t room; char bytes[]; };
+
 struct frames {
     struct frames_hooks hooks;
     void *owner;
@@ -20,9 +23,11 @@ struct frames {
     size_t left;                    /* of its payload */
     unsigned char control[FRAME_CONTROL];
     size_t control_size;
+    bool has_message;               /* handed out in this call */
     bool in_message;                /* a data frame that was not the last of its message has begun */
-    char *buffer;                   /* a message that came in parts */
-    size_t size, room;
+    struct parts *parts;            /* of that message, so far; may be NULL */
+    size_t size;
+    struct parts *whole;            /* handed out in this call */
 };
 
 frames_t *frames_new(size_t message_max, const struct frames_hooks *hooks, void *owner)
@@ -40,7 +45,7 @@ void frames_destroy(frames_t **self_p)
     struct frames *self = *self_p;
     if (!self)
         return;
-    free(self->buffer);
+    free(self->parts);
     free(self);
     *self_p = NULL;
 }
@@ -114,34 +119,50 @@ static size_t take_head(struct frames *self, const unsigned char *at, size_t siz
 
 static void keep(struct frames *self, const void *bytes, size_t size)
 {
-    if (self->size + size > self->room) {
-        self->room = 2 * (self->size + size);
-        if (self->room > self->message_max)
-            self->room = self->message_max;
-        self->buffer = realloc(self->buffer, self->room);
-        assert(self->buffer);
+    size_t room = self->parts ? self->parts->room : 0;
+    if (!self->parts || self->size + size > room) {
+        room = 2 * (self->size + size);
+        if (room > self->message_max)
+            room = self->message_max;
+        self->parts = realloc(self->parts, sizeof *self->parts + room);
+        assert(self->parts);
+        self->parts->room = room;
     }
     if (size > 0)
-        memcpy(self->buffer + self->size, bytes, size);
+        memcpy(self->parts->bytes + self->size, bytes, size);
     self->size += size;
 }
 
-static void give_back(struct frames *self)
+static void hand_out(struct frames *self, struct slice message)
 {
-    self->size = 0;
-    if (self->room <= KEPT_BYTES)
+    if (message.size == 0)
         return;
-    free(self->buffer);
-    self->buffer = NULL;
-    self->room = 0;
+    self->has_message = true;
+    self->hooks.message(self->owner, message);
 }
 
 static void end_message(struct frames *self)
 {
+    struct slice message = { self->parts->bytes, self->size };
     self->in_message = false;
-    if (self->size > 0)
-        self->hooks.message(self->owner, (struct slice){ self->buffer, self->size });
-    give_back(self);
+    self->parts->next = self->whole;
+    self->whole = self->parts;
+    self->parts = NULL;
+    self->size = 0;
+    hand_out(self, message);
+}
+
+/* Nobody reads them any more: keep one for the next message, unless it is huge. */
+static void forget_whole(struct frames *self)
+{
+    for (struct parts *next, *parts = self->whole; parts; parts = next) {
+        next = parts->next;
+        if (!self->parts && parts->room <= KEPT_BYTES)
+            self->parts = parts;
+        else
+            free(parts);
+    }
+    self->whole = NULL;
 }
 
 static const char *end_control(struct frames *self)
@@ -165,8 +186,7 @@ static size_t take_payload(struct frames *self, const unsigned char *at, size_t 
     size_t used = size < self->left ? size : self->left;
     if (!is_control && self->is_final && !self->in_message && self->size == 0 && used == self->left) {
         self->in_payload = false;
-        if (used > 0)
-            self->hooks.message(self->owner, (struct slice){ at, used });
+        hand_out(self, (struct slice){ at, used });
         return used;
     }
     if (is_control) {
@@ -195,6 +215,10 @@ int frames_take(frames_t *self, struct slice bytes, const char **why)
     while (!self->is_over && !*why && (at < end || (self->in_payload && self->left == 0)))
         at += self->in_payload ? take_payload(self, at, (size_t)(end - at), why)
             : take_head(self, at, (size_t)(end - at), why);
+    if (self->has_message)
+        self->hooks.done(self->owner);
+    self->has_message = false;
+    forget_whole(self);
     if (*why)
         self->is_over = true;
     return *why ? -1 : 0;

@@ -15,7 +15,8 @@ enum { FRAME_HEAD = 14, FRAME_CONTROL = 125 }; /* most bytes of a header; of a c
 enum { CLOSE_UNSAID = 1005 };
 
 struct frames_hooks {
-    void (*message)(void *owner, struct slice message); /* whole, not empty; it dies when the call returns */
+    void (*message)(void *owner, struct slice message); /* whole, not empty; it lives until `done` returns */
+    void (*done)(void *owner);                          /* with the messages of one call of frames_take() */
     void (*ping)(void *owner, struct slice payload);
     void (*closed)(void *owner, int code);              /* the last frame; nothing is read after it */
 };

@@ -18,6 +18,7 @@
 #define SECOND_US INT64_C(1000000)
 #define MS_US INT64_C(1000)
 #define PUMP_EVENTS 4096        /* read back from the log in one turn, so that reading goes on */
+#define BATCH_ITEMS 4096        /* of one write */
 #define SESSION_MS 100          /* between two announcements of the connection's state */
 #define WARN_US (60 * SECOND_US)
 
@@ -35,6 +36,9 @@ struct self {
     split_t *live_split;        /* frames of the connections */
     split_t *read_split;        /* frames read back */
     struct items read_items;
+    struct capture_record batch[CAPTURE_BATCH]; /* frames of this read, not written yet */
+    size_t batch_count;
+    struct items batch_items;   /* theirs, one record after the other */
     stash_t *stash;             /* frames that the disk would not take yet */
     json_t *json;
     bool session_changed;
@@ -127,18 +131,43 @@ static void on_loss(void *owner, const struct capture_loss *loss)
 
 /* --- frames ----------------------------------------------------------------------------- */
 
-/* -1: the disk does not take it now. */
-static int take(struct self *self, struct capture_record *record, const struct items *items)
+/* -1: the disk does not take them now. `list` holds the items of all records, one after the other. */
+static int take(struct self *self, struct capture_record *records, size_t count, struct item *list)
 {
-    bool from_memory = capture_at_end(self->capture);
-    record->events = (uint32_t)items->count;
-    if (capture_append(self->capture, record, actor_now_us(self->actor)))
+    if (capture_append_all(self->capture, records, count, actor_now_us(self->actor)))
         return -1;
-    self->stats.received += (int64_t)items->count;
-    SET(&self->stats, last_event_at, record->received_us);
-    if (from_memory)
-        (void)publish_record(self, record, items);
+    for (size_t i = 0; i < count; i++)
+        self->stats.received += records[i].events;
+    SET(&self->stats, last_event_at, records[count - 1].received_us);
+    for (size_t i = 0; i < count && capture_is_next(self->capture, &records[i]); list += records[i++].events)
+        if (!publish_record(self, &records[i], &(struct items){ .list = list, .count = records[i].events }))
+            break;
     return 0;
+}
+
+static void forget_batch(struct self *self)
+{
+    self->batch_count = self->batch_items.count = 0;
+    if (self->batch_items.room > BATCH_ITEMS)
+        items_free(&self->batch_items);
+}
+
+/* Write what has come in this read: frames that arrive together cost one write. */
+static void flush(struct self *self)
+{
+    size_t count = self->batch_count;
+    if (count == 0)
+        return;
+    if (take(self, self->batch, count, self->batch_items.list)) {
+        actor_error(self->actor, "the capture log cannot be written: %s; reading stops until it can",
+            capture_why(self->capture));
+        for (size_t i = 0; i < count; i++)
+            stash_add(self->stash, &self->batch[i]);
+        forget_batch(self);
+        home_hold(self->home, true);
+        return;
+    }
+    forget_batch(self);
 }
 
 static void on_frame(void *owner, int64_t session, uint32_t first_id, uint32_t last_id, struct slice frame,
@@ -146,15 +175,16 @@ static void on_frame(void *owner, int64_t session, uint32_t first_id, uint32_t l
 {
     struct self *self = owner;
     struct capture_record record = { .received_us = actor_now_us(self->actor), .session = session,
-        .first_id = first_id, .last_id = last_id, .bytes = frame };
-    if (stash_count(self->stash) == 0 && take(self, &record, items) == 0)
+        .first_id = first_id, .last_id = last_id, .events = (uint32_t)items->count, .bytes = frame };
+    if (stash_count(self->stash) > 0) {
+        stash_add(self->stash, &record);
         return;
-    if (stash_count(self->stash) == 0) {
-        actor_error(self->actor, "the capture log cannot be written: %s; reading stops until it can",
-            capture_why(self->capture));
-        home_hold(self->home, true);
     }
-    stash_add(self->stash, &record);
+    self->batch[self->batch_count++] = record;
+    for (size_t i = 0; i < items->count; i++)
+        items_add(&self->batch_items, items->list[i].bytes, items->list[i].why);
+    if (self->batch_count == CAPTURE_BATCH || self->batch_items.count >= BATCH_ITEMS)
+        flush(self);
 }
 
 /* The disk would not take these; read on once it has. */
@@ -165,7 +195,8 @@ static void retry_stash(struct self *self)
         return;
     while (stash_first(self->stash, &record)) {
         split_items(self->read_split, record.bytes, record.first_id, record.last_id, &self->read_items);
-        if (take(self, &record, &self->read_items))
+        record.events = (uint32_t)self->read_items.count;
+        if (take(self, &record, 1, self->read_items.list))
             return;
         stash_drop_first(self->stash);
     }
@@ -205,6 +236,7 @@ static void on_live(void *owner, bool took_over)
 {
     struct self *self = owner;
     struct home_view view;
+    flush(self); /* what was heard is in the log before the ledger says so */
     home_view(self->home, &view);
     ledger_live(self->ledger, actor_now_us(self->actor));
     actor_info(self->actor, "%s %s: Home Assistant %s, session %" PRId64 "%s", took_over ? "moved to" : "connected to",
@@ -215,6 +247,7 @@ static void on_live(void *owner, bool took_over)
 static void on_lost(void *owner, int64_t known_us, enum home_cause cause)
 {
     struct self *self = owner;
+    flush(self);
     ledger_lost(self->ledger, wall(self, known_us), gap_causes[cause]);
 }
 
@@ -273,6 +306,12 @@ static void wire_received(void *owner, struct slice message)
     link_received(wire->link, message, actor_clock_us(wire->self->actor));
 }
 
+static void wire_done(void *owner)
+{
+    struct wire *wire = owner;
+    flush(wire->self);
+}
+
 static void wire_heard(void *owner)
 {
     struct wire *wire = owner;
@@ -288,7 +327,7 @@ static void wire_closed(void *owner, int http_status, const char *why)
 }
 
 static const struct websocket_hooks wire_hooks = { .opened = wire_opened, .received = wire_received,
-    .heard = wire_heard, .closed = wire_closed };
+    .done = wire_done, .heard = wire_heard, .closed = wire_closed };
 
 static void *open_socket(void *owner, const struct endpoint *endpoint, struct link *link)
 {
@@ -324,6 +363,7 @@ static void hold_socket(void *socket, bool held)
 static void close_socket(void *socket)
 {
     struct wire *wire = socket;
+    flush(wire->self); /* it may be closed by what it has just said */
     websocket_close(wire->websocket);
     free(wire);
 }
@@ -683,6 +723,7 @@ static void ingest_close(struct self *self, actor_t *actor)
     ledger_close(&self->ledger, in_order);
     capture_close(&self->capture);
     items_free(&self->read_items);
+    items_free(&self->batch_items);
     split_destroy(&self->live_split);
     split_destroy(&self->read_split);
     json_destroy(&self->json);

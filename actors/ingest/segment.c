@@ -141,16 +141,23 @@ static void write_header(unsigned char to[CAPTURE_HEADER], const struct crc32c *
     put32(to + 4, crc32c_add(crc, sum, record->bytes.data, record->bytes.size));
 }
 
-int segment_append(struct segment *self, const struct crc32c *crc, const struct capture_record *record)
+int segment_append(struct segment *self, const struct crc32c *crc, const struct capture_record *records, size_t count)
 {
-    assert(record->bytes.size > 0 && record->bytes.size <= MAX_FRAME && !self->is_finished);
-    unsigned char header[CAPTURE_HEADER];
-    write_header(header, crc, record);
-    struct iovec parts[] = { { header, sizeof header }, { (void *)(uintptr_t)record->bytes.data, record->bytes.size } };
-    int64_t whole = CAPTURE_HEADER + (int64_t)record->bytes.size;
+    unsigned char headers[CAPTURE_BATCH][CAPTURE_HEADER];
+    struct iovec parts[2 * CAPTURE_BATCH];
+    int64_t whole = 0;
+    assert(count <= CAPTURE_BATCH && !self->is_finished);
+    for (size_t i = 0; i < count; i++) {
+        struct slice bytes = records[i].bytes;
+        assert(bytes.size > 0 && bytes.size <= MAX_FRAME);
+        write_header(headers[i], crc, &records[i]);
+        parts[2 * i] = (struct iovec){ headers[i], CAPTURE_HEADER };
+        parts[2 * i + 1] = (struct iovec){ (void *)(uintptr_t)bytes.data, bytes.size };
+        whole += CAPTURE_HEADER + (int64_t)bytes.size;
+    }
     ssize_t written;
     do
-        written = writev(self->write_fd, parts, 2);
+        written = writev(self->write_fd, parts, 2 * (int)count);
     while (written < 0 && errno == EINTR);
     if (written == whole) {
         self->bytes += whole;

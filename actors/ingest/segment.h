@@ -31,7 +31,8 @@ struct segment *segment_create(const char *directory, int64_t start, int64_t now
 void segment_destroy(struct segment **);  /* closes; the file stays */
 void segment_unlink(struct segment *, const char *directory);
 
-int segment_append(struct segment *, const struct crc32c *, const struct capture_record *);
+/* At most CAPTURE_BATCH records, with one write. */
+int segment_append(struct segment *, const struct crc32c *, const struct capture_record *, size_t count);
 void segment_sync(struct segment *, const char *directory);
 void segment_finish(struct segment *);
 int segment_cut(struct segment *, const char *directory, int64_t bytes);

@@ -179,6 +179,13 @@ static void on_message(void *owner, struct slice message)
     self->hooks.received(self->owner, message);
 }
 
+static void on_done(void *owner)
+{
+    struct websocket *self = owner;
+    if (!self->is_closed)
+        self->hooks.done(self->owner);
+}
+
 static void on_ping(void *owner, struct slice payload)
 {
     send_control(owner, FRAME_PONG, payload);
@@ -196,7 +203,7 @@ static void on_close_frame(void *owner, int code)
     lws_set_timeout(self->wsi, PENDING_TIMEOUT_USER_OK, CLOSE_SECONDS);
 }
 
-static const struct frames_hooks frames_hooks = { .message = on_message, .ping = on_ping, .closed = on_close_frame };
+static const struct frames_hooks frames_hooks = { .message = on_message, .done = on_done, .ping = on_ping, .closed = on_close_frame };
 
 static void take_frames(struct websocket *self, struct slice bytes)
 {

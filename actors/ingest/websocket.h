@@ -1,9 +1,9 @@
 /* websocket.h - one WebSocket client connection. The only place that knows libwebsockets.
  *
  * Libwebsockets dials, waits, reads and writes bytes; its own reader of frames goes byte by
- * byte, so ours stand above it: tls.h, upgrade.h, frames.h. Reading never waits: whoever
- * receives a message must be done with it when the call returns. After websocket_close()
- * nothing is reported any more. */
+ * byte, so ours stand above it: tls.h, upgrade.h, frames.h. Reading never waits: the messages
+ * of one read live until `done` returns. After websocket_close(), which may be called while
+ * they live, nothing is reported any more. */
 #ifndef WEBSOCKET_H
 #define WEBSOCKET_H
 
@@ -15,7 +15,8 @@ struct lws_context_creation_info;
 
 struct websocket_hooks {
     void (*opened)(void *owner);
-    void (*received)(void *owner, struct slice message); /* whole */
+    void (*received)(void *owner, struct slice message); /* whole; it lives until `done` */
+    void (*done)(void *owner);                           /* with the messages of this read */
     void (*heard)(void *owner);                          /* some bytes of one, or a pong */
     void (*closed)(void *owner, int http_status, const char *why); /* the websocket is gone; 0: no HTTP answer */
 };

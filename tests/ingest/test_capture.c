@@ -469,20 +469,39 @@ static void a_full_disk_takes_nothing_and_breaks_nothing(void **state)
     capture_close(&log);
 }
 
-static void live_frames_are_published_from_memory_only_at_the_end(void **state)
+static void live_frames_are_published_from_memory_only_when_they_are_next(void **state)
 {
     struct world *world = *state;
     capture_t *log = open_log(world);
+    struct capture_record together[3] = {
+        { .received_us = world->now, .session = 1, .events = 2, .bytes = slice_of("one") },
+        { .received_us = world->now, .session = 1, .events = 1, .bytes = slice_of("two") },
+        { .received_us = world->now, .session = 1, .events = 1, .bytes = slice_of("three") },
+    };
     assert_true(capture_at_end(log));
-    append(world, log, "a", 2);
+    assert_int_equal(capture_append_all(log, together, 3, world->now), 0);
+    assert_int_equal(together[1].place, together[0].place + 3 + CAPTURE_HEADER);
+    assert_int_equal(together[2].place, together[1].place + 3 + CAPTURE_HEADER);
+    assert_int_equal(capture_end(log), together[2].place + 5);
     assert_false(capture_at_end(log));
+    assert_false(capture_is_next(log, &together[1])); /* the first one comes first */
+    assert_true(capture_is_next(log, &together[0]));
     capture_sent(log, 0, 1);
+    assert_false(capture_is_next(log, &together[0])); /* half sent: the rest is read back */
     capture_sent(log, 0, 2);
-    capture_next(log); /* without reading it back */
+    capture_next(log);
+    assert_true(capture_is_next(log, &together[1]));
+    capture_sent(log, 0, 3);
+    capture_next(log);
+    struct capture_record record;
+    assert_true(capture_read(log, &record));
+    assert_memory_equal(record.bytes.data, "three", 5);
+    capture_sent(log, 0, 4);
+    capture_next(log);
     assert_true(capture_at_end(log));
+
     append(world, log, "b", 1);
     append(world, log, "c", 1);
-    struct capture_record record;
     assert_true(capture_read(log, &record));
     assert_memory_equal(record.bytes.data, "b", 1);
     capture_close(&log);
@@ -508,7 +527,7 @@ int main(void)
         IN_A_FOLDER(a_full_log_drops_what_is_acknowledged_without_a_word),
         IN_A_FOLDER(a_frame_larger_than_a_segment_is_kept_whole),
         IN_A_FOLDER(a_full_disk_takes_nothing_and_breaks_nothing),
-        IN_A_FOLDER(live_frames_are_published_from_memory_only_at_the_end),
+        IN_A_FOLDER(live_frames_are_published_from_memory_only_when_they_are_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,8 @@ struct heard {
     bool stop_at_first;
     const char *lowest, *highest;   /* of the bytes given: a slice of them was not copied */
     int in_place;
+    struct { const char *at; size_t size; char first; } given[64]; /* in this call: they must still live at its end */
+    size_t given_count;
 };
 
 static void note(struct heard *heard, const char *what, struct slice bytes)
@@ -41,8 +43,23 @@ static void on_message(void *owner, struct slice message)
     const char *at = message.data;
     heard->in_place += at >= heard->lowest && at < heard->highest;
     note(heard, "message", message);
+    assert_true(heard->given_count < 64);
+    heard->given[heard->given_count].at = at;
+    heard->given[heard->given_count].size = message.size;
+    heard->given[heard->given_count++].first = *at;
     if (heard->stop_at_first)
         frames_stop(heard->frames);
+}
+
+static void on_done(void *owner)
+{
+    struct heard *heard = owner;
+    assert_true(heard->given_count > 0);
+    for (size_t i = 0; i < heard->given_count; i++) {
+        assert_int_equal(heard->given[i].at[0], heard->given[i].first);
+        (void)memchr(heard->given[i].at, '\0', heard->given[i].size); /* ASan looks */
+    }
+    heard->given_count = 0;
 }
 
 static void on_ping(void *owner, struct slice payload)
@@ -57,7 +74,7 @@ static void on_closed(void *owner, int code)
     note(owner, "close", (struct slice){ text, (size_t)size });
 }
 
-static const struct frames_hooks hooks = { .message = on_message, .ping = on_ping, .closed = on_closed };
+static const struct frames_hooks hooks = { .message = on_message, .done = on_done, .ping = on_ping, .closed = on_closed };
 
 /* A stream as a server writes it. */
 struct stream { unsigned char bytes[400000]; size_t size; };
@@ -93,6 +110,7 @@ static const char *give(struct heard *heard, const struct stream *stream, size_t
         heard->lowest = copy, heard->highest = copy + size;
         int bad = frames_take(heard->frames, (struct slice){ copy, size }, &why);
         assert_int_equal(bad, why ? -1 : 0);
+        assert_int_equal(heard->given_count, 0);
         free(copy);
         at += size;
     }
