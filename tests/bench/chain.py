@@ -13,10 +13,9 @@ import shutil
 import statistics
 import subprocess
 import sys
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
-from system import Process, Workspace, free_port, wait_for  # noqa: E402
+from system import Process, Workspace, free_port, microseconds, wait_for  # noqa: E402
 
 RUNS = int(os.environ.get("RUNS", "3"))
 EVENTS = int(os.environ.get("EVENTS", "1000000"))
@@ -61,50 +60,44 @@ def show(title, rows, unit):
     print(f"{title}: " + ", ".join(f"{k} {v:.2f}" for k, v in rows.items()) + f"; in all {sum(rows.values()):.2f} {unit}", flush=True)
 
 
+def moment(text):
+    return microseconds(text) / 1e6
+
+
 def saturate(workers):
-    """As fast as the chain takes them: (events/s, CPU us/event by process, peak PSS, bytes/event)."""
+    """As fast as the chain takes them: (events/s, CPU us/event by process, peak PSS, bytes/event).
+
+    The clock runs from the first frame received to the last row committed, both as the processes
+    themselves noted them.
+    """
     with Workspace() as place:
         home = place.home("--rate", 200000, "--wait-for-client", "--events", EVENTS, truth=False)
-        system = place.system(home_port=home.port, enrich=workers)
-        system.environment["ENRICH_WORKERS"] = str(workers)
-        clock = __import__("time").monotonic
-        system.start(live=False)
-        wait_for(lambda: system.api.get("/api/v1/health"), 10, "health")
-        # The clock runs from the first committed row to the last.
-        stored = lambda: sink_stored(system)
-        wait_for(lambda: stored() > 0, 60, "the first row", 0.005)
-        began, first = clock(), stored()
+        system = place.system(home_port=home.port, enrich=workers).start(live=False)
         before = {name: cpu_seconds(pid) for name, pid in processes(system, home).items()}
         peak = {}
 
-        def watch():
+        def finished():
             for name, mb in memory(system).items():
                 peak[name] = max(peak.get(name, 0), mb)
-            return stored() >= EVENTS
+            sink = counters(system, "sink")
+            return sink if sink.get("stored") and sink["stored"] >= EVENTS else None
 
-        wait_for(watch, 600, "all rows", 0.05)
-        seconds, rows = clock() - began, stored() - first
-        cpu = {name: (cpu_seconds(pid) - before[name]) / rows * 1e6 for name, pid in processes(system, home).items() if name in before}
+        sink = wait_for(finished, 600, "all rows", 0.25)
+        cpu = {name: (cpu_seconds(pid) - before[name]) / EVENTS * 1e6
+               for name, pid in processes(system, home).items() if name in before}
+        assert system.api.count() == EVENTS, "rows are missing"
+        first = system.api.get("/api/v1/events", sort="asc", limit=1)[0]
+        seconds = moment(sink["last_commit_at"]) - moment(first["received_at"])
         system.stop()
         size = sum(f.stat().st_size for f in system.data.glob("store.db*"))
-        return rows / seconds, cpu, peak, size / EVENTS
+        return EVENTS / seconds, cpu, peak, size / EVENTS
 
 
-def metric(text, name):
-    return sum(float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)", text, re.M))
-
-
-def sink_stored(system):
-    """From the store itself: a count of committed rows that costs nothing."""
-    import sqlite3
-    try:
-        base = sqlite3.connect(f"file:{system.data / 'store.db'}?mode=ro", uri=True)
-        try:
-            return base.execute("SELECT value FROM counter WHERE name = 'rows'").fetchone()[0]
-        finally:
-            base.close()
-    except (sqlite3.Error, TypeError):
-        return 0
+def counters(system, actor):
+    for row in system.api.get("/api/v1/health")["actors"]:
+        if row["actor"] == actor:
+            return row["counters"]
+    return {}
 
 
 def latency(rate, seconds):
@@ -118,15 +111,8 @@ def latency(rate, seconds):
         wait_for(lambda: home.stats()["events"] - first >= rate * seconds, seconds * 4, "events")
         events = home.stats()["events"] - first
         cpu = sum(cpu_seconds(p) - before[n] for n, p in pids.items()) / events * 1e6
-        stats = wait_for(lambda: sink_heartbeat(system), 10, "the sink's counters")
+        stats = counters(system, "sink")
         return stats["latency_p50_us"] / 1000, stats["latency_p99_us"] / 1000, cpu
-
-
-def sink_heartbeat(system):
-    for actor in system.api.get("/api/v1/health")["actors"]:
-        if actor["actor"] == "sink":
-            return actor["counters"] if actor["counters"].get("latency_p50_us") is not None else None
-    return None
 
 
 def idle_memory():
