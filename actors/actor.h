@@ -65,7 +65,7 @@ struct actor_spec {
     void (*connected)(struct self *, actor_t *, bool up);  /* the broker; everything declared and replayed */
     void (*acked)(struct self *, actor_t *, const struct contract *topic, uint64_t first, uint64_t last); /* own LOSSLESS messages, in any order of ranges */
     void (*poison)(struct self *, actor_t *, const struct contract *topic, struct slice bytes, const struct fault *); /* a LOSSLESS message that does not decode; acknowledged after this returns as if it were its handler */
-    enum health (*health)(struct self *, actor_t *, char *why, size_t size); /* asked at every heartbeat; NULL: HEALTHY */
+    enum health (*health)(struct self *, actor_t *, char *why, size_t size); /* asked often while things happen, so cheap; NULL: HEALTHY */
     void (*reload)(struct self *, actor_t *); /* SIGHUP: config has just been replaced by a valid one */
     int  (*drain)(struct self *, actor_t *);  /* asked to stop: ms until it wants to be asked again, 0: ready. At most 2 s in all */
     void (*close)(struct self *, actor_t *);
@@ -87,9 +87,9 @@ uint64_t actor_published(const actor_t *, const struct contract *topic);
 /* How many more messages the window of this LOSSLESS topic takes; 0: wait for `acked`. */
 size_t actor_room(const actor_t *, const struct contract *topic);
 
-/* Stop taking messages of a LOSSLESS topic, and start again (with a window; 0, 0: the same
- * as before). Those already here wait; the broker gives no more. A topic may be paused in
- * open(). */
+/* Stop taking messages of a topic, and start again (with a window; 0, 0: the same as before).
+ * The broker gives no more; a group's messages wait, those of LIVE are not meant for us. A topic
+ * may be paused in open(). */
 void actor_pause(actor_t *, const struct contract *topic);
 void actor_resume(actor_t *, const struct contract *topic, size_t messages, size_t bytes);
 

@@ -1,4 +1,5 @@
-/* live.c - LIVE: each listener has a queue of its own that drops its oldest and counts it. */
+/* live.c - LIVE: each listener has a queue of its own that drops its oldest and counts it. A
+ * listener whose window is 0 has paused: what is published meanwhile is not meant for it. */
 #include "core.h"
 
 #include <assert.h>
@@ -44,9 +45,20 @@ static void enqueue(broker_t *self, struct listener *listener, const zmq_msg_t *
     }
 }
 
+void live_forget(struct listener *listener)
+{
+    while (!TAILQ_EMPTY(&listener->parcels))
+        take_first(listener);
+}
+
 void live_pump(broker_t *self, struct listener *listener)
 {
     struct parcel *parcel;
+    if (listener->window_messages == 0) {
+        live_forget(listener);
+        listener->dropped = 0;
+        return;
+    }
     while ((parcel = TAILQ_FIRST(&listener->parcels)) && listener_has_room(listener, parcel->count, parcel->bytes)) {
         listener_gave(listener, parcel->count, parcel->bytes);
         self->counters.delivered += parcel->count;
@@ -63,15 +75,11 @@ void live_publish(broker_t *self, struct topic *topic, const zmq_msg_t *payload,
 {
     struct listener *listener;
     TAILQ_FOREACH(listener, &topic->listeners, link) {
+        if (listener->window_messages == 0) /* paused: it wants none of these */
+            continue;
         listener->dropped += dropped;
         rate_add(&listener->rate, self->clock_us, count);
         enqueue(self, listener, payload, count);
         live_pump(self, listener);
     }
-}
-
-void live_forget(struct listener *listener)
-{
-    while (!TAILQ_EMPTY(&listener->parcels))
-        take_first(listener);
 }

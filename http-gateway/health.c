@@ -84,25 +84,6 @@ static struct beat *find_beat(watch_t *w, const struct heartbeat *said)
     return b;
 }
 
-int health_on_heartbeat(struct self *self, actor_t *actor, const struct heartbeat *said)
-{
-    struct beat *b = find_beat(self->watch, said);
-    if (!b)
-        return OK;
-    measure_cpu(b, said);
-    free(b->counters);
-    b->counters = NULL;
-    if (said->has_counters)
-        b->counters = strndup(said->counters.data, said->counters.size);
-    b->said = *said;
-    b->said.counters = slice_of(b->counters);
-    /* A last value replayed to us may be old: believe its own time, if the clocks agree. */
-    int64_t age_us = actor_now_us(actor) - said->at;
-    b->heard_us = actor_clock_us(actor) - (age_us > 0 ? age_us : 0);
-    self->watch->broker_us = actor_clock_us(actor);
-    return OK;
-}
-
 int health_on_session(struct self *self, actor_t *actor, const struct ingest_session *session)
 {
     (void)actor;
@@ -113,6 +94,12 @@ int health_on_session(struct self *self, actor_t *actor, const struct ingest_ses
 }
 
 /* --- pings --- */
+
+static bool is_alive(const struct self *self, enum pinged who)
+{
+    const struct ping *p = &self->watch->pings[who];
+    return p->answered && actor_clock_us(self->actor) - p->at_us <= STALE_US;
+}
 
 static void on_pong(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer)
 {
@@ -129,21 +116,54 @@ static void on_pong(struct self *self, actor_t *actor, int64_t tag, const struct
     p->took_us = p->at_us - p->asked_us;
 }
 
-void health_tick(struct self *self)
+static void ping(struct self *self, enum pinged who)
 {
+    struct ping *p = &self->watch->pings[who];
     struct nothing nothing = { 0 };
     struct fault fault;
+    if (p->asking)
+        return;
     msgpack_sbuffer_clear(&self->packed);
     if (nothing_encode(&nothing, &self->packed, &fault))
         return;
-    for (int i = 0; i < PINGED; i++) {
-        struct ping *p = &self->watch->pings[i];
-        if (p->asking)
-            continue;
-        p->asked_us = actor_clock_us(self->actor);
-        p->asking = actor_ask_raw(self->actor, ping_services[i]->subject, (struct slice){ self->packed.data, self->packed.size },
-            PING_MS, on_pong, i) == 0;
-    }
+    p->asked_us = actor_clock_us(self->actor);
+    p->asking = actor_ask_raw(self->actor, ping_services[who]->subject, (struct slice){ self->packed.data, self->packed.size },
+        PING_MS, on_pong, who) == 0;
+}
+
+void health_tick(struct self *self)
+{
+    for (int i = 0; i < PINGED; i++)
+        ping(self, i);
+}
+
+/* Somebody who did not answer shows signs of life: no need to wait for the next tick. */
+static void ping_again(struct self *self, const char *actor)
+{
+    for (int i = 0; i < PINGED; i++)
+        if (!is_alive(self, i) && strcmp(actor, ping_names[i]) == 0)
+            ping(self, i);
+}
+
+int health_on_heartbeat(struct self *self, actor_t *actor, const struct heartbeat *said)
+{
+    struct beat *b = find_beat(self->watch, said);
+    if (!b)
+        return OK;
+    measure_cpu(b, said);
+    free(b->counters);
+    b->counters = NULL;
+    if (said->has_counters)
+        b->counters = strndup(said->counters.data, said->counters.size);
+    b->said = *said;
+    b->said.counters = slice_of(b->counters);
+    /* A last value replayed to us may be old: believe its own time, if the clocks agree. */
+    int64_t age_us = actor_now_us(actor) - said->at;
+    b->heard_us = actor_clock_us(actor) - (age_us > 0 ? age_us : 0);
+    self->watch->broker_us = actor_clock_us(actor);
+    if (beat_is_fresh(b, self->watch->broker_us))
+        ping_again(self, said->actor);
+    return OK;
 }
 
 void health_connected(struct self *self, bool up)
@@ -153,12 +173,6 @@ void health_connected(struct self *self, bool up)
         return;
     self->watch->broker_us = actor_clock_us(self->actor);
     health_tick(self);
-}
-
-static bool is_alive(const struct self *self, enum pinged who)
-{
-    const struct ping *p = &self->watch->pings[who];
-    return p->answered && actor_clock_us(self->actor) - p->at_us <= STALE_US;
 }
 
 bool health_broker(const struct self *self)

@@ -152,7 +152,6 @@ int actor_open(actor_t *self, int signal_fd)
     self->is_open = true;
     inlets_declare(self);
     services_declare(self);
-    heartbeat_say(self, "starting");
     return 0;
 }
 
@@ -185,18 +184,12 @@ void actor_destroy(actor_t **self_p)
 
 /* --- turning ------------------------------------------------------------------------------------------ */
 
-static void beat(actor_t *self)
-{
-    if (self->clock_us >= self->beat_us)
-        heartbeat_say(self, self->is_stopping ? "stopping" : self->is_ready ? NULL : "starting");
-}
-
 static void do_what_is_due(actor_t *self)
 {
     inlets_resume(self);
     timers_fire(self);
     fetch_work(self);
-    beat(self);
+    heartbeat_work(self);
     outlets_flush(self, false);
 }
 
@@ -288,7 +281,6 @@ static void become_ready(actor_t *self, int64_t began_us)
         actor_warn(self, "the broker is away; going on without it");
     self->is_ready = true;
     life_ready();
-    heartbeat_say(self, NULL);
 }
 
 static bool is_in_flight(const actor_t *self)
@@ -302,7 +294,6 @@ static void drain(actor_t *self)
 {
     self->is_stopping = true;
     life_stopping();
-    heartbeat_say(self, "stopping");
     inlets_stop(self);
     actor_clock(self);
     int64_t began_us = self->clock_us, ask_us = began_us;

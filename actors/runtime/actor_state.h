@@ -141,7 +141,9 @@ struct actor {
     uint64_t timers_order;
     int64_t timers_next_us, tick_us;  /* -1: never */
 
-    int64_t beat_us;
+    int64_t beat_us, said_us, looked_us; /* heartbeat: due, said, thought of last */
+    uint64_t looked_stirs;
+    const char *said_status;          /* NULL: none yet */
     int statm_fd;
     struct fetcher *fetcher;
 };
@@ -186,7 +188,7 @@ void timers_fire(actor_t *);
 int64_t timers_due_us(const actor_t *);
 
 /* heartbeat.c */
-void heartbeat_say(actor_t *, const char *status); /* NULL: ask spec.health */
+void heartbeat_work(actor_t *);                 /* say it when it is due or its status has changed */
 
 /* fetch.c */
 void fetch_work(actor_t *);

@@ -64,9 +64,10 @@ void inlets_declare(actor_t *self)
     if (self->inlets_count == 0)
         make_inlets(self);
     for (struct inlet *inlet = self->inlets; inlet < self->inlets + self->inlets_count; inlet++) {
-        bool is_closed = inlet->is_paused && inlet->is_grouped;
         bus_listens(self->bus, inlet->contract->subject, policies[inlet->contract->policy], inlet->is_grouped ? group : "",
-            is_closed ? 0 : inlet->window_messages, inlet->window_bytes);
+            inlet->window_messages, inlet->window_bytes);
+        if (inlet->is_paused)
+            bus_window(self->bus, inlet->contract->subject, 0, 0);
     }
 }
 
@@ -75,7 +76,7 @@ void actor_pause(actor_t *self, const struct contract *contract)
     struct inlet *inlet = find_inlet(self, contract);
     assert(inlet && "a topic that the actor does not listen to");
     inlet->is_paused = true;
-    if (self->is_open && inlet->is_grouped)
+    if (self->is_open)
         bus_window(self->bus, contract->subject, 0, 0);
 }
 
@@ -88,7 +89,7 @@ void actor_resume(actor_t *self, const struct contract *contract, size_t message
         inlet->window_messages = messages;
     if (bytes)
         inlet->window_bytes = bytes;
-    if (self->is_open && inlet->is_grouped && !self->is_stopping)
+    if (self->is_open && !self->is_stopping)
         bus_window(self->bus, contract->subject, inlet->window_messages, inlet->window_bytes);
 }
 
@@ -258,6 +259,8 @@ static void pump(actor_t *self, struct inlet *inlet)
 static void take_loose(actor_t *self, struct inlet *inlet, struct slice rest, uint32_t count)
 {
     struct slice one;
+    if (inlet->is_paused)
+        return;
     for (; count > 0 && frame_next(&rest, &one); count--)
         call(self, inlet, NULL, one);
     if (count > 0 && rest.size > 0)

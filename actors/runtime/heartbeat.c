@@ -1,4 +1,4 @@
-/* heartbeat.c - what an actor says of itself every two seconds. */
+/* heartbeat.c - what an actor says of itself every two seconds, and when its status changes. */
 #include "actor_state.h"
 #include "life.h"
 
@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BEAT_MS = 2000 };
+enum { BEAT_MS = 2000, SOON_MS = 100 };
 
 static int64_t cpu_us(void)
 {
@@ -31,28 +31,28 @@ static void set_rss(actor_t *self, struct heartbeat *beat)
         SET(beat, rss_bytes, pages * sysconf(_SC_PAGESIZE));
 }
 
-static void set_status(actor_t *self, struct heartbeat *beat, const char *status)
+static const char *status_of(actor_t *self, char *why, size_t size)
 {
     static const char *const words[] = { [HEALTHY] = "healthy", [DEGRADED] = "degraded", [UNHEALTHY] = "unhealthy" };
-    char why[241] = "";
-    if (!status && self->spec->health)
-        status = words[self->spec->health(self->self, self, why, sizeof why)];
-    if (!status)
-        status = words[HEALTHY];
-    SET_TEXT(beat, status, status, strlen(status));
-    if (*why)
-        SET_TEXT(beat, why, why, strnlen(why, sizeof why - 1));
+    static const char starting[] = "starting", stopping[] = "stopping";
+    *why = '\0';
+    if (self->is_stopping || !self->is_ready)
+        return self->is_stopping ? stopping : starting;
+    return words[self->spec->health ? self->spec->health(self->self, self, why, size) : HEALTHY];
 }
 
-void heartbeat_say(actor_t *self, const char *status)
+static void say(actor_t *self, const char *status, const char *why)
 {
     struct heartbeat beat = { 0 };
     msgpack_sbuffer counters;
     msgpack_sbuffer_init(&counters);
-    self->beat_us = self->clock_us + BEAT_MS * 1000;
+    self->said_status = status;
+    self->said_us = self->clock_us;
     SET_TEXT(&beat, actor, self->spec->name, strlen(self->spec->name));
     SET_TEXT(&beat, instance, self->suite.instance, self->suite.instance_size);
-    set_status(self, &beat, status);
+    SET_TEXT(&beat, status, status, strlen(status));
+    if (*why)
+        SET_TEXT(&beat, why, why, strnlen(why, sizeof beat.why - 1));
     SET(&beat, pid, getpid());
     SET(&beat, started_at, self->started_us);
     SET(&beat, at, self->now_us);
@@ -66,4 +66,22 @@ void heartbeat_say(actor_t *self, const char *status)
     }
     publish_actor_heartbeat(self, &beat);
     msgpack_sbuffer_destroy(&counters);
+}
+
+/* What happened since it was looked at last may have changed the status: it is looked at again
+ * soon, however quiet it is by then. */
+void heartbeat_work(actor_t *self)
+{
+    char why[241];
+    bool is_moved = self->looked_stirs != self->stirs;
+    if (is_moved && self->beat_us > self->looked_us + SOON_MS * 1000)
+        self->beat_us = self->looked_us + SOON_MS * 1000;
+    if (self->clock_us < self->beat_us)
+        return;
+    const char *status = status_of(self, why, sizeof why);
+    if (status != self->said_status || self->clock_us - self->said_us >= BEAT_MS * 1000)
+        say(self, status, why);
+    self->looked_us = self->clock_us;
+    self->looked_stirs = self->stirs;
+    self->beat_us = self->said_us + BEAT_MS * 1000;
 }

@@ -179,6 +179,30 @@ static void live_drops_the_oldest_and_says_how_many(void **state)
     pair_close(&pair);
 }
 
+static void a_paused_listener_gets_nothing_and_misses_nothing(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    struct actor *weather = publisher(&pair, "tick", BUS_LIVE);
+    struct actor *page = listener(&pair, "tick", BUS_LIVE, "page", 10);
+    publish(weather, "tick", "1");
+    UNTIL(&pair, page->heard_count == 1);
+    bus_window(page->bus, "tick", 0, 0);
+    settle(&pair);
+    for (int i = 0; i < 100; i++)
+        publish(weather, "tick", "not for it");
+    settle(&pair);
+    assert_int_equal(page->heard_count, 1);
+    bus_window(page->bus, "tick", 10, 0);
+    settle(&pair);
+    publish(weather, "tick", "2");
+    UNTIL(&pair, page->heard_count == 2);
+    assert_string_equal(page->heard[1].payload, "2");
+    assert_int_equal(page->heard[1].dropped, 0);
+    pair_close(&pair);
+}
+
 static void a_listener_outside_the_groups_never_holds_the_publisher(void **state)
 {
     (void)state;
@@ -261,6 +285,7 @@ int main(void)
         cmocka_unit_test(values_are_said_again_to_a_new_broker),
         cmocka_unit_test(memory_for_last_values_is_bounded),
         cmocka_unit_test(live_drops_the_oldest_and_says_how_many),
+        cmocka_unit_test(a_paused_listener_gets_nothing_and_misses_nothing),
         cmocka_unit_test(a_listener_outside_the_groups_never_holds_the_publisher),
         cmocka_unit_test(a_stopped_listener_does_not_make_the_broker_grow),
         cmocka_unit_test(a_publisher_of_live_does_not_grow_while_the_broker_is_stopped),

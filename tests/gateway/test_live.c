@@ -260,6 +260,21 @@ static void is_unhealthy_while_sink_and_query_do_not_answer(void **state)
     probe_destroy(&probe);
 }
 
+static void asks_again_as_soon_as_one_that_did_not_answer_is_heard_of(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    probe_answer(probe, &sink_ping_contract, NO_OWNER, NULL); /* not there yet */
+    probe_answer(probe, &query_ping_contract, OK, &(struct nothing){ 0 });
+    beat(probe, "sink", "1", "{}");
+    probe_answer(probe, &sink_ping_contract, OK, &(struct nothing){ 0 }); /* no tick has passed */
+    client_get(client, "/health");
+    assert_int_equal(client_status(client), 200);
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 static int health_status(struct client *client)
 {
     client_forget(client);
@@ -348,6 +363,7 @@ int main(void)
         cmocka_unit_test(does_not_repeat_the_last_event_when_it_is_stored_late),
         cmocka_unit_test(a_stream_that_cannot_read_what_it_missed_is_closed),
         cmocka_unit_test(is_unhealthy_while_sink_and_query_do_not_answer),
+        cmocka_unit_test(asks_again_as_soon_as_one_that_did_not_answer_is_heard_of),
         cmocka_unit_test(is_well_while_sink_and_query_answer_although_home_assistant_is_away),
         cmocka_unit_test(is_unhealthy_as_soon_as_the_broker_is_gone),
         cmocka_unit_test(shows_every_counter_and_who_is_up),

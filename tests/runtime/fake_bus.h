@@ -28,6 +28,8 @@ struct bus {
     char listens[512], answers[512];
     size_t window_messages, room, acked, released;
     uint64_t next_number;
+    char beat[2048];            /* the last heartbeat */
+    size_t beat_size, beats;
     bool is_up;
 };
 
@@ -74,8 +76,13 @@ void bus_answers(bus_t *self, const char *service)
 
 uint64_t bus_publish(bus_t *self, const char *subject, struct bus_bytes key, struct bus_bytes payload, uint32_t count, bool caused)
 {
-    if (strcmp(subject, "actor.heartbeat") == 0)
+    if (strcmp(subject, "actor.heartbeat") == 0) {
+        self->beats++;
+        assert(payload.size < sizeof self->beat);
+        memcpy(self->beat, payload.data, payload.size);
+        self->beat_size = payload.size;
         return 0;
+    }
     assert(self->said_count < 64 && payload.size <= 65536 && key.size < 128);
     struct said *said = &self->said[self->said_count++];
     *said = (struct said){ .key_size = key.size, .size = payload.size, .count = count, .number = ++self->next_number, .is_caused = caused };

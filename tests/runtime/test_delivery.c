@@ -24,6 +24,7 @@ struct self {
     ticket_t ticket;
     int answer_verdict;
     char answer_why[64];
+    enum health health;
     int64_t answer_count;
     size_t answer_rows;
 };
@@ -103,8 +104,17 @@ static const struct handler handlers[] = {
     ON(event_raw, on_raw), ON(event_full, (event_full_fn *)NULL), ANSWER(events_types, on_types), ANSWER(events_count, on_count), { 0 }
 };
 
+static enum health tell_health(struct self *self, actor_t *actor, char *why, size_t size)
+{
+    (void)actor;
+    if (self->health != HEALTHY)
+        snprintf(why, size, "not feeling well");
+    return self->health;
+}
+
 static const struct actor_spec spec = {
     .name = "enrich", .doc = "A test", .state = sizeof(struct self), .handlers = handlers, .acked = on_acked, .poison = on_poison,
+    .health = tell_health,
 };
 
 struct world { actor_t *actor; struct self *self; bus_t *bus; log_t *log; int log_fd; };
@@ -159,7 +169,7 @@ static void deliver(struct world *world, int64_t first, int64_t last)
 static void turn(struct world *world) { actor_turn(world->actor, 1); }
 
 #define TURN_UNTIL(world, condition)                                                              \
-    for (int64_t end_us = (world)->actor->clock_us + 5000000; !(condition); turn(world))         \
+    for (int64_t end_us = (world)->actor->clock_us + 30000000; !(condition); turn(world))         \
         assert_true((world)->actor->clock_us < end_us)
 
 static void acknowledges_what_its_handler_has_finished(void **state)
@@ -549,6 +559,39 @@ static void timers_fire_in_order_and_a_cancelled_one_never(void **state)
     assert_memory_equal(world->self->fired_tags, expected, sizeof expected);
 }
 
+static struct heartbeat last_beat(struct world *world)
+{
+    struct heartbeat beat;
+    struct fault fault;
+    assert_int_equal(heartbeat_decode((struct slice){ world->bus->beat, world->bus->beat_size }, &beat, &fault), 0);
+    return beat;
+}
+
+/* The process lives by real clocks here, so that the two seconds are moved back in its state. */
+static void says_how_it_is_every_two_seconds_and_at_once_when_that_changes(void **state)
+{
+    struct world *world = *state;
+    world->actor->is_ready = true;
+    deliver(world, 1, 1);
+    TURN_UNTIL(world, world->bus->beats > 0 && strcmp(last_beat(world).status, "healthy") == 0);
+    size_t beats = world->bus->beats;
+    world->self->health = DEGRADED;
+    deliver(world, 2, 2);
+    int64_t began_us = world->actor->clock_us;
+    TURN_UNTIL(world, world->bus->beats > beats);
+    assert_string_equal(last_beat(world).status, "degraded");
+    assert_string_equal(last_beat(world).why, "not feeling well");
+    assert_true(world->actor->said_us - began_us < 1900000); /* its turn would come later */
+    beats = world->bus->beats;
+    deliver(world, 3, 3);
+    TURN_UNTIL(world, world->actor->looked_stirs == world->actor->stirs);
+    assert_int_equal(world->bus->beats, beats); /* nothing new */
+    world->actor->said_us -= 2000000;
+    world->actor->beat_us -= 2000000;
+    turn(world);
+    assert_int_equal(world->bus->beats, beats + 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -581,6 +624,7 @@ int main(void)
         TEST(every_actor_answers_ping_info_stats_and_config),
         TEST(an_asker_gets_the_reply_or_the_reason),
         TEST(timers_fire_in_order_and_a_cancelled_one_never),
+        TEST(says_how_it_is_every_two_seconds_and_at_once_when_that_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
