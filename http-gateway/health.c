@@ -133,14 +133,14 @@ static void ping(struct self *self, enum pinged who)
 
 void health_tick(struct self *self)
 {
-    for (int i = 0; i < PINGED; i++)
+    for (enum pinged i = SINK; i < PINGED; i++)
         ping(self, i);
 }
 
 /* Somebody who did not answer shows signs of life: no need to wait for the next tick. */
 static void ping_again(struct self *self, const char *actor)
 {
-    for (int i = 0; i < PINGED; i++)
+    for (enum pinged i = SINK; i < PINGED; i++)
         if (!is_alive(self, i) && strcmp(actor, ping_names[i]) == 0)
             ping(self, i);
 }

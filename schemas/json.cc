@@ -19,6 +19,7 @@ extern "C" bool number_read(struct slice text, double *number);
 namespace {
 
 constexpr size_t max_depth = 256;
+constexpr uint32_t unread = UINT32_C(1) << 31; /* in `closing`: what lies between has not been looked at */
 constexpr size_t keep_bytes = 4 * 1024 * 1024; /* buffers for larger texts are given back */
 
 } // namespace
@@ -28,7 +29,7 @@ struct json {
     const char *text = nullptr;
     size_t size = 0;
     bool has_escapes = false;
-    std::vector<uint32_t> closing;                    /* by token: that of its closing bracket */
+    std::vector<uint32_t> closing;                    /* by token: that of its closing bracket, and `unread` */
     std::vector<std::unique_ptr<char[]>> unescaped;   /* texts handed out; they never move */
 
     uint32_t tokens() const { return stage->n_structural_indexes; }
@@ -132,10 +133,12 @@ const char *check_scalar(const json_t *self, uint32_t token)
     return is_number(at, at + size) ? nullptr : "a value is neither a number, true, false nor null";
 }
 
-/* Walks all tokens by the grammar, one call a bracket. `why` tells where it stopped. */
+/* Walks all tokens by the grammar, one call a bracket; of brackets deeper than `levels` only
+ * the end is found. `why` tells where it stopped. */
 class Walk {
 public:
-    explicit Walk(json_t *self) : self(self), index(self->stage->structural_indexes.get()), count(self->tokens()) {}
+    Walk(json_t *self, size_t levels)
+        : self(self), levels(levels), index(self->stage->structural_indexes.get()), count(self->tokens()) {}
 
     const char *whole()
     {
@@ -146,6 +149,7 @@ public:
 
 private:
     json_t *self;
+    size_t levels;
     const uint32_t *index;
     uint32_t count, token = 0;
     const char *why = nullptr;
@@ -175,10 +179,35 @@ private:
             return scalar();
         if (depth == max_depth)
             return stop("is nested too deeply");
+        if (depth >= levels)
+            return pass_over(depth);
         uint32_t open = token++;
         if (!take(static_cast<char>(c + 2)) && !(c == '{' ? members(depth + 1) : items(depth + 1)))
             return false;
         self->closing[open] = token - 1;
+        return true;
+    }
+
+    bool pass_over(size_t depth)
+    {
+        char expected[max_depth];
+        size_t open = 0;
+        uint32_t begin = token;
+        do {
+            char c = first();
+            if (!c)
+                return stop("ends too early");
+            char shape = static_cast<char>(c | 0x20); /* of both kinds of brackets: { or } */
+            if (shape == '{' && (c == '{' || c == '[')) {
+                if (depth + open == max_depth)
+                    return stop("is nested too deeply");
+                expected[open++] = static_cast<char>(c + 2);
+            } else if (shape == '}' && (c == '}' || c == ']') && c != expected[--open]) {
+                return stop("a comma or a closing bracket is missing");
+            }
+            token++;
+        } while (open > 0);
+        self->closing[begin] = (token - 1) | unread;
         return true;
     }
 
@@ -250,17 +279,22 @@ bool is_open(char c)
     return c == '{' || c == '[';
 }
 
+uint32_t closing_of(const json_t *self, uint32_t token)
+{
+    return self->closing[token] & ~unread;
+}
+
 /* The token behind the value that begins here. */
 uint32_t after(const json_t *self, uint32_t token)
 {
-    return is_open(self->first(token)) ? self->closing[token] + 1 : token + 1;
+    return is_open(self->first(token)) ? closing_of(self, token) + 1 : token + 1;
 }
 
 json_value value_at(const json_t *self, uint32_t token)
 {
     char first = self->first(token);
     size_t begin = self->at(token);
-    size_t end = is_open(first) ? self->at(self->closing[token]) + 1 : scalar_end(self, token);
+    size_t end = is_open(first) ? self->at(closing_of(self, token)) + 1 : scalar_end(self, token);
     return { kind_of(first), { self->text + begin, end - begin } };
 }
 
@@ -275,6 +309,12 @@ bool token_of(const json_t *self, struct slice part, uint32_t *token)
     const uint32_t *found = std::lower_bound(from, to, offset);
     *token = static_cast<uint32_t>(found - from);
     return found != to && *found == offset;
+}
+
+/* The same of an object or array whose inside has been read. */
+bool inside_of(const json_t *self, struct slice part, char bracket, uint32_t *token)
+{
+    return token_of(self, part, token) && self->first(*token) == bracket && !(self->closing[*token] & unread);
 }
 
 void put_utf8(char **to, uint32_t c)
@@ -372,6 +412,11 @@ void json_destroy(json_t **self_p)
 
 int json_read(json_t *self, struct slice text, struct json_value *root, const char **why)
 {
+    return json_read_levels(self, text, max_depth, root, why);
+}
+
+int json_read_levels(json_t *self, struct slice text, size_t levels, struct json_value *root, const char **why)
+{
     static const char too_large[] = "is too large";
     self->unescaped.clear();
     self->text = nullptr;
@@ -389,7 +434,7 @@ int json_read(json_t *self, struct slice text, struct json_value *root, const ch
     } else {
         if (self->closing.size() < self->tokens())
             self->closing.resize(self->tokens() + self->tokens() / 2);
-        *why = Walk(self).whole();
+        *why = Walk(self, levels).whole();
     }
     if (*why) {
         self->text = nullptr;
@@ -402,7 +447,7 @@ int json_read(json_t *self, struct slice text, struct json_value *root, const ch
 int json_each_member(json_t *self, struct slice object, json_member_fn *fn, void *owner)
 {
     uint32_t token;
-    if (!token_of(self, object, &token) || self->first(token) != '{')
+    if (!inside_of(self, object, '{', &token))
         return -1;
     uint32_t last = self->closing[token];
     for (token++; token < last; token = after(self, token + 2) + 1) {
@@ -416,7 +461,7 @@ int json_each_member(json_t *self, struct slice object, json_member_fn *fn, void
 int json_each_item(json_t *self, struct slice array, json_item_fn *fn, void *owner)
 {
     uint32_t token;
-    if (!token_of(self, array, &token) || self->first(token) != '[')
+    if (!inside_of(self, array, '[', &token))
         return -1;
     uint32_t last = self->closing[token];
     for (token++; token < last; token = after(self, token) + 1)
@@ -434,7 +479,7 @@ int json_pick(json_t *self, struct slice object, const char *const keys[], size_
         values[i] = { JSON_NOTHING, { nullptr, 0 } };
         sizes[i] = strlen(keys[i]);
     }
-    if (!token_of(self, object, &token) || self->first(token) != '{')
+    if (!inside_of(self, object, '{', &token))
         return -1;
     uint32_t last = self->closing[token];
     for (token++; token < last; token = after(self, token + 2) + 1) {

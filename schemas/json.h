@@ -29,9 +29,13 @@ struct json_value { enum json_kind kind; struct slice raw; };
  * with *why a static text. Depth is bounded at 256. */
 int json_read(json_t *, struct slice text, struct json_value *root, const char **why);
 
+/* The same for the outer levels only: of what is nested deeper nothing is checked but UTF-8,
+ * quotes and brackets, and its members and items cannot be looked at. For who passes it on. */
+int json_read_levels(json_t *, struct slice text, size_t levels, struct json_value *root, const char **why);
+
 /* The members of an object (in any order; the last of a repeated key counts, as in HA's own
  * parser) picked by name in one pass: values[i] belongs to keys[i], JSON_NOTHING if absent.
- * 0, or -1 if `object` is none, or no slice of the text read last. At most 32 keys. */
+ * 0, or -1 if `object` is none, or no slice of the text read last, or not read. At most 32 keys. */
 int json_pick(json_t *, struct slice object, const char *const keys[], size_t count, struct json_value values[]);
 
 /* Walk the items of an array, or the members of an object with their unescaped keys. The

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEVELS = 2 }; /* an array of messages; who takes what they carry reads that */
+
 struct split {
     json_t *json;
     message_fn *fn;
@@ -57,7 +59,7 @@ int split_messages(split_t *self, struct slice frame, message_fn *fn, void *owne
     struct json_value root;
     self->fn = fn;
     self->owner = owner;
-    if (json_read(self->json, frame, &root, why))
+    if (json_read_levels(self->json, frame, LEVELS, &root, why))
         return -1;
     if (root.kind == JSON_OBJECT) {
         hand_out(self, root);

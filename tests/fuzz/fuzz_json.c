@@ -71,6 +71,61 @@ static int visit(void *owner, struct json_value value)
     return rc;
 }
 
+static int same_value(void *owner, struct json_value value)
+{
+    struct slice **next = owner;
+    assert((*next)->data == value.raw.data && (*next)->size == value.raw.size);
+    ++*next;
+    return 0;
+}
+
+static int same_member(void *owner, struct slice key, struct json_value value)
+{
+    (void)key;
+    return same_value(owner, value);
+}
+
+struct list { struct slice *parts; size_t count; };
+
+static int note_value(void *owner, struct json_value value)
+{
+    struct list *list = owner;
+    if (list->count == 64)
+        return 1;
+    list->parts[list->count++] = value.raw;
+    return 0;
+}
+
+static int note_member(void *owner, struct slice key, struct json_value value)
+{
+    (void)key;
+    return note_value(owner, value);
+}
+
+/* With one level read, what is good is good, and what lies in it ends where it ended. */
+static void check_outer_level(json_t *json, struct slice text, bool is_good, struct json_value whole)
+{
+    struct slice parts[64], *next = parts;
+    struct list list = { parts, 0 };
+    struct json_value root;
+    const char *why = NULL;
+    int full = 0;
+    if (is_good && whole.kind == JSON_OBJECT)
+        full = json_each_member(json, whole.raw, note_member, &list);
+    else if (is_good && whole.kind == JSON_ARRAY)
+        full = json_each_item(json, whole.raw, note_value, &list);
+    int rc = json_read_levels(json, text, 1, &root, &why);
+    assert(rc == 0 || (!is_good && why));
+    if (full != 0 || !is_good)
+        return;
+    assert(root.kind == whole.kind && root.raw.data == whole.raw.data && root.raw.size == whole.raw.size);
+    if (root.kind == JSON_OBJECT)
+        json_each_member(json, root.raw, same_member, &next);
+    else if (root.kind == JSON_ARRAY)
+        json_each_item(json, root.raw, same_value, &next);
+    assert(next == parts + list.count);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -94,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (at.kind != JSON_NOTHING)
             check_inside(&w, at.raw);
     }
+    check_outer_level(json, w.text, taken, root);
     free(exact);
     return 0;
 }

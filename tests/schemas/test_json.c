@@ -140,6 +140,42 @@ static void depth_is_bounded(void **state)
     assert_int_equal(json_read(json, (struct slice){ text, sizeof text }, &root, &why), -1);
 }
 
+static int read_levels(const char *text, size_t levels, struct json_value *root)
+{
+    const char *why = NULL;
+    int rc = json_read_levels(json, slice_of(text), levels, root, &why);
+    assert_true(rc == 0 || why);
+    return rc;
+}
+
+/* What is passed on unread must still end where it ends. */
+static void of_deeper_levels_only_the_brackets_are_checked(void **state)
+{
+    (void)state;
+    struct json_value root, part, none;
+    const char *event = "event", *a = "a";
+    assert_int_equal(read_levels("{\"id\":7,\"event\":{\"a\":[1,{\"b\":\"]}\"}]} ,\"type\":\"event\"}", 1, &root), 0);
+    part = pick(root, "event");
+    assert_slice(part.raw, "{\"a\":[1,{\"b\":\"]}\"}]}");
+    assert_slice(pick(root, "type").raw, "\"event\"");
+    assert_int_equal(json_pick(json, part.raw, &a, 1, &none), -1);
+    assert_int_equal(read_levels("{\"event\":{\"a\" 01 nonsense,,[}]}", 1, &root), -1);
+    assert_int_equal(read_levels("{\"event\":{\"a\" 01 nonsense,,[]}}", 1, &root), 0);
+    assert_int_equal(json_pick(json, root.raw, &event, 1, &part), 0);
+    assert_slice(part.raw, "{\"a\" 01 nonsense,,[]}");
+    static const char *const broken[] = { "{\"e\":{", "{\"e\":{]", "{\"e\":{}", "{\"e\":[[]}", "{\"e\":[}]}", "[{]}", "{\"e\":{}}}", "{\"e\" {}}" };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        assert_int_equal(read_levels(broken[i], 1, &root), -1);
+    char deep[2 * 256 + 1] = "";
+    memset(deep, '[', 256);
+    memset(deep + 256, ']', 256);
+    assert_int_equal(read_levels(deep, 1, &root), 0);
+    char deeper[2 * 257 + 1] = "";
+    memset(deeper, '[', 257);
+    memset(deeper + 257, ']', 257);
+    assert_int_equal(read_levels(deeper, 1, &root), -1);
+}
+
 static void members_are_picked_in_any_order(void **state)
 {
     (void)state;
@@ -521,6 +557,7 @@ int main(void)
         cmocka_unit_test(a_fault_is_found_at_any_place),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(of_deeper_levels_only_the_brackets_are_checked),
         cmocka_unit_test(members_are_picked_in_any_order),
         cmocka_unit_test(a_key_is_compared_unescaped),
         cmocka_unit_test(picking_from_what_is_no_object_is_refused),
