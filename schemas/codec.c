@@ -2,94 +2,7 @@
 #include "cursor.h"
 #include "row.h"
 
-/* --- encode ---------------------------------------------------------------------------- */
-
-static void pack_bytes(msgpack_packer *packer, const struct field *f, struct slice bytes)
-{
-    if (f->kind == BLOB_KIND) {
-        msgpack_pack_bin(packer, bytes.size);
-        msgpack_pack_bin_body(packer, bytes.data, bytes.size);
-    } else {
-        msgpack_pack_str(packer, bytes.size);
-        msgpack_pack_str_body(packer, bytes.data, bytes.size);
-    }
-}
-
-static void pack_row(msgpack_packer *packer, const struct field *f, const void *msg)
-{
-    switch (f->kind) {
-    case TEXT_KIND: case VIEW_KIND: case JSON_KIND: case BLOB_KIND:
-        pack_bytes(packer, f, row_bytes(f, msg));
-        break;
-    case INT_KIND:
-        msgpack_pack_int64(packer, *(const int64_t *)row_in(f, msg));
-        break;
-    case REAL_KIND:
-        msgpack_pack_double(packer, *(const double *)row_in(f, msg));
-        break;
-    case FLAG_KIND:
-        if (*(const bool *)row_in(f, msg))
-            msgpack_pack_true(packer);
-        else
-            msgpack_pack_false(packer);
-        break;
-    }
-}
-
-/* Up to the last row that is set. */
-static void pack_by_place(msgpack_packer *packer, const struct schema *schema, const void *msg)
-{
-    size_t count = schema->count;
-    while (count > 0 && !row_is_set(&schema->fields[count - 1], msg))
-        count--;
-    msgpack_pack_array(packer, count);
-    for (const struct field *f = schema->fields; f < schema->fields + count; f++) {
-        if (row_is_set(f, msg))
-            pack_row(packer, f, msg);
-        else
-            msgpack_pack_nil(packer);
-    }
-}
-
-static void pack_by_name(msgpack_packer *packer, const struct schema *schema, const void *msg)
-{
-    size_t count = 0;
-    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
-        count += row_is_set(f, msg);
-    msgpack_pack_map(packer, count);
-    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++) {
-        if (!row_is_set(f, msg))
-            continue;
-        size_t size = strlen(f->name);
-        msgpack_pack_str(packer, size);
-        msgpack_pack_str_body(packer, f->name, size);
-        pack_row(packer, f, msg);
-    }
-}
-
-static int append_packed(void *out, const char *data, size_t size)
-{
-    append(out, data, size);
-    return 0;
-}
-
-int schema_encode(const struct schema *schema, const void *msg, msgpack_sbuffer *out, struct fault *fault)
-{
-    if (schema_check(schema, msg, fault))
-        return -1;
-    msgpack_packer packer;
-    msgpack_packer_init(&packer, out, append_packed);
-    if (schema->form == BY_PLACE)
-        pack_by_place(&packer, schema, msg);
-    else
-        pack_by_name(&packer, schema, msg);
-    return 0;
-}
-
-/* --- decode ---------------------------------------------------------------------------- */
-
-static const char wrong_type[] = "has the wrong type";
-static const char cut_short[] = "is cut short or broken";
+#include <stdlib.h>
 
 /* The sizes that head a string, a binary, an array or a map: `fix` is the range of one-byte
  * heads, `small` the type whose size takes one byte (0: there is none), `medium` two, `large` four. */
@@ -99,6 +12,145 @@ static const struct head text_head  = { .fix = 0xa0, .fix_mask = 0x1f, .small = 
 static const struct head bytes_head = { .small = 0xc4, .medium = 0xc5, .large = 0xc6 };
 static const struct head array_head = { .fix = 0x90, .fix_mask = 0x0f, .medium = 0xdc, .large = 0xdd };
 static const struct head map_head   = { .fix = 0x80, .fix_mask = 0x0f, .medium = 0xde, .large = 0xdf };
+
+/* --- encode ---------------------------------------------------------------------------- */
+
+/* Where `size` bytes may be written; out->size is moved by whoever has written them. */
+static uint8_t *room(msgpack_sbuffer *out, size_t size)
+{
+    if (out->alloc - out->size < size) {
+        size_t want = 2 * (out->size + size);
+        out->data = realloc(out->data, want);
+        assert(out->data);
+        out->alloc = want;
+    }
+    return (uint8_t *)out->data + out->size;
+}
+
+/* A type and a big-endian number of `width` bytes. */
+static uint8_t *put_typed(uint8_t *to, uint8_t type, uint64_t n, size_t width)
+{
+    *to++ = type;
+    for (size_t i = width; i-- > 0; n >>= 8)
+        to[i] = (uint8_t)n;
+    return to + width;
+}
+
+enum { HEAD_MAX = 9 }; /* bytes of a number, or before text, an array, a map */
+
+static uint8_t *put_head(uint8_t *to, const struct head *head, uint64_t size)
+{
+    if (head->fix && size <= head->fix_mask)
+        *to++ = (uint8_t)(head->fix | size);
+    else if (head->small && size <= UINT8_MAX)
+        to = put_typed(to, head->small, size, 1);
+    else if (size <= UINT16_MAX)
+        to = put_typed(to, head->medium, size, 2);
+    else
+        to = put_typed(to, head->large, size, 4);
+    return to;
+}
+
+static void pack_head(msgpack_sbuffer *out, const struct head *head, uint64_t size)
+{
+    uint8_t *to = room(out, HEAD_MAX);
+    out->size += (size_t)(put_head(to, head, size) - to);
+}
+
+static void pack_bytes(msgpack_sbuffer *out, const struct head *head, struct slice bytes)
+{
+    uint8_t *begin = room(out, HEAD_MAX + bytes.size), *to = put_head(begin, head, bytes.size);
+    if (bytes.size > 0) /* an empty slice may point nowhere */
+        memcpy(to, bytes.data, bytes.size);
+    out->size += (size_t)(to - begin) + bytes.size;
+}
+
+/* In the fewest bytes. */
+static uint8_t *put_int(uint8_t *to, int64_t n)
+{
+    uint64_t bits = (uint64_t)n;
+    if (n >= -32 && n <= 127)
+        return put_typed(to, (uint8_t)bits, 0, 0);
+    if (n < 0)
+        return n >= INT8_MIN ? put_typed(to, 0xd0, bits, 1) : n >= INT16_MIN ? put_typed(to, 0xd1, bits, 2)
+            : n >= INT32_MIN ? put_typed(to, 0xd2, bits, 4) : put_typed(to, 0xd3, bits, 8);
+    return n <= UINT8_MAX ? put_typed(to, 0xcc, bits, 1) : n <= UINT16_MAX ? put_typed(to, 0xcd, bits, 2)
+        : n <= UINT32_MAX ? put_typed(to, 0xce, bits, 4) : put_typed(to, 0xcf, bits, 8);
+}
+
+static uint8_t *put_real(uint8_t *to, double n)
+{
+    uint64_t bits;
+    memcpy(&bits, &n, sizeof bits);
+    return put_typed(to, 0xcb, bits, sizeof bits);
+}
+
+static void pack_row(msgpack_sbuffer *out, const struct field *f, const void *msg)
+{
+    uint8_t *begin, *to;
+    switch (f->kind) {
+    case TEXT_KIND: case VIEW_KIND: case JSON_KIND: case BLOB_KIND:
+        pack_bytes(out, f->kind == BLOB_KIND ? &bytes_head : &text_head, row_bytes(f, msg));
+        return;
+    case INT_KIND: case REAL_KIND: case FLAG_KIND:
+        begin = room(out, HEAD_MAX);
+        if (f->kind == INT_KIND)
+            to = put_int(begin, *(const int64_t *)row_in(f, msg));
+        else if (f->kind == REAL_KIND)
+            to = put_real(begin, *(const double *)row_in(f, msg));
+        else
+            to = put_typed(begin, *(const bool *)row_in(f, msg) ? 0xc3 : 0xc2, 0, 0);
+        out->size += (size_t)(to - begin);
+        return;
+    }
+}
+
+/* Up to the last row that is set. */
+static void pack_by_place(msgpack_sbuffer *out, const struct schema *schema, const void *msg)
+{
+    size_t count = schema->count;
+    while (count > 0 && !row_is_set(&schema->fields[count - 1], msg))
+        count--;
+    pack_head(out, &array_head, count);
+    for (const struct field *f = schema->fields; f < schema->fields + count; f++) {
+        if (row_is_set(f, msg)) {
+            pack_row(out, f, msg);
+        } else {
+            *room(out, 1) = 0xc0;
+            out->size++;
+        }
+    }
+}
+
+static void pack_by_name(msgpack_sbuffer *out, const struct schema *schema, const void *msg)
+{
+    size_t count = 0;
+    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
+        count += row_is_set(f, msg);
+    pack_head(out, &map_head, count);
+    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++) {
+        if (!row_is_set(f, msg))
+            continue;
+        pack_bytes(out, &text_head, slice_of(f->name));
+        pack_row(out, f, msg);
+    }
+}
+
+int schema_encode(const struct schema *schema, const void *msg, msgpack_sbuffer *out, struct fault *fault)
+{
+    if (schema_check(schema, msg, fault))
+        return -1;
+    if (schema->form == BY_PLACE)
+        pack_by_place(out, schema, msg);
+    else
+        pack_by_name(out, schema, msg);
+    return 0;
+}
+
+/* --- decode ---------------------------------------------------------------------------- */
+
+static const char wrong_type[] = "has the wrong type";
+static const char cut_short[] = "is cut short or broken";
 
 static const char *read_head(struct cursor *c, const struct head *head, uint64_t *size)
 {

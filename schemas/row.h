@@ -68,12 +68,6 @@ static inline void append(msgpack_sbuffer *out, const void *data, size_t size)
 void base64_write(struct slice bytes, msgpack_sbuffer *out);
 int64_t base64_read(struct slice text, uint8_t *to);
 
-/* The shortest text that reads back as the same double; 32 bytes are enough, no NUL. Reading
- * takes the grammar of JSON and "+1", ".5" besides; false if it is no finite number. */
-enum { NUMBER_TEXT = 32 };
-size_t number_write(double, char to[NUMBER_TEXT]);
-bool number_read(struct slice text, double *number);
-
 /* The name of a row in JSON. */
 struct slice row_json_name(const struct field *);
 

@@ -14,6 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MAX_TIME_US INT64_C(253402300799999999) /* the end of the year 9999 */
 #define MAX_COUNT   INT64_C(9007199254740991)   /* 2^53 - 1, exact in JSON */
 #define MAX_INT     INT64_C(9223372036854775807)
@@ -142,6 +146,13 @@ void time_text(int64_t at_us, char to[TIME_TEXT]);
  * cut). 0, or -1 if it is not one, or has no zone, or lies outside 0 .. MAX_TIME_US. */
 int time_read(struct slice text, int64_t *at_us);
 
+/* The shortest text that reads back as the same double; 32 bytes are enough, no NUL. Reading
+ * takes the grammar of JSON and "+1", ".5" besides; false if it is no finite number, or longer
+ * than 127 bytes. */
+enum { NUMBER_TEXT = 32 };
+size_t number_write(double, char to[NUMBER_TEXT]);
+bool number_read(struct slice text, double *number);
+
 /* Split seconds as HA's history and recorder give them: whole seconds first, then the
  * fraction rounded to the nearest microsecond, half to even. -1 outside 0 .. MAX_TIME_US. */
 int64_t time_from_seconds(double seconds);
@@ -164,4 +175,7 @@ static inline struct slice slice_of(const char *text)
     return (struct slice){ text, n };
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

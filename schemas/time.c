@@ -2,7 +2,6 @@
 #include "schema.h"
 
 #include <math.h>
-#include <string.h>
 
 #define DAY_US INT64_C(86400000000)
 
@@ -74,10 +73,12 @@ static bool take_digits(struct reader *r, int digits, int64_t *number)
 
 static bool take(struct reader *r, const char *any)
 {
-    if (r->at == r->end || !*r->at || !strchr(any, *r->at))
-        return false;
-    r->at++;
-    return true;
+    for (; r->at < r->end && *any; any++)
+        if (*r->at == *any) {
+            r->at++;
+            return true;
+        }
+    return false;
 }
 
 static bool take_date(struct reader *r, int64_t *days)

@@ -10,6 +10,7 @@ struct reader {
     json_t *json;
     known_t *known;
     struct value value;     /* of the event read last; its text may lie here */
+    struct { struct slice text; int64_t at_us; } times[2]; /* read last: most of an event's are the same */
     bool is_odd;            /* something about that event is a warning */
     bool is_unregistered;   /* a state of an entity that the registry does not know */
 };

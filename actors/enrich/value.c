@@ -163,9 +163,8 @@ void value_read(struct slice domain, struct slice state, struct value *to)
 
 double value_number(const struct value *self)
 {
-    assert(self->is_number && self->json.size < VALUE_TEXT);
-    char copy[VALUE_TEXT];
-    memcpy(copy, self->json.data, self->json.size);
-    copy[self->json.size] = '\0';
-    return strtod(copy, NULL);
+    double number;
+    bool is_one = self->is_number && number_read(self->json, &number);
+    assert(is_one); /* it has been read as one */
+    return is_one ? number : 0;
 }

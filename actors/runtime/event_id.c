@@ -2,16 +2,30 @@
 #include "event_id.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
+#include <endian.h>
 #include <string.h>
 
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t n = (a ^ b) * UINT64_C(0x9e3779b97f4a7c15);
+    return n ^ n >> 29;
+}
+
+/* Eight bytes at a step, the lowest first. */
 uint64_t hash_bytes(uint64_t seed, struct slice bytes)
 {
+    uint64_t hash = seed ^ bytes.size, eight = 0;
     const uint8_t *at = bytes.data;
-    for (size_t i = 0; i < bytes.size; i++)
-        seed = (seed ^ at[i]) * UINT64_C(1099511628211);
-    return seed;
+    size_t left = bytes.size;
+    for (; left >= 8; left -= 8, at += 8) {
+        memcpy(&eight, at, 8);
+        hash = mix(hash, le64toh(eight));
+    }
+    eight = 0;
+    for (size_t i = 0; i < left; i++)
+        eight |= (uint64_t)at[i] << 8 * i;
+    hash = mix(hash, eight);
+    return mix(hash, hash >> 32);
 }
 
 uint64_t series_hash(bool is_state, struct slice name)
@@ -39,11 +53,27 @@ struct event_key event_key(const struct event_full *e)
 void event_id_set(struct event_full *e)
 {
     struct event_key key = event_key(e);
-    char text[EVENT_ID + 1];
-    snprintf(text, sizeof text, "%012" PRIx64 "-%015" PRIx64 "-%08" PRIx32, key.series, (uint64_t)key.at, key.rest);
+    char text[EVENT_ID];
+    event_id_write(&key, text);
     int rc = SET_TEXT(e, id, text, EVENT_ID);
     assert(rc == 0);
     (void)rc;
+}
+
+static char *write_hex(char *to, size_t digits, uint64_t number)
+{
+    for (size_t i = digits; i-- > 0; number >>= 4)
+        to[i] = "0123456789abcdef"[number & 15];
+    return to + digits;
+}
+
+void event_id_write(const struct event_key *key, char to[EVENT_ID])
+{
+    to = write_hex(to, 12, key->series);
+    *to++ = '-';
+    to = write_hex(to, 15, (uint64_t)key->at);
+    *to++ = '-';
+    write_hex(to, 8, key->rest);
 }
 
 /* Lower-case hexadecimal digits only: one event has one id. */

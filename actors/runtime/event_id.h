@@ -18,10 +18,13 @@ void event_id_set(struct event_full *e);
 
 struct event_key { uint64_t series; int64_t at; uint32_t rest; };
 struct event_key event_key(const struct event_full *e);
-int event_id_read(struct slice text, struct event_key *key);  /* -1 if it is none */
+void event_id_write(const struct event_key *, char to[EVENT_ID]); /* no NUL */
+int event_id_read(struct slice text, struct event_key *key);      /* -1 if it is none */
 
 uint64_t series_hash(bool is_state, struct slice name);  /* the 48 bits */
-uint64_t hash_bytes(uint64_t seed, struct slice bytes);  /* FNV-1a, 64 bits; seed HASH_SEED to begin */
-#define HASH_SEED UINT64_C(14695981039346656037)
+
+/* Of any bytes, 64 bits; ids and files hold it, so it never changes. */
+uint64_t hash_bytes(uint64_t seed, struct slice bytes);
+#define HASH_SEED UINT64_C(0x243f6a8885a308d3)
 
 #endif

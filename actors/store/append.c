@@ -289,7 +289,7 @@ enum store_result store_quarantine(store_t *store, const struct event_bad *bad)
     if (!add)
         return store_abandon(store, NULL);
     /* Without a place the bytes themselves tell a repetition; below zero, where no place is. */
-    int64_t identity = bad->has_place ? bad->place : -1 - (int64_t)(words_hash(bad->bytes) >> 1);
+    int64_t identity = bad->has_place ? bad->place : -1 - (int64_t)(hash_bytes(HASH_SEED, bad->bytes) >> 1);
     sqlite3_bind_text(add, 1, bad->stage, (int)bad->stage_size, SQLITE_STATIC);
     sqlite3_bind_int64(add, 2, identity);
     sqlite3_bind_null(add, 3);

@@ -53,15 +53,7 @@ int provenance_code(const struct event_full *e)
 /* The number that a JSON value says, if it says one briefly enough to be read again. */
 static bool value_number(struct slice value, double *number)
 {
-    char text[32];
-    const char *at = value.data;
-    if (value.size == 0 || value.size >= sizeof text || !(at[0] == '-' || (at[0] >= '0' && at[0] <= '9')))
-        return false;
-    memcpy(text, value.data, value.size);
-    text[value.size] = '\0';
-    char *end;
-    *number = strtod(text, &end);
-    return *end == '\0';
+    return value.size < 32 && number_read(value, number);
 }
 
 static bool same_real(double a, double b)

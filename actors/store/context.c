@@ -1,21 +1,35 @@
 /* context.c - Home Assistant's context ids in sixteen bytes where they are a ULID or a UUID. */
 #include "inside.h"
 
-#include <string.h>
-
 static const char ulid_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 static const char hex_digits[] = "0123456789abcdef";
 
-/* Read `count` digits of `bits` bits each into the low end of 128 bits. */
-static bool read_digits(const char *text, size_t count, unsigned bits, const char *digits, uint8_t to[16])
+/* By character: one more than the digit's value; 0: no digit. */
+static const uint8_t ulid_values['Z' + 1] = {
+    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16, ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20,
+    ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24, ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30,
+    ['Y'] = 31, ['Z'] = 32,
+};
+static const uint8_t hex_values['f' + 1] = {
+    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+struct base { unsigned bits; const uint8_t *values; size_t count; };
+static const struct base ulid_base = { 5, ulid_values, sizeof ulid_values };
+static const struct base hex_base = { 4, hex_values, sizeof hex_values };
+
+/* Read `count` digits into the low end of 128 bits. */
+static bool read_digits(const char *text, size_t count, const struct base *base, uint8_t to[16])
 {
     uint64_t high = 0, low = 0;
     for (size_t i = 0; i < count; i++) {
-        const char *digit = memchr(digits, text[i], (size_t)1 << bits);
-        if (!digit)
+        uint8_t c = (uint8_t)text[i], value = c < base->count ? base->values[c] : 0;
+        if (!value)
             return false;
-        high = high << bits | low >> (64 - bits);
-        low = low << bits | (uint64_t)(digit - digits);
+        high = high << base->bits | low >> (64 - base->bits);
+        low = low << base->bits | (uint64_t)(value - 1);
     }
     for (int i = 0; i < 8; i++) {
         to[i] = (uint8_t)(high >> (56 - 8 * i));
@@ -37,11 +51,11 @@ struct context context_read(struct slice text)
     struct context c = { .form = TEXT_CONTEXT };
     const char *at = text.data;
     /* A first digit above 7 would not fit in 128 bits. */
-    if (text.size == 26 && at[0] >= '0' && at[0] <= '7' && read_digits(at, 26, 5, ulid_digits, c.bytes)) {
+    if (text.size == 26 && at[0] >= '0' && at[0] <= '7' && read_digits(at, 26, &ulid_base, c.bytes)) {
         c.form = FAR_ULID;
         c.key = first_bytes(c.bytes);
         c.at_ms = (int64_t)((uint64_t)c.key >> 16);
-    } else if (text.size == 32 && read_digits(at, 32, 4, hex_digits, c.bytes)) {
+    } else if (text.size == 32 && read_digits(at, 32, &hex_base, c.bytes)) {
         c.form = HEX_CONTEXT;
         c.key = first_bytes(c.bytes);
     } else {

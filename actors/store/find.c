@@ -39,8 +39,8 @@ static enum store_result read_words(store_t *store, const struct row_refs *refs,
 
 static void set_id(struct event_full *e, const struct series *series, const struct row_key *key)
 {
-    char text[EVENT_ID + 1];
-    snprintf(text, sizeof text, "%012" PRIx64 "-%015" PRIx64 "-%08" PRIx32, series->hash, (uint64_t)key->at, (uint32_t)key->rest);
+    char text[EVENT_ID];
+    event_id_write(&(struct event_key){ series->hash, key->at, (uint32_t)key->rest }, text);
     SET_TEXT(e, id, text, EVENT_ID);
 }
 

@@ -42,7 +42,6 @@ enum word_kind { ATTRIBUTE, SNAPSHOT, READING, USER, WORD_KINDS };
 struct word { uint64_t hash; int64_t id; void *bytes; uint32_t size, used; };
 struct words { struct word *slots; size_t sets, hand, bytes, bytes_max; uint32_t clock; };
 
-uint64_t words_hash(struct slice);
 void words_open(struct words *, size_t sets, size_t bytes_max);
 void words_forget(struct words *);  /* all of them */
 void words_close(struct words *);

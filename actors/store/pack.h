@@ -9,16 +9,25 @@
 
 static inline void pack_bytes(msgpack_sbuffer *out, const void *data, size_t size)
 {
-    if (size > 0) {
-        int rc = msgpack_sbuffer_write(out, data, size);
-        assert(rc == 0);
-        (void)rc;
+    if (size == 0) /* an empty slice may point nowhere */
+        return;
+    if (out->alloc - out->size >= size) {
+        memcpy(out->data + out->size, data, size);
+        out->size += size;
+        return;
     }
+    int rc = msgpack_sbuffer_write(out, data, size);
+    assert(rc == 0);
+    (void)rc;
 }
 
 /* Seven bits a byte, the lowest first. */
 static inline void pack_number(msgpack_sbuffer *out, uint64_t n)
 {
+    if (n < 0x80 && out->alloc > out->size) {
+        out->data[out->size++] = (char)n;
+        return;
+    }
     uint8_t bytes[10];
     size_t size = 0;
     for (; n >= 0x80; n >>= 7)

@@ -14,29 +14,6 @@ static const struct { enum statement find, add, get; } words_statements[WORD_KIN
     [USER]      = { USER_FIND,      USER_ADD,      USER_GET },
 };
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    uint64_t n = (a ^ b) * UINT64_C(0x9e3779b97f4a7c15);
-    return n ^ n >> 29;
-}
-
-/* Eight bytes at a step; it stands in the file, so it never changes. */
-uint64_t words_hash(struct slice s)
-{
-    uint64_t hash = UINT64_C(0x243f6a8885a308d3) ^ s.size, eight;
-    const uint8_t *at = s.data;
-    size_t left = s.size;
-    for (; left >= 8; left -= 8, at += 8) {
-        memcpy(&eight, at, 8);
-        hash = mix(hash, eight);
-    }
-    eight = 0;
-    for (size_t i = 0; i < left; i++)
-        eight |= (uint64_t)at[i] << 8 * i;
-    hash = mix(hash, eight);
-    return mix(hash, hash >> 32);
-}
-
 void words_open(struct words *words, size_t sets, size_t bytes_max)
 {
     assert((sets & (sets - 1)) == 0);
@@ -130,7 +107,7 @@ static enum store_result find_word(store_t *store, enum word_kind kind, uint64_t
 enum store_result word_put(store_t *store, enum word_kind kind, struct slice bytes, int64_t *id)
 {
     struct words *words = &store->words[kind];
-    uint64_t hash = words_hash(bytes);
+    uint64_t hash = hash_bytes(HASH_SEED, bytes);
     if (recall(words, hash, bytes, id))
         return STORE_OK;
     enum store_result result = find_word(store, kind, hash, bytes, id);
@@ -156,7 +133,7 @@ enum store_result word_put(store_t *store, enum word_kind kind, struct slice byt
 enum store_result word_get(store_t *store, enum word_kind kind, int64_t id, struct slice *bytes)
 {
     struct words *words = &store->words[kind];
-    uint64_t hash = mix((uint64_t)id, UINT64_C(0x13198a2e03707344));
+    uint64_t hash = hash_bytes((uint64_t)id, (struct slice){ NULL, 0 });
     struct word *set = words_set(words, hash);
     for (int i = 0; i < WAYS; i++)
         if (set[i].bytes && set[i].id == id && set[i].hash == hash) {
