@@ -1,6 +1,9 @@
 /* context.c - Home Assistant's context ids in sixteen bytes where they are a ULID or a UUID. */
 #include "inside.h"
 
+#include <endian.h>
+#include <string.h>
+
 static const char ulid_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -20,44 +23,55 @@ struct base { unsigned bits; const uint8_t *values; size_t count; };
 static const struct base ulid_base = { 5, ulid_values, sizeof ulid_values };
 static const struct base hex_base = { 4, hex_values, sizeof hex_values };
 
-/* Read `count` digits into the low end of 128 bits. */
-static bool read_digits(const char *text, size_t count, const struct base *base, uint8_t to[16])
+/* As many digits as fit in 64 bits. */
+static bool read_digits(const char *text, size_t count, const struct base *base, uint64_t *number)
 {
-    uint64_t high = 0, low = 0;
+    *number = 0;
     for (size_t i = 0; i < count; i++) {
         uint8_t c = (uint8_t)text[i], value = c < base->count ? base->values[c] : 0;
         if (!value)
             return false;
-        high = high << base->bits | low >> (64 - base->bits);
-        low = low << base->bits | (uint64_t)(value - 1);
-    }
-    for (int i = 0; i < 8; i++) {
-        to[i] = (uint8_t)(high >> (56 - 8 * i));
-        to[8 + i] = (uint8_t)(low >> (56 - 8 * i));
+        *number = *number << base->bits | (uint64_t)(value - 1);
     }
     return true;
 }
 
-static int64_t first_bytes(const uint8_t bytes[16])
+/* 128 bits are 2 + 12 + 12 digits; a first one above 7 would not fit. */
+static bool read_ulid(const char *at, uint64_t *high, uint64_t *low)
 {
-    uint64_t key = 0;
-    for (int i = 0; i < 8; i++)
-        key = key << 8 | bytes[i];
-    return (int64_t)key;
+    uint64_t top, middle, end;
+    if (at[0] < '0' || at[0] > '7' || !read_digits(at, 2, &ulid_base, &top) ||
+        !read_digits(at + 2, 12, &ulid_base, &middle) || !read_digits(at + 14, 12, &ulid_base, &end))
+        return false;
+    *high = top << 56 | middle >> 4;
+    *low = middle << 60 | end;
+    return true;
+}
+
+static bool read_hex(const char *at, uint64_t *high, uint64_t *low)
+{
+    return read_digits(at, 16, &hex_base, high) && read_digits(at + 16, 16, &hex_base, low);
+}
+
+static void set_bytes(struct context *c, enum context_form form, uint64_t high, uint64_t low)
+{
+    high = htobe64(high);
+    low = htobe64(low);
+    memcpy(c->bytes, &high, 8);
+    memcpy(c->bytes + 8, &low, 8);
+    c->form = form;
+    c->key = (int64_t)be64toh(high);
 }
 
 struct context context_read(struct slice text)
 {
     struct context c = { .form = TEXT_CONTEXT };
-    const char *at = text.data;
-    /* A first digit above 7 would not fit in 128 bits. */
-    if (text.size == 26 && at[0] >= '0' && at[0] <= '7' && read_digits(at, 26, &ulid_base, c.bytes)) {
-        c.form = FAR_ULID;
-        c.key = first_bytes(c.bytes);
-        c.at_ms = (int64_t)((uint64_t)c.key >> 16);
-    } else if (text.size == 32 && read_digits(at, 32, &hex_base, c.bytes)) {
-        c.form = HEX_CONTEXT;
-        c.key = first_bytes(c.bytes);
+    uint64_t high, low;
+    if (text.size == 26 && read_ulid(text.data, &high, &low)) {
+        set_bytes(&c, FAR_ULID, high, low);
+        c.at_ms = (int64_t)(high >> 16);
+    } else if (text.size == 32 && read_hex(text.data, &high, &low)) {
+        set_bytes(&c, HEX_CONTEXT, high, low);
     } else {
         c.key = (int64_t)hash_bytes(HASH_SEED, text);
     }
