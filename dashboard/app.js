@@ -1,19 +1,21 @@
 /* app.js - asks the gateway and shows what it says; what is unknown is shown as a dash. */
 
 const byId = (id) => document.getElementById(id);
-const show = (id, text) => { byId(id).textContent = text; };
+const show = (id, text) => setText(byId(id), text);
 const states = new Map();
 let serverAhead = 0; // milliseconds: the gateway's clock less ours
 
-function row(cells, name) {
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text; // what is selected stays so
+}
+
+function row(cells) {
   const tr = document.createElement('tr');
   for (const cell of cells) {
     const td = document.createElement('td');
-    if (cell instanceof Node) td.append(cell);
-    else td.textContent = cell;
+    td.append(cell);
     tr.append(td);
   }
-  if (name) tr.dataset.name = name;
   return tr;
 }
 
@@ -24,31 +26,40 @@ function fill(id, rows, columns, nothing) {
     tr.firstChild.className = 'empty';
     rows = [tr];
   }
-  byId(id).replaceChildren(...rows);
+  const body = byId(id);
+  if (rows.length !== body.rows.length || rows.some((tr, i) => tr !== body.rows[i])) body.replaceChildren(...rows);
 }
+
+const words = (text) => text.replaceAll('_', ' ');
 
 function badge(text) {
   const span = document.createElement('span');
   span.className = 'badge ' + text;
-  span.textContent = text.replaceAll('_', ' ');
+  span.textContent = words(text);
   return span;
 }
 
 function setBadge(id, text) {
   byId(id).className = 'badge ' + text;
-  show(id, text.replaceAll('_', ' '));
+  show(id, words(text));
 }
 
-function withNote(text, note) {
-  const both = document.createDocumentFragment();
-  both.append(text);
-  if (note) {
-    const small = document.createElement('small');
-    small.textContent = note;
-    both.append(small);
-  }
-  return both;
+function small(text) {
+  const element = document.createElement('small');
+  element.textContent = text;
+  return element;
 }
+
+function together(...parts) {
+  const all = document.createDocumentFragment();
+  all.append(...parts);
+  return all;
+}
+
+const withNote = (text, note) => note ? together(text, small(note)) : text;
+
+/* An id that may break where its words end. */
+const breakable = (id) => together(...id.split(/(?<=[._])/).flatMap((part, i) => i ? [document.createElement('wbr'), part] : [part]));
 
 function numeric(tr, ...columns) {
   for (const column of columns) tr.children[column].className = 'number';
@@ -57,20 +68,24 @@ function numeric(tr, ...columns) {
 
 const megabytes = (bytes) => bytes == null ? '–' : (bytes / 1048576).toFixed(1) + ' MB';
 const count = (n) => n == null ? '–' : n.toLocaleString('en');
-const clock = (text) => text ? new Date(text).toLocaleTimeString([], { hour12: false }) : '–';
-const moment = (text) => text ? new Date(text).toLocaleString([], { hour12: false }) : '–';
+const plural = (n, noun) => count(n) + ' ' + noun + (n === 1 ? '' : 's');
+const clock = (text) => text ? new Date(text).toLocaleTimeString([], { hourCycle: 'h23' }) : '–';
+const moment = (text) => text ? new Date(text).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' }) : '–';
+const day = (text) => new Date(text).toLocaleDateString([], { dateStyle: 'medium' });
+const now = () => Date.now() + serverAhead;
 
-function age(text) {
-  if (!text) return '–';
-  const s = Math.max(0, (Date.now() + serverAhead - Date.parse(text)) / 1000);
+function span(ms) {
+  const s = Math.max(0, ms / 1000);
   if (s < 60) return Math.floor(s) + ' s';
   if (s < 3600) return Math.floor(s / 60) + ' min';
   if (s < 86400) return Math.floor(s / 3600) + ' h';
   return Math.floor(s / 86400) + ' d';
 }
 
-async function ask(path) {
-  const response = await fetch(path, { headers: { Accept: 'application/json' }, signal: AbortSignal.timeout(8000) });
+const age = (text) => text ? span(now() - Date.parse(text)) : '–';
+
+async function ask(path, ms = 8000) {
+  const response = await fetch(path, { headers: { Accept: 'application/json' }, signal: AbortSignal.timeout(ms) });
   const body = await response.json();
   if (!response.ok) throw new Error(body.error ?? 'HTTP ' + response.status);
   return { body, response };
@@ -78,60 +93,124 @@ async function ask(path) {
 
 /* --- tiles and processes --- */
 
+function showNotice(text, status) {
+  show('notice', text);
+  byId('notice').className = 'notice ' + status;
+  byId('notice').hidden = !text;
+}
+
+/* What is wrong, in the actors' own words; ingest speaks of Home Assistant when that is away. */
+function troubles(health) {
+  const away = !['live', 'unknown'].includes(health.home_assistant.state);
+  const name = (d) => d.name === 'ingest' && away ? 'Home Assistant' : d.name;
+  return health.dependencies.filter((d) => d.message).map((d) => name(d) + ': ' + d.message).join(' · ');
+}
+
 function showHealth(health) {
+  const heard = (actor) => health.actors.find((a) => a.actor === actor && a.status !== 'silent');
   serverAhead = Date.parse(health.timestamp) - Date.now();
   setBadge('verdict', health.status);
   show('version', 'version ' + health.version);
-  const home = health.home_assistant;
-  show('home', home.state.replaceAll('_', ' '));
+  showNotice(troubles(health), health.status);
+  showHome(health.home_assistant);
+  showRate(heard('ingest'), health.timestamp);
+  showStore(heard('sink')?.counters);
+  const several = new Set(health.actors.filter((a) => a.instance !== '1').map((a) => a.actor));
+  fill('actors', health.actors.map((a) => actorRow(a, several)), 5, 'No process has been heard of.');
+}
+
+function showHome(home) {
+  const known = home.state !== 'unknown';
+  show('home', known ? words(home.state) : '–');
   byId('home').className = 'big ' + home.state;
-  show('home-note', home.why ?? [home.version && 'version ' + home.version, home.since && 'for ' + age(home.since)].filter(Boolean).join(', '));
-  fill('actors', health.actors.map(actorRow), 5, 'No process has been heard of.');
-  const sink = health.actors.find((a) => a.actor === 'sink' && a.status !== 'silent');
-  show('stored-note', sink?.counters?.store_bytes != null ? megabytes(sink.counters.store_bytes) + ' on disk' : '');
+  const facts = [home.version && 'version ' + home.version, home.since && 'for ' + age(home.since)];
+  show('home-note', known ? home.why ?? facts.filter(Boolean).join(', ') : 'ingest has not said');
 }
 
-function actorRow(a) {
-  const name = a.instance === '1' ? a.actor : a.actor + ' ' + a.instance;
+/* What ingest has counted in the last minute, from its heartbeats. */
+const beats = [];
+function showRate(ingest, timestamp) {
+  const events = ingest?.counters?.received;
+  if (events == null || (beats.length && beats[0].pid !== ingest.pid)) beats.length = 0;
+  if (events != null) {
+    const at = Date.parse(timestamp) - ingest.age_s * 1000;
+    if (!beats.length || at - beats.at(-1).at > 200) beats.push({ at, events, pid: ingest.pid });
+    while (beats.at(-1).at - beats[0].at > 62000) beats.shift();
+  }
+  const known = beats.length > 1;
+  const ms = known ? beats.at(-1).at - beats[0].at : 0;
+  const rate = known ? (beats.at(-1).events - beats[0].events) * 60000 / ms : null;
+  show('rate', known ? count(Math.round(rate)) : '–');
+  show('rate-note', known ? 'over the last ' + Math.round(ms / 1000) + ' s' : '');
+}
+
+function showStore(counters) {
+  const p99 = counters?.latency_p99_us;
+  const facts = [counters?.store_bytes != null && megabytes(counters.store_bytes) + ' on disk',
+    p99 != null && '99 in 100 within ' + Math.ceil(p99 / 1000) + ' ms'];
+  show('stored-note', facts.filter(Boolean).join(', '));
+}
+
+function actorRow(a, several) {
+  const name = several.has(a.actor) || a.instance !== '1' ? a.actor + ' ' + a.instance : a.actor;
   const cpu = a.cpu_percent == null ? '–' : a.cpu_percent.toFixed(1) + ' %';
-  return numeric(row([withNote(name, 'process ' + a.pid), withNote(badge(a.status), a.why), cpu, megabytes(a.rss_bytes),
-    a.age_s.toFixed(0) + ' s ago']), 2, 3, 4);
-}
-
-function showStats(stats) {
-  show('rate', stats.events_per_minute.toFixed(stats.events_per_minute < 10 ? 1 : 0));
-  show('rate-note', count(stats.total_events) + ' in the last 15 minutes');
+  return numeric(row([withNote(name, 'pid ' + a.pid), withNote(badge(a.status), a.why), cpu, megabytes(a.rss_bytes),
+    span(a.age_s * 1000) + ' ago']), 2, 3, 4);
 }
 
 function showGaps({ gaps }) {
-  const open = gaps.filter((g) => g.end === null).length;
-  show('gap-count', count(gaps.length));
-  show('gap-note', open ? open + ' still open' : gaps.length ? 'none open' : '');
-  fill('gaps', gaps.slice(-50).reverse().map((g) => row([moment(g.start), g.end ? moment(g.end) : 'still open',
-    g.cause.replaceAll('_', ' '), badge(g.state)])), 4, 'None recorded.');
+  const began = gaps.find((g) => g.cause === 'first_start');
+  const real = gaps.filter((g) => g !== began);
+  const open = real.filter((g) => g.end === null).length;
+  show('gap-count', count(real.length));
+  show('gap-note', open ? open + ' still open' : began ? 'recording since ' + day(began.start) : '');
+  fill('gaps', gaps.slice(-50).reverse().map(gapRow), 3, 'None recorded.');
+}
+
+function gapRow(g) {
+  const end = g.end && (day(g.end) === day(g.start) ? clock(g.end) : moment(g.end));
+  const lasted = span((g.end ? Date.parse(g.end) : now()) - Date.parse(g.start));
+  if (g.cause === 'first_start') return row([moment(g.start), '–', 'recording began']);
+  return row([withNote(moment(g.start), end ? 'to ' + end : 'still open'), lasted, together(words(g.cause) + ' ', badge(g.state))]);
 }
 
 /* --- states --- */
 
 const unitOf = (e) => e.unit ? ' ' + e.unit : '';
 const textOf = (e) => e.state === null ? 'removed' : e.state === '' ? '(empty)' : e.state + unitOf(e);
+const nameOf = (e) => typeof e.attributes?.friendly_name === 'string' ? e.attributes.friendly_name : '';
 
+/* A row stays the same element as long as its entity is shown. */
+const rows = new Map();
 function stateRow(e) {
-  const state = document.createElement('span');
-  state.className = 'state';
-  state.textContent = textOf(e);
-  const name = e.attributes?.friendly_name;
-  return numeric(row([withNote(e.entity_id, typeof name === 'string' ? name : ''), state, e.area ?? '–', age(e.last_updated ?? e.timestamp)], e.entity_id), 3);
+  let tr = rows.get(e.entity_id);
+  if (!tr) {
+    tr = numeric(row([together(breakable(e.entity_id), small('')), '', '', '']), 3);
+    rows.set(e.entity_id, tr);
+  }
+  const [entity, state, area, updated] = tr.children;
+  setText(entity.lastChild, nameOf(e));
+  setText(state, textOf(e));
+  setText(area, e.area ?? '–');
+  setText(updated, age(e.last_updated ?? e.timestamp));
+  return tr;
 }
 
+let statesKnown = false;
 let statesWaiting = false;
 function showStates() {
   statesWaiting = false;
+  if (!statesKnown) return;
   const wanted = byId('search').value.trim().toLowerCase();
-  const fits = (e) => [e.entity_id, e.state, e.area, e.attributes?.friendly_name].some((t) => String(t ?? '').toLowerCase().includes(wanted));
-  const all = [...states.values()].filter((e) => e.state !== null).filter(fits).sort((a, b) => a.entity_id.localeCompare(b.entity_id));
-  fill('states', all.slice(0, 300).map(stateRow), 4, wanted ? 'Nothing fits.' : 'No states stored yet.');
-  show('states-note', all.length > 300 ? 'The first 300 of ' + count(all.length) + '; search to see others.' : count(all.length) + ' entities');
+  const fits = (e) => [e.entity_id, e.state, e.area, nameOf(e)].some((t) => String(t ?? '').toLowerCase().includes(wanted));
+  const present = [...states.values()].filter((e) => e.state !== null);
+  const all = present.filter(fits).sort((a, b) => a.entity_id < b.entity_id ? -1 : 1);
+  const shown = all.slice(0, 300);
+  fill('states', shown.map(stateRow), 4, wanted ? 'Nothing fits.' : 'No states stored yet.');
+  const keep = new Set(shown.map((e) => e.entity_id));
+  for (const id of rows.keys()) if (!keep.has(id)) rows.delete(id);
+  show('states-note', (shown.length < all.length ? 'the first ' + shown.length + ' of ' : '')
+    + (wanted ? count(all.length) + ' of ' : '') + count(present.length) + (present.length === 1 ? ' entity' : ' entities'));
 }
 
 function showStatesSoon() {
@@ -141,6 +220,7 @@ function showStatesSoon() {
 
 async function readStates() {
   const seen = new Set();
+  const before = new Map(states);
   let path = 'api/v1/states?limit=1000';
   while (path) {
     const { body, response } = await ask(path);
@@ -152,100 +232,145 @@ async function readStates() {
     const cursor = response.headers.get('X-Next-Cursor');
     path = cursor && seen.size < 20000 ? 'api/v1/states?limit=1000&cursor=' + encodeURIComponent(cursor) : null;
   }
+  // Whoever is not there any more, and was not heard of meanwhile, is gone.
+  for (const [id, e] of states) if (!seen.has(id) && before.get(id) === e) states.delete(id);
+  statesKnown = true;
   showStates();
 }
 
 /* --- live --- */
 
+const LINES_MAX = 100;
 let paused = false;
+let missed = 0; // while paused
+
+function addLine(timestamp, ...parts) {
+  const li = document.createElement('li');
+  const time = document.createElement('time');
+  const text = document.createElement('span');
+  time.textContent = timestamp ? clock(timestamp) : '';
+  time.title = timestamp;
+  text.append(...parts);
+  li.append(time, text);
+  byId('events-empty').hidden = true;
+  byId('events').prepend(li);
+  while (byId('events').children.length > LINES_MAX) byId('events').lastChild.remove();
+}
+
 function showEvent(e) {
   if (e.event_type === 'state_changed' && (states.get(e.entity_id)?.timestamp ?? '') <= e.timestamp && e.provenance === 'live') {
     states.set(e.entity_id, e);
     showStatesSoon();
   }
-  if (paused) return;
-  const li = document.createElement('li');
-  const time = document.createElement('time');
-  time.textContent = clock(e.timestamp);
-  time.title = e.timestamp;
-  const text = document.createElement('span');
+  if (paused) {
+    missed++;
+    show('pause', 'Resume (' + count(missed) + ')');
+    return;
+  }
   const what = document.createElement('b');
-  what.textContent = e.entity_id ?? e.event_type;
-  text.append(what, e.event_type === 'state_changed' ? ' → ' + textOf(e) : e.entity_id ? ' ' + e.event_type : '');
-  li.append(time, text);
-  byId('events-empty').hidden = true;
-  byId('events').prepend(li);
-  while (byId('events').children.length > 100) byId('events').lastChild.remove();
+  what.append(breakable(e.entity_id ?? e.event_type));
+  addLine(e.timestamp, what, e.event_type === 'state_changed' ? ' → ' + textOf(e) : e.entity_id ? ' ' + e.event_type : '');
 }
 
-function showDropped(n) {
-  const li = document.createElement('li');
-  li.append('', n + ' events were too fast for this page.');
-  byId('events').prepend(li);
+function turnPause() {
+  paused = !paused;
+  show('pause', paused ? 'Resume' : 'Pause');
+  if (!paused && missed) addLine('', small(plural(missed, 'event') + ' came while paused.'));
+  missed = 0;
 }
 
-function listen() {
-  const source = new EventSource('api/v1/events/stream');
-  const names = new Set();
-  // Every event type is an event name of its own; the names come from the store and the stream.
-  const on = (name) => {
-    if (names.has(name)) return;
-    names.add(name);
-    source.addEventListener(name, (message) => showEvent(JSON.parse(message.data)));
-  };
-  on('state_changed');
-  const learn = () => ask('api/v1/events/types?limit=1000').then(({ body }) => body.forEach((t) => on(t.event_type))).catch(() => {});
-  learn();
-  const learning = setInterval(learn, 60000);
-  source.addEventListener('gap', (message) => showDropped(JSON.parse(message.data).dropped));
-  source.onopen = () => setBadge('live', 'live');
-  source.onerror = () => {
-    setBadge('live', 'connecting');
-    if (source.readyState !== EventSource.CLOSED) return;
-    clearInterval(learning);
-    setTimeout(listen, 5000);
-  };
+let lastId = null; // of the last event heard
+function hear(block) {
+  const fields = Object.fromEntries(block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]));
+  if (!fields.data) return;
+  lastId = fields.id ?? lastId;
+  const said = JSON.parse(fields.data);
+  if (fields.id) {
+    showEvent(said);
+  } else if (said.dropped) {
+    addLine('', small(plural(said.dropped, 'event') + ' came too fast for this page.'));
+  }
+}
+
+/* The gateway says something every 15 s; a stream that is silent for longer is dead. Its event types are the
+ * names of the server-sent events and any name may come, which EventSource cannot listen to. */
+const SILENCE_MS = 40000;
+const RESUME_MS = 60000; // after a longer break the list begins anew
+let lost = null; // when the stream broke
+async function listen() {
+  const stop = new AbortController();
+  let watch = setTimeout(() => stop.abort(), SILENCE_MS);
+  try {
+    const resumed = lastId && lost && Date.now() - lost < RESUME_MS;
+    const path = 'api/v1/events/stream' + (resumed ? '?last_event_id=' + encodeURIComponent(lastId) : '');
+    const response = await fetch(path, { headers: { Accept: 'text/event-stream' }, signal: stop.signal });
+    if (!response.ok) throw new Error('HTTP ' + response.status);
+    if (lost && !resumed) addLine('', small('What came while the page was not connected is not shown.'));
+    if (lost) readStates().catch(() => {});
+    lost = null;
+    setBadge('live', 'live');
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = '', part; !(part = await reader.read()).done;) {
+      clearTimeout(watch);
+      watch = setTimeout(() => stop.abort(), SILENCE_MS);
+      const blocks = (text + part.value).split('\n\n');
+      text = blocks.pop();
+      blocks.forEach(hear);
+    }
+  } catch { /* the badge says it */ }
+  clearTimeout(watch);
+  lost ??= Date.now();
+  setBadge('live', 'connecting');
+  readHealth();
+  setTimeout(listen, 1000);
 }
 
 /* --- going round --- */
 
+/* Again and again while somebody looks; a task that takes long is asked for less often. */
 function every(ms, task) {
+  let timer, running = false;
   const run = async () => {
-    if (!document.hidden) await task().catch(() => {});
-    setTimeout(run, ms);
+    if (running || document.hidden) return;
+    running = true;
+    clearTimeout(timer);
+    const began = Date.now();
+    const well = await task().then(() => true, () => false);
+    running = false;
+    timer = setTimeout(run, well ? Math.max(ms, 10 * (Date.now() - began)) : ms);
   };
+  document.addEventListener('visibilitychange', run);
   run();
 }
 
+let heardOf = null; // when the gateway last answered
 async function readHealth() {
   try {
-    showHealth((await ask('api/v1/health')).body);
-    byId('offline').hidden = true;
+    const { body } = await ask('api/v1/health');
+    heardOf = Date.now();
+    document.body.classList.remove('old');
+    showHealth(body);
   } catch {
-    setBadge('verdict', 'unhealthy');
-    byId('offline').hidden = false;
-    show('offline', 'The gateway does not answer. What you see below is old.');
+    setBadge('verdict', 'no_answer');
+    document.body.classList.add('old');
+    showNotice('The gateway does not answer.' + (heardOf ? ' What you see is of ' + clock(heardOf) + '.' : ''), 'no_answer');
   }
 }
 
-async function readOr(path, then, failed) {
+async function readOr(path, then, failed, ms) {
   try {
-    then((await ask(path)).body);
-  } catch {
+    then((await ask(path, ms)).body);
+  } catch (error) {
     failed();
+    throw error;
   }
 }
 
 every(2000, readHealth);
-every(5000, () => readOr('api/v1/events/stats?period=15m', showStats, () => { show('rate', '–'); show('rate-note', 'cannot be asked'); }));
-every(15000, () => readOr('api/v1/events/count', (c) => show('stored', count(c.count)), () => show('stored', '–')));
+every(5000, () => readOr('api/v1/events/count', (c) => show('stored', count(c.count)), () => show('stored', '–'), 30000));
 every(10000, () => readOr('api/v1/gaps', showGaps, () => { show('gap-count', '–'); show('gap-note', 'cannot be asked'); }));
 every(60000, readStates);
 setInterval(showStatesSoon, 10000);
 byId('search').addEventListener('input', showStates);
-byId('pause').addEventListener('click', () => {
-  paused = !paused;
-  byId('pause').setAttribute('aria-pressed', String(paused));
-  show('pause', paused ? 'Go on' : 'Pause');
-});
+byId('pause').addEventListener('click', turnPause);
 listen();
