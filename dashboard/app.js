@@ -69,9 +69,13 @@ function numeric(tr, ...columns) {
 const megabytes = (bytes) => bytes == null ? '–' : (bytes / 1048576).toFixed(1) + ' MB';
 const count = (n) => n == null ? '–' : n.toLocaleString('en');
 const plural = (n, noun) => count(n) + ' ' + noun + (n === 1 ? '' : 's');
-const clock = (text) => text ? new Date(text).toLocaleTimeString([], { hourCycle: 'h23' }) : '–';
-const moment = (text) => text ? new Date(text).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' }) : '–';
-const day = (text) => new Date(text).toLocaleDateString([], { dateStyle: 'medium' });
+const timeFormat = (options) => { // making a format is slow, using it is not
+  const format = new Intl.DateTimeFormat([], { hourCycle: 'h23', ...options });
+  return (time) => format.format(new Date(time));
+};
+const clock = timeFormat({ timeStyle: 'medium' });
+const moment = timeFormat({ dateStyle: 'medium', timeStyle: 'medium' });
+const day = timeFormat({ dateStyle: 'medium' });
 const now = () => Date.now() + serverAhead;
 
 function span(ms) {
@@ -241,20 +245,42 @@ async function readStates() {
 /* --- live --- */
 
 const LINES_MAX = 100;
+let lines = []; // to be shown at the next drawing, oldest first: [timestamp, what, note]
 let paused = false;
 let missed = 0; // while paused
 
-function addLine(timestamp, ...parts) {
+function lineOf([timestamp, what, note]) {
   const li = document.createElement('li');
   const time = document.createElement('time');
   const text = document.createElement('span');
   time.textContent = timestamp ? clock(timestamp) : '';
   time.title = timestamp;
-  text.append(...parts);
+  if (what) {
+    const name = document.createElement('b');
+    name.append(breakable(what));
+    text.append(name, note);
+  } else {
+    text.append(small(note));
+  }
   li.append(time, text);
+  return li;
+}
+
+/* Four times a second at most, however many events come. */
+function draw() {
+  if (!lines.length) return;
+  const fresh = lines.slice(-LINES_MAX).reverse().map(lineOf);
+  const list = byId('events');
+  lines = [];
   byId('events-empty').hidden = true;
-  byId('events').prepend(li);
-  while (byId('events').children.length > LINES_MAX) byId('events').lastChild.remove();
+  list.prepend(...fresh);
+  while (list.children.length > LINES_MAX) list.lastChild.remove();
+}
+
+function addLine(timestamp, what, note) {
+  if (!lines.length) setTimeout(draw, 250);
+  lines.push([timestamp, what, note]);
+  if (lines.length > 10 * LINES_MAX) lines.splice(0, 9 * LINES_MAX);
 }
 
 function showEvent(e) {
@@ -267,15 +293,14 @@ function showEvent(e) {
     show('pause', 'Resume (' + count(missed) + ')');
     return;
   }
-  const what = document.createElement('b');
-  what.append(breakable(e.entity_id ?? e.event_type));
-  addLine(e.timestamp, what, e.event_type === 'state_changed' ? ' → ' + textOf(e) : e.entity_id ? ' ' + e.event_type : '');
+  addLine(e.timestamp, e.entity_id ?? e.event_type, e.event_type === 'state_changed' ? ' → ' + textOf(e) : e.entity_id ? ' ' + e.event_type : '');
 }
 
 function turnPause() {
+  draw();
   paused = !paused;
   show('pause', paused ? 'Resume' : 'Pause');
-  if (!paused && missed) addLine('', small(plural(missed, 'event') + ' came while paused.'));
+  if (!paused && missed) addLine('', null, plural(missed, 'event') + ' came while paused.');
   missed = 0;
 }
 
@@ -288,7 +313,7 @@ function hear(block) {
   if (fields.id) {
     showEvent(said);
   } else if (said.dropped) {
-    addLine('', small(plural(said.dropped, 'event') + ' came too fast for this page.'));
+    addLine('', null, plural(said.dropped, 'event') + ' came too fast for this page.');
   }
 }
 
@@ -305,7 +330,7 @@ async function listen() {
     const path = 'api/v1/events/stream' + (resumed ? '?last_event_id=' + encodeURIComponent(lastId) : '');
     const response = await fetch(path, { headers: { Accept: 'text/event-stream' }, signal: stop.signal });
     if (!response.ok) throw new Error('HTTP ' + response.status);
-    if (lost && !resumed) addLine('', small('What came while the page was not connected is not shown.'));
+    if (lost && !resumed) addLine('', null, 'What came while the page was not connected is not shown.');
     if (lost) readStates().catch(() => {});
     lost = null;
     setBadge('live', 'live');
@@ -368,7 +393,7 @@ async function readOr(path, then, failed, ms) {
 
 every(2000, readHealth);
 every(5000, () => readOr('api/v1/events/count', (c) => show('stored', count(c.count)), () => show('stored', '–'), 30000));
-every(10000, () => readOr('api/v1/gaps', showGaps, () => { show('gap-count', '–'); show('gap-note', 'cannot be asked'); }));
+every(5000, () => readOr('api/v1/gaps', showGaps, () => { show('gap-count', '–'); show('gap-note', 'cannot be asked'); }));
 every(60000, readStates);
 setInterval(showStatesSoon, 10000);
 byId('search').addEventListener('input', showStates);

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import pathlib
 import re
 import signal
@@ -17,10 +18,11 @@ class Browser:
     """One Chromium with one window and an empty profile, until stop()."""
 
     def __init__(self):
-        self.directory = tempfile.TemporaryDirectory(prefix="ha-ingestor-browser-")
+        self.directory = tempfile.TemporaryDirectory(prefix="ha-ingestor-browser-", ignore_cleanup_errors=True)
         self.log = open(pathlib.Path(self.directory.name) / "chromedriver.log", "wb")
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=self.log, start_new_session=True, text=True)
+                                       stderr=self.log, start_new_session=True, text=True,
+                                       env={**os.environ, "HOME": self.directory.name})
         self.path = ""
         try:
             self.port = self.read_port()
@@ -97,8 +99,8 @@ class Browser:
             if self.path:
                 self.ask("DELETE", "")
         finally:
-            self.driver.send_signal(signal.SIGTERM)
-            self.driver.wait(10)
+            os.killpg(self.driver.pid, signal.SIGKILL)  # the browser too, should it not have gone
+            self.driver.wait()
             self.driver.stdout.close()
             self.log.close()
             self.directory.cleanup()
