@@ -224,7 +224,7 @@ function showStatesSoon() {
 
 async function readStates() {
   const seen = new Set();
-  const before = new Map(states);
+  const settled = now() - 10000; // what is younger may not be stored yet
   let path = 'api/v1/states?limit=1000';
   while (path) {
     const { body, response } = await ask(path);
@@ -234,10 +234,9 @@ async function readStates() {
       if (!known || known.timestamp <= e.timestamp) states.set(e.entity_id, e);
     }
     const cursor = response.headers.get('X-Next-Cursor');
-    path = cursor && seen.size < 20000 ? 'api/v1/states?limit=1000&cursor=' + encodeURIComponent(cursor) : null;
+    path = cursor ? 'api/v1/states?limit=1000&cursor=' + encodeURIComponent(cursor) : null;
   }
-  // Whoever is not there any more, and was not heard of meanwhile, is gone.
-  for (const [id, e] of states) if (!seen.has(id) && before.get(id) === e) states.delete(id);
+  for (const [id, e] of states) if (!seen.has(id) && Date.parse(e.timestamp) < settled) states.delete(id);
   statesKnown = true;
   showStates();
 }
@@ -330,7 +329,7 @@ async function listen() {
     const path = 'api/v1/events/stream' + (resumed ? '?last_event_id=' + encodeURIComponent(lastId) : '');
     const response = await fetch(path, { headers: { Accept: 'text/event-stream' }, signal: stop.signal });
     if (!response.ok) throw new Error('HTTP ' + response.status);
-    if (lost && !resumed) addLine('', null, 'What came while the page was not connected is not shown.');
+    if (lost && lastId && !resumed) addLine('', null, 'What came while the page was not connected is not shown.');
     if (lost) readStates().catch(() => {});
     lost = null;
     setBadge('live', 'live');

@@ -1,5 +1,6 @@
 """browser.py - headless Chromium, told what to do over WebDriver; nothing but Debian's packages and Python."""
 
+import atexit
 import base64
 import http.client
 import json
@@ -24,6 +25,7 @@ class Browser:
                                        stderr=self.log, start_new_session=True, text=True,
                                        env={**os.environ, "HOME": self.directory.name})
         self.path = ""
+        atexit.register(self.stop)  # Ctrl-C runs no other cleanup
         try:
             self.port = self.read_port()
             self.path = "/session/" + self.ask("POST", "/session", {"capabilities": {"alwaysMatch": self.wishes()}})["sessionId"]
@@ -52,7 +54,7 @@ class Browser:
         finally:
             connection.close()
         if isinstance(value, dict) and "error" in value:
-            raise AssertionError(f"{method} {path}: {value['error']}: {value['message'].splitlines()[0]}")
+            raise AssertionError(f"{method} {path}: {value['error']}: {value['message'][:300]}")
         return value
 
     def chrome(self, command, **parameters):
@@ -95,6 +97,7 @@ class Browser:
                 if line["level"] in ("WARNING", "SEVERE")]
 
     def stop(self):
+        atexit.unregister(self.stop)
         try:
             if self.path:
                 self.ask("DELETE", "")

@@ -181,7 +181,7 @@ class Page(unittest.TestCase):
     def test_a_flood_of_events_does_not_freeze_the_page(self):
         self.wait_text("#live", "live")
         self.addCleanup(self.home.control, "rate 12")
-        self.home.control("rate 2000")
+        self.home.control("rate 1000")
         wait_for(lambda: len(self.lines()) == 100, 20, "a full list")
         self.browser.click("#pause")
         self.wait_text("#pause", r"Resume \([\d,]{4,}\)", 20)
