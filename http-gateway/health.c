@@ -213,13 +213,21 @@ static struct verdict_text judge_beat(const struct self *self, const char *name)
     return v;
 }
 
+/* It lives, and says itself that something is wrong. */
+static bool has_trouble(const struct self *self, const char *name)
+{
+    int64_t clock_us = actor_clock_us(self->actor);
+    const struct beat *b = best_beat(self->watch, name, clock_us);
+    return b && beat_is_fresh(b, clock_us) && (!strcmp(b->said.status, "degraded") || !strcmp(b->said.status, "unhealthy"));
+}
+
 static struct verdict_text judge_ping(const struct self *self, enum pinged who)
 {
     struct verdict_text v = judge_beat(self, ping_names[who]);
     const struct ping *p = &self->watch->pings[who];
     if (is_alive(self, who)) {
         v.took_us = p->took_us;
-        if (strcmp(v.status, "degraded")) {
+        if (!has_trouble(self, ping_names[who])) {
             v.status = "healthy";
             v.why[0] = '\0';
         }

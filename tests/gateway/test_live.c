@@ -275,6 +275,36 @@ static void asks_again_as_soon_as_one_that_did_not_answer_is_heard_of(void **sta
     probe_destroy(&probe);
 }
 
+static void is_unhealthy_when_the_sink_answers_and_says_that_it_cannot_store(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    struct heartbeat h = { 0 };
+    probe_answer(probe, &sink_ping_contract, OK, &(struct nothing){ 0 });
+    probe_answer(probe, &query_ping_contract, OK, &(struct nothing){ 0 });
+    beat(probe, "sink", "1", "{}");
+    client_get(client, "/health");
+    assert_int_equal(client_status(client), 200);
+    SET_TEXT(&h, actor, "sink", 4);
+    SET_TEXT(&h, instance, "1", 1);
+    SET_TEXT(&h, status, "unhealthy", 9);
+    SET_TEXT(&h, why, "the disk is full", 16);
+    SET_TEXT(&h, version, "1", 1);
+    SET(&h, pid, 7);
+    SET(&h, started_at, START);
+    SET(&h, at, START);
+    SET(&h, every_ms, 1000);
+    SET(&h, cpu_us, 1500000);
+    assert_int_equal(probe_deliver(probe, &actor_heartbeat_contract, &h), OK);
+    client_forget(client);
+    client_get(client, "/health");
+    assert_int_equal(client_status(client), 503);
+    assert_true(client_has(client, "\"sink\":{\"status\":\"unhealthy\",\"why\":\"the disk is full\""));
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 static int health_status(struct client *client)
 {
     client_forget(client);
@@ -364,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_cannot_read_what_it_missed_is_closed),
         cmocka_unit_test(is_unhealthy_while_sink_and_query_do_not_answer),
         cmocka_unit_test(asks_again_as_soon_as_one_that_did_not_answer_is_heard_of),
+        cmocka_unit_test(is_unhealthy_when_the_sink_answers_and_says_that_it_cannot_store),
         cmocka_unit_test(is_well_while_sink_and_query_answer_although_home_assistant_is_away),
         cmocka_unit_test(is_unhealthy_as_soon_as_the_broker_is_gone),
         cmocka_unit_test(shows_every_counter_and_who_is_up),
