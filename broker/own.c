@@ -1,5 +1,6 @@
 /* own.c - what the broker's process says of itself: its heartbeat and its own services. */
 #include "own.h"
+#include "wire.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -202,6 +203,10 @@ static int answer_config(void *owner, const char *service, struct bus_bytes quer
 }
 
 struct queue_rows { msgpack_sbuffer bytes; int64_t count; int rc; };
+
+/* What the wire lets pass fits into the row: one subject or name that does not would spoil the whole answer. */
+_Static_assert(sizeof ((struct queue_row *)0)->topic > WIRE_SUBJECT, "a subject does not fit");
+_Static_assert(sizeof ((struct queue_row *)0)->group > 2 * WIRE_NAME + 1, "a name and an instance do not fit");
 
 static void add_queue(void *owner, const struct broker_queue *queue)
 {
