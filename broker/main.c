@@ -4,6 +4,7 @@
 #include "settings.h"
 
 #include <czmq.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 extern char **environ;
@@ -140,6 +141,16 @@ static void run(struct own *own, int signals)
 
 /* --- the process ----------------------------------------------------------------------- */
 
+/* libzmq aborts when it accepts a connection and no descriptor is left: have all that we may. */
+static void take_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int serve(struct own *own, const char *endpoint, int signals)
 {
     char why[700];
@@ -171,6 +182,7 @@ int main(int argc, char **argv)
     umask(077);
     if (life_follow_supervisor())
         return EXIT_WORLD;
+    take_descriptors();
     int signals = life_signals();
     int rc = read_settings(argv, own, endpoint);
     if (rc == 0) {
