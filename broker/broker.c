@@ -8,6 +8,8 @@
 enum {
     LETTERS_A_TURN = 1000,
     INBOUND_LETTERS = 1000,           /* that libzmq reads ahead, per peer */
+    OUTBOUND_LETTERS = 16384,         /* ... and keeps for a peer that does not read: more than all windows of an actor */
+    HANDSHAKE_MS = 5000,
     LINGER_MS = 200,
     WHO_EVERY_US = 100 * 1000,
     LATE_US = 500 * 1000
@@ -85,19 +87,27 @@ static bool ignore(broker_t *self, struct peer *peer, struct letter *letter)
     return true;
 }
 
+/* Nobody hears of a refused declaration but the reader of the log: what was declared does not work. */
+static bool declared(broker_t *self, const struct peer *peer, bool is_taken)
+{
+    if (!is_taken)
+        broker_note(self, "declares what contradicts others or is too much", peer);
+    return is_taken;
+}
+
 static bool declare_publisher(broker_t *self, struct peer *peer, struct letter *letter)
 {
-    return topic_publishes(self, peer, letter);
+    return declared(self, peer, topic_publishes(self, peer, letter));
 }
 
 static bool declare_listener(broker_t *self, struct peer *peer, struct letter *letter)
 {
-    return topic_listens(self, peer, letter);
+    return declared(self, peer, topic_listens(self, peer, letter));
 }
 
 static bool declare_service(broker_t *self, struct peer *peer, struct letter *letter)
 {
-    return service_answers(self, peer, letter);
+    return declared(self, peer, service_answers(self, peer, letter));
 }
 
 static void pump(broker_t *self, struct listener *listener)
@@ -117,8 +127,7 @@ static bool change_window(broker_t *self, struct peer *peer, struct letter *lett
     struct channel *channel = channel_of(peer, letter->wire.topic);
     if (!channel || !channel->listener || letter->wire.bytes == 0)
         return false;
-    channel->listener->window_messages = letter->wire.count;
-    channel->listener->window_bytes = (size_t)letter->wire.bytes;
+    listener_open(channel->listener, &letter->wire);
     pump(self, channel->listener);
     return true;
 }
@@ -451,9 +460,11 @@ static int listen_on(broker_t *self, const char *address, bool has_keys)
     assert(socket);
     self->sockets[self->socket_count++] = socket;
     wire_set_options(socket, LINGER_MS);
-    int one = 1, most = INBOUND_LETTERS, backlog = 1000;
+    int one = 1, most = INBOUND_LETTERS, unread = OUTBOUND_LETTERS, handshake_ms = HANDSHAKE_MS, backlog = 1000;
     zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
     zmq_setsockopt(socket, ZMQ_RCVHWM, &most, sizeof most);
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &unread, sizeof unread);
+    zmq_setsockopt(socket, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof handshake_ms);
     zmq_setsockopt(socket, ZMQ_BACKLOG, &backlog, sizeof backlog);
     if (has_keys && set_keys(socket, &self->options))
         return -1;

@@ -61,6 +61,7 @@ struct peer {
 struct peer *peer_of(broker_t *, const zmq_msg_t *id, size_t address);
 bool peer_meet(broker_t *, struct peer *, const struct letter *); /* HELLO; false: malformed */
 void peer_leave(broker_t *, struct peer *, const char *why);      /* known -> leaving; gives back what it held */
+void peer_dismiss(broker_t *, struct peer *, const char *why);    /* the same, and it is told to begin anew */
 void peer_destroy(broker_t *, struct peer *);                     /* leaves first */
 struct channel *peer_channel(struct peer *, uint16_t number);     /* made where there is none; NULL: too many */
 bool channel_is_free(const struct channel *);
@@ -76,6 +77,7 @@ struct publication {
     char name[WIRE_NAME + 1], instance[WIRE_NAME + 1];
     uint64_t incarnation;
     bool is_superseded;               /* a newer process has taken the name */
+    uint32_t groups;                  /* that it names: their bits */
     uint64_t highest;                 /* number of the newest batch seen */
     struct batch_list batches;        /* held, by number */
     struct batch *resent;             /* where the next batch said again is looked for */
@@ -106,7 +108,8 @@ struct topic_group {
     TAILQ_ENTRY(topic_group) link;
     struct topic *topic;
     char name[WIRE_NAME + 1];
-    bool is_named;                    /* by a publisher: holds also while nobody is there */
+    uint32_t bit;                     /* of its topic's groups */
+    size_t named_by;                  /* publications: it holds what those say also while nobody is there */
     struct listener_list members;
     struct held_list waiting;
     size_t depth, depth_bytes;
@@ -138,7 +141,7 @@ struct topic {
     enum bus_policy policy;
     bool is_declared;                 /* by a publisher, whose word on the policy counts */
     struct group_list groups;
-    size_t group_count;
+    uint32_t group_bits;              /* in use */
     struct listener_list listeners;   /* outside of the groups */
     struct publication_list publications;
     size_t publication_count;
@@ -152,8 +155,10 @@ bool topic_publishes(broker_t *, struct peer *, const struct letter *);
 bool topic_listens(broker_t *, struct peer *, const struct letter *);
 void topic_forget(broker_t *, struct channel *); /* of a peer that leaves */
 struct topic *topic_of(broker_t *, const char *subject); /* made where there is none; NULL: too many */
+void topic_unname(broker_t *, struct topic *, uint32_t groups); /* one publication names them no more */
 void topic_destroy(broker_t *, struct topic *);
 
+void listener_open(struct listener *, const struct wire *); /* its window from now on */
 bool listener_has_room(const struct listener *, uint32_t count, size_t bytes);
 void listener_gave(struct listener *, uint32_t count, size_t bytes);
 void listener_took(struct listener *, uint64_t count, uint64_t bytes);
@@ -164,8 +169,8 @@ bool queue_publish(broker_t *, struct publication *, struct letter *);
 bool queue_acknowledge(broker_t *, struct listener *, const struct letter *);
 void queue_pump(broker_t *, struct topic_group *);
 void queue_take_back(broker_t *, struct listener *);    /* what it held goes to the front again */
-void queue_empty(broker_t *, struct topic_group *);           /* a group that nobody names and nobody is in */
-void queue_drop(struct topic_group *);                        /* at the end of everything */
+void queue_empty(broker_t *, struct topic_group *);     /* a group that nobody names and nobody is in */
+void queue_drop(struct topic_group *);                  /* at the end of everything */
 void queue_say_acked(broker_t *);
 void publication_leave(broker_t *, struct publication *);
 void publication_destroy(broker_t *, struct publication *);
@@ -198,7 +203,7 @@ bool service_answers(broker_t *, struct peer *, const struct letter *);
 bool service_ask(broker_t *, struct peer *, struct letter *);
 bool service_answer(broker_t *, struct peer *, struct letter *);
 void service_forget(broker_t *, struct peer *);         /* questions of and for a peer that leaves */
-void service_owner_destroy(struct service_owner *);
+void service_owner_destroy(broker_t *, struct service_owner *);
 void service_expire(broker_t *);
 int64_t service_deadline_us(const broker_t *);          /* the next one; INT64_MAX / 2: none */
 void service_init(broker_t *);

@@ -80,6 +80,12 @@ void peer_leave(broker_t *self, struct peer *peer, const char *why)
     broker_note(self, why, peer);
 }
 
+void peer_dismiss(broker_t *self, struct peer *peer, const char *why)
+{
+    broker_post(self, peer, &(struct wire){ .verb = VERB_CLOSING }, NULL, 0);
+    peer_leave(self, peer, why);
+}
+
 void peer_destroy(broker_t *self, struct peer *peer)
 {
     peer_leave(self, peer, "left");

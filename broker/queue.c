@@ -7,6 +7,8 @@
 
 #include <assert.h>
 
+enum { EXCESS_MESSAGES = 8, EXCESS_BYTES = 4 }; /* times the window, and the largest batch twice */
+
 /* --- batches --------------------------------------------------------------------------- */
 
 static void batch_destroy(struct batch *batch)
@@ -115,6 +117,14 @@ static bool is_beyond_window(const broker_t *self, const struct publication *pub
         publication->bytes > self->options.publisher_bytes + batch->bytes);
 }
 
+/* A publisher may go beyond its window: what incoming messages caused cannot wait for room. But
+ * nobody does so without end, unless he means to have our memory. */
+static bool is_beyond_measure(const broker_t *self, const struct publication *publication)
+{
+    return publication->messages > self->options.publisher_messages * EXCESS_MESSAGES ||
+        publication->bytes > self->options.publisher_bytes * EXCESS_BYTES + 2 * (size_t)WIRE_MAX;
+}
+
 bool queue_publish(broker_t *self, struct publication *publication, struct letter *letter)
 {
     const struct wire *wire = &letter->wire;
@@ -124,13 +134,18 @@ bool queue_publish(broker_t *self, struct publication *publication, struct lette
         said_again(self, publication, wire->number);
         return true;
     }
+    if (is_beyond_measure(self, publication)) {
+        peer_dismiss(self, publication->peer, "publishes without measure");
+        return false;
+    }
     struct topic *topic = publication->topic;
     struct batch *batch = batch_new(self, publication, letter);
     self->counters.published += batch->count;
     self->counters.overrun += is_beyond_window(self, publication, batch);
     struct topic_group *group;
     TAILQ_FOREACH(group, &topic->groups, link)
-        wait_in(group, batch, self->clock_us);
+        if (publication->groups & group->bit || !TAILQ_EMPTY(&group->members))
+            wait_in(group, batch, self->clock_us);
     if (!TAILQ_EMPTY(&topic->listeners))
         live_publish(self, topic, &batch->payload, batch->count, 0);
     settle(self, batch);
@@ -282,7 +297,10 @@ void publication_destroy(broker_t *self, struct publication *publication)
         TAILQ_REMOVE(&self->dirty, publication, dirty_link);
     while (!TAILQ_EMPTY(&publication->batches))
         batch_destroy(TAILQ_FIRST(&publication->batches));
-    TAILQ_REMOVE(&publication->topic->publications, publication, link);
-    publication->topic->publication_count--;
+    struct topic *topic = publication->topic;
+    uint32_t groups = publication->groups;
+    TAILQ_REMOVE(&topic->publications, publication, link);
+    topic->publication_count--;
     free(publication);
+    topic_unname(self, topic, groups);
 }

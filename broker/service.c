@@ -72,10 +72,15 @@ bool service_answers(broker_t *self, struct peer *peer, const struct letter *let
     return true;
 }
 
-void service_owner_destroy(struct service_owner *owner)
+void service_owner_destroy(broker_t *self, struct service_owner *owner)
 {
-    TAILQ_REMOVE(&owner->service->owners, owner, link);
+    struct service *service = owner->service;
+    TAILQ_REMOVE(&service->owners, owner, link);
     free(owner);
+    if (!TAILQ_EMPTY(&service->owners))
+        return;
+    zhashx_delete(self->services, service->name); /* one that the broker answers itself has no owners */
+    free(service);
 }
 
 /* --- asking ---------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-enum { MOST_TOPICS = 4096, MOST_GROUPS = 32, MOST_PUBLICATIONS = 256 };
+enum { MOST_TOPICS = 4096, MOST_PUBLICATIONS = 256 };
 
 /* --- rate ------------------------------------------------------------------------------ */
 
@@ -35,6 +35,17 @@ double rate_per_s(const struct rate *rate, int64_t clock_us)
 
 /* --- windows --------------------------------------------------------------------------- */
 
+/* Outside of the groups nothing holds the publisher, so that a window there is memory of ours. */
+enum { LOOSE_WINDOW_BYTES = 64 * 1024 * 1024 };
+
+void listener_open(struct listener *listener, const struct wire *wire)
+{
+    listener->window_messages = wire->count;
+    listener->window_bytes = wire->bytes < SIZE_MAX ? (size_t)wire->bytes : SIZE_MAX;
+    if (!listener->group && listener->window_bytes > LOOSE_WINDOW_BYTES)
+        listener->window_bytes = LOOSE_WINDOW_BYTES;
+}
+
 /* What is larger than the whole window passes alone. */
 bool listener_has_room(const struct listener *listener, uint32_t count, size_t bytes)
 {
@@ -61,11 +72,47 @@ void listener_took(struct listener *listener, uint64_t count, uint64_t bytes)
 
 /* --- topics and groups ----------------------------------------------------------------- */
 
+/* An absent process that holds nothing is remembered so that it may say its batches again,
+ * but not for ever: at the latest until its place is needed. */
+static struct publication *absent_of(const struct topic *topic, bool only_superseded)
+{
+    struct publication *old;
+    TAILQ_FOREACH(old, &topic->publications, link)
+        if (!old->peer && TAILQ_EMPTY(&old->batches) && (old->is_superseded || !only_superseded))
+            break;
+    return old;
+}
+
+/* From the start each time: a group that goes with the one may settle the last batch of another. */
+static void forget_absent(broker_t *self, struct topic *topic, bool only_superseded)
+{
+    struct publication *old;
+    while ((old = absent_of(topic, only_superseded)))
+        publication_destroy(self, old);
+}
+
+static void forget_unused_topics(broker_t *self)
+{
+    for (struct topic *topic = TAILQ_FIRST(&self->all_topics), *next; topic; topic = next) {
+        next = TAILQ_NEXT(topic, link);
+        forget_absent(self, topic, false);
+        if (!TAILQ_EMPTY(&topic->groups) || !TAILQ_EMPTY(&topic->listeners) || !TAILQ_EMPTY(&topic->publications) ||
+            !TAILQ_EMPTY(&topic->values))
+            continue;
+        zhashx_delete(self->topics, topic->subject);
+        topic_destroy(self, topic);
+    }
+}
+
 struct topic *topic_of(broker_t *self, const char *subject)
 {
     struct topic *topic = zhashx_lookup(self->topics, subject);
-    if (topic || zhashx_size(self->topics) >= MOST_TOPICS)
+    if (topic)
         return topic;
+    if (zhashx_size(self->topics) >= MOST_TOPICS)
+        forget_unused_topics(self);
+    if (zhashx_size(self->topics) >= MOST_TOPICS)
+        return NULL;
     topic = calloc(1, sizeof *topic);
     assert(topic);
     strcpy(topic->subject, subject);
@@ -79,64 +126,87 @@ struct topic *topic_of(broker_t *self, const char *subject)
     return topic;
 }
 
-static struct topic_group *group_of(struct topic *topic, const char *name)
+/* The group leaves its list first: emptying it may destroy publications and so lead here again. */
+static void group_destroy(broker_t *self, struct topic_group *group)
+{
+    TAILQ_REMOVE(&group->topic->groups, group, link);
+    group->topic->group_bits &= ~group->bit;
+    queue_empty(self, group);
+    free(group);
+}
+
+static struct topic_group *unheld_group(const struct topic *topic)
+{
+    struct topic_group *group;
+    TAILQ_FOREACH(group, &topic->groups, link)
+        if (!group->named_by && TAILQ_EMPTY(&group->members))
+            break;
+    return group;
+}
+
+static void sweep_groups(broker_t *self, struct topic *topic)
+{
+    struct topic_group *group;
+    while ((group = unheld_group(topic)))
+        group_destroy(self, group);
+}
+
+void topic_unname(broker_t *self, struct topic *topic, uint32_t groups)
+{
+    struct topic_group *group;
+    TAILQ_FOREACH(group, &topic->groups, link)
+        if (groups & group->bit)
+            group->named_by--;
+    sweep_groups(self, topic);
+}
+
+static struct topic_group *group_of(broker_t *self, struct topic *topic, const char *name)
 {
     struct topic_group *group;
     TAILQ_FOREACH(group, &topic->groups, link)
         if (streq(group->name, name))
             return group;
-    if (topic->group_count >= MOST_GROUPS)
+    if (topic->group_bits == UINT32_MAX)
+        forget_absent(self, topic, false);
+    if (topic->group_bits == UINT32_MAX)
         return NULL;
     group = calloc(1, sizeof *group);
     assert(group);
     group->topic = topic;
+    group->bit = ~topic->group_bits & (topic->group_bits + 1); /* the lowest that is free */
+    topic->group_bits |= group->bit;
     strcpy(group->name, name);
     TAILQ_INIT(&group->members);
     TAILQ_INIT(&group->waiting);
     TAILQ_INSERT_TAIL(&topic->groups, group, link);
-    topic->group_count++;
     return group;
-}
-
-static void group_destroy(struct topic_group *group)
-{
-    queue_drop(group);
-    TAILQ_REMOVE(&group->topic->groups, group, link);
-    group->topic->group_count--;
-    free(group);
 }
 
 /* --- publishing ------------------------------------------------------------------------ */
 
-static bool name_groups(struct topic *topic, char *names)
+/* What one publisher says is held for the groups that it names itself: another's word for them
+ * counts for the other's messages only. */
+static bool name_groups(broker_t *self, struct publication *publication, char *names)
 {
     char *rest = names, *name;
     while ((name = strsep(&rest, ","))) {
-        struct topic_group *group = *name && strlen(name) <= WIRE_NAME ? group_of(topic, name) : NULL;
-        if (*name && !group)
+        if (!*name)
+            continue;
+        struct topic_group *group = strlen(name) <= WIRE_NAME ? group_of(self, publication->topic, name) : NULL;
+        if (!group)
             return false;
-        if (group)
-            group->is_named = true;
+        group->named_by += !(publication->groups & group->bit);
+        publication->groups |= group->bit;
     }
     return true;
 }
 
-/* An absent process that holds nothing is remembered so that it may say its batches again,
- * but not for ever. */
-static void make_room(broker_t *self, struct topic *topic)
-{
-    struct publication *old = TAILQ_FIRST(&topic->publications);
-    while (old && topic->publication_count >= MOST_PUBLICATIONS) {
-        struct publication *next = TAILQ_NEXT(old, link);
-        if (!old->peer && TAILQ_EMPTY(&old->batches))
-            publication_destroy(self, old);
-        old = next;
-    }
-}
-
 static struct publication *publication_new(broker_t *self, struct topic *topic, const struct peer *peer)
 {
-    make_room(self, topic);
+    if (topic->publication_count >= MOST_PUBLICATIONS)
+        forget_absent(self, topic, false);
+    if (topic->publication_count >= MOST_PUBLICATIONS)
+        return NULL;
     struct publication *publication = calloc(1, sizeof *publication);
     assert(publication);
     publication->topic = topic;
@@ -151,19 +221,15 @@ static struct publication *publication_new(broker_t *self, struct topic *topic, 
 
 static struct publication *publication_of(broker_t *self, struct topic *topic, const struct peer *peer)
 {
-    struct publication *found = NULL;
-    for (struct publication *old = TAILQ_FIRST(&topic->publications), *next; old; old = next) {
-        next = TAILQ_NEXT(old, link);
-        if (!streq(old->name, peer->name) || !streq(old->instance, peer->instance))
+    struct publication *one, *found = NULL;
+    TAILQ_FOREACH(one, &topic->publications, link) {
+        if (!streq(one->name, peer->name) || !streq(one->instance, peer->instance))
             continue;
-        if (old->incarnation == peer->incarnation) {
-            found = old;
-            continue;
-        }
-        old->is_superseded = true;
-        if (!old->peer && TAILQ_EMPTY(&old->batches))
-            publication_destroy(self, old);
+        one->is_superseded = one->incarnation != peer->incarnation;
+        if (!one->is_superseded)
+            found = one;
     }
+    forget_absent(self, topic, true);
     return found ? found : publication_new(self, topic, peer);
 }
 
@@ -179,12 +245,14 @@ bool topic_publishes(broker_t *self, struct peer *peer, const struct letter *let
         return false;
     topic->policy = letter->wire.flags;
     topic->is_declared = true;
-    if (topic->policy == BUS_LOSSLESS && !name_groups(topic, groups))
-        return false;
     struct publication *publication = publication_of(self, topic, peer);
-    if (publication->peer) /* the same subject under two numbers */
+    if (!publication || publication->peer) /* too many; the same subject under two numbers */
         return false;
     publication->peer = peer;
+    if (topic->policy == BUS_LOSSLESS && !name_groups(self, publication, groups)) {
+        publication_leave(self, publication);
+        return false;
+    }
     publication->channel = letter->wire.topic;
     publication->resent = TAILQ_FIRST(&publication->batches);
     channel->publication = publication;
@@ -201,8 +269,7 @@ static struct listener *listener_new(struct peer *peer, const struct letter *let
     listener->channel = letter->wire.topic;
     listener->topic = topic;
     listener->group = group;
-    listener->window_messages = letter->wire.count;
-    listener->window_bytes = (size_t)letter->wire.bytes;
+    listener_open(listener, &letter->wire);
     listener->served = topic->turn;
     TAILQ_INIT(&listener->given);
     TAILQ_INIT(&listener->parcels);
@@ -238,7 +305,7 @@ bool topic_listens(broker_t *self, struct peer *peer, const struct letter *lette
         topic->policy = policy;
     if (*name && topic->is_declared && topic->policy != BUS_LOSSLESS)
         return false;
-    struct topic_group *group = *name ? group_of(topic, name) : NULL;
+    struct topic_group *group = *name ? group_of(self, topic, name) : NULL;
     if (*name && !group)
         return false;
     channel->listener = listener_new(peer, letter, topic, group);
@@ -260,14 +327,12 @@ static void listener_destroy(broker_t *self, struct listener *listener)
         queue_take_back(self, listener);
     live_forget(listener);
     free(listener);
-    if (!group) {
+    if (!group)
         latest_sweep(self, topic);
-    } else if (group->is_named || !TAILQ_EMPTY(&group->members)) {
+    else if (group->named_by || !TAILQ_EMPTY(&group->members))
         queue_pump(self, group);
-    } else {
-        queue_empty(self, group);
-        group_destroy(group);
-    }
+    else
+        sweep_groups(self, topic);
 }
 
 void topic_forget(broker_t *self, struct channel *channel)
@@ -277,15 +342,18 @@ void topic_forget(broker_t *self, struct channel *channel)
     if (channel->publication)
         publication_leave(self, channel->publication);
     if (channel->service_owner)
-        service_owner_destroy(channel->service_owner);
+        service_owner_destroy(self, channel->service_owner);
     *channel = (struct channel){ 0 };
 }
 
 /* At the end of everything: no peer is left. */
 void topic_destroy(broker_t *self, struct topic *topic)
 {
-    while (!TAILQ_EMPTY(&topic->groups))
-        group_destroy(TAILQ_FIRST(&topic->groups));
+    struct topic_group *group;
+    while ((group = TAILQ_FIRST(&topic->groups))) {
+        queue_drop(group);
+        group_destroy(self, group);
+    }
     while (!TAILQ_EMPTY(&topic->publications))
         publication_destroy(self, TAILQ_FIRST(&topic->publications));
     latest_destroy(self, topic);

@@ -255,7 +255,7 @@ void wire_set_options(void *socket, int linger_ms)
     int rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
     assert(rc == 0);
     set(socket, ZMQ_LINGER, linger_ms);
-    set(socket, ZMQ_SNDHWM, 0); /* credit is ours, see queue.c */
+    set(socket, ZMQ_SNDHWM, 0); /* credit is ours, see queue.c; the broker sets a bound of its own */
     set(socket, ZMQ_TCP_KEEPALIVE, 1);
     set(socket, ZMQ_TCP_KEEPALIVE_IDLE, 30);
     set(socket, ZMQ_TCP_KEEPALIVE_INTVL, 10);

@@ -387,6 +387,80 @@ static void collect(void *owner, const struct broker_queue *queue)
     *(struct broker_queue *)owner = *queue;
 }
 
+static void another_publishers_groups_hold_what_that_one_says_alone(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    struct actor *ingest = publisher(&pair, "sink"), *other = actor(&pair, "other", "1");
+    struct actor *sink = member(&pair, "sink", "1", 100, 1 << 20);
+    bus_publishes(other->bus, "event.raw", BUS_LOSSLESS, "sink,nobody");
+    UNTIL(&pair, other->ups == 1);
+    publish(other, "event.raw", "held");
+    publish_numbers(ingest, 1, 3);
+    sink->acks_at_once = true;
+    UNTIL(&pair, ingest->acked_count == 3 && sink->heard_count == 4);
+    settle(&pair);
+    assert_int_equal(other->acked_count, 0);
+    pair_close(&pair);
+}
+
+static void a_group_that_a_successor_names_no_more_is_forgotten(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct broker_queue queue;
+    pair_open(&pair);
+    struct actor *sink = member(&pair, "sink", "1", 100, 1 << 20);
+    sink->acks_at_once = true;
+    leave(publisher(&pair, "old,sink"));
+    struct actor *ingest = publisher(&pair, "sink");
+    publish_numbers(ingest, 1, 3);
+    UNTIL(&pair, ingest->acked_count == 3);
+    broker_each_queue(pair.broker, collect, &queue); /* the last one told */
+    assert_string_equal(queue.group, "sink");
+    pair_close(&pair);
+}
+
+static void what_a_forgotten_group_held_of_others_is_settled(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    struct actor *namer = actor(&pair, "namer", "1");
+    bus_publishes(namer->bus, "event.raw", BUS_LOSSLESS, "guest");
+    UNTIL(&pair, namer->ups == 1);
+    struct actor *guest = member(&pair, "guest", "1", 0, 1 << 20), *ingest = publisher(&pair, "");
+    publish_numbers(ingest, 1, 2);
+    leave(guest);
+    leave(namer);
+    settle(&pair);
+    assert_int_equal(ingest->acked_count, 0); /* the name may come back */
+    namer = actor(&pair, "namer", "1");
+    bus_publishes(namer->bus, "event.raw", BUS_LOSSLESS, "");
+    UNTIL(&pair, ingest->acked_count == 2);
+    pair_close(&pair);
+}
+
+static void who_publishes_without_measure_is_sent_away(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    struct actor *ingest = publisher(&pair, "sink"), *greedy = actor(&pair, "greedy", "1");
+    struct actor *sink = member(&pair, "sink", "1", 100, 1 << 20);
+    bus_publishes(greedy->bus, "more", BUS_LOSSLESS, "nobody");
+    UNTIL(&pair, greedy->ups == 1);
+    for (int i = 0; i < 40; i++)
+        bus_publish(greedy->bus, "more", text(""), text("x"), 256, false);
+    UNTIL(&pair, greedy->downs == 1);
+    assert_int_equal(broker_counters(pair.broker)->published, 32 * 256); /* 8 windows of 1000 */
+    publish_numbers(ingest, 1, 3);
+    sink->acks_at_once = true;
+    UNTIL(&pair, ingest->acked_count == 3);
+    pair_close(&pair);
+}
+
 static void a_queue_tells_depth_age_and_rate(void **state)
 {
     (void)state;
@@ -430,6 +504,10 @@ int main(void)
         cmocka_unit_test(a_slow_member_gets_less),
         cmocka_unit_test(a_publisher_sees_its_window),
         cmocka_unit_test(a_group_that_nobody_names_holds_only_while_somebody_is_in_it),
+        cmocka_unit_test(another_publishers_groups_hold_what_that_one_says_alone),
+        cmocka_unit_test(a_group_that_a_successor_names_no_more_is_forgotten),
+        cmocka_unit_test(what_a_forgotten_group_held_of_others_is_settled),
+        cmocka_unit_test(who_publishes_without_measure_is_sent_away),
         cmocka_unit_test(a_queue_tells_depth_age_and_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,6 +127,87 @@ static void one_who_left_is_heard_no_more(void **state)
     broker_destroy(&broker);
 }
 
+/* Each of five peers declares as much as one may; the last finds no place. */
+static void fill_up(broker_t *broker, enum verb verb)
+{
+    for (int p = 0; p < 5; p++) {
+        char id[8], subject[16];
+        snprintf(id, sizeof id, "p%d", p);
+        hear(broker, id, &(struct wire){ .verb = VERB_HELLO, .count = WIRE_VERSION, .number = 7 }, id, "1");
+        for (uint16_t i = 0; i < WIRE_TOPICS; i++) {
+            snprintf(subject, sizeof subject, "%d.%d", p, i);
+            hear(broker, id, &(struct wire){ .verb = (uint8_t)verb, .topic = i }, subject, verb == VERB_PUBLISHES ? "g" : NULL);
+        }
+    }
+    assert_int_equal(broker_counters(broker)->refused, WIRE_TOPICS);
+    for (int p = 0; p < 5; p++) {
+        char id[8];
+        snprintf(id, sizeof id, "p%d", p);
+        hear(broker, id, &(struct wire){ .verb = VERB_BYE }, NULL, NULL);
+    }
+}
+
+static void places_that_were_taken_up_are_free_when_their_takers_have_gone(void **state)
+{
+    (void)state;
+    static const enum verb verbs[] = { VERB_PUBLISHES, VERB_ANSWERS };
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        broker_t *broker = deaf_broker();
+        fill_up(broker, verbs[i]);
+        hear(broker, "peer", &(struct wire){ .verb = (uint8_t)verbs[i], .topic = 1 }, "late", i == 0 ? "g" : NULL);
+        assert_int_equal(broker_counters(broker)->refused, WIRE_TOPICS);
+        broker_destroy(&broker);
+    }
+}
+
+static void groups_that_were_made_up_are_free_when_their_maker_has_gone(void **state)
+{
+    (void)state;
+    broker_t *broker = deaf_broker();
+    hear(broker, "evil", &(struct wire){ .verb = VERB_HELLO, .count = WIRE_VERSION, .number = 7 }, "evil", "1");
+    hear(broker, "evil", &(struct wire){ .verb = VERB_PUBLISHES, .topic = 1 }, "event.raw",
+        "0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v");
+    hear(broker, "peer", &(struct wire){ .verb = VERB_PUBLISHES, .topic = 1 }, "event.raw", "sink");
+    assert_int_equal(broker_counters(broker)->refused, 1);
+    hear(broker, "evil", &(struct wire){ .verb = VERB_BYE }, NULL, NULL);
+    hear(broker, "peer", &(struct wire){ .verb = VERB_PUBLISHES, .topic = 1 }, "event.raw", "sink");
+    assert_int_equal(broker_counters(broker)->refused, 1);
+    broker_destroy(&broker);
+}
+
+static void *deaf_socket(void *context, const char *endpoint)
+{
+    int linger = 0, most = 1;
+    void *dealer = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(dealer, ZMQ_LINGER, &linger, sizeof linger);
+    zmq_setsockopt(dealer, ZMQ_RCVHWM, &most, sizeof most);
+    zmq_connect(dealer, endpoint);
+    return dealer;
+}
+
+static void who_asks_and_never_reads_is_given_up(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    void *context = zmq_ctx_new(), *dealer = deaf_socket(context, pair.endpoint);
+    zmq_msg_t names[2];
+    part_of(&names[0], "deaf", 4);
+    part_of(&names[1], "1", 1);
+    wire_send(dealer, NULL, &(struct wire){ .verb = VERB_HELLO, .count = WIRE_VERSION, .number = 7 }, names, 2);
+    UNTIL(&pair, broker_counters(pair.broker)->peers == 1);
+    for (int i = 0; i < 100000 && broker_counters(pair.broker)->peers == 1; i++) {
+        wire_send(dealer, NULL, &(struct wire){ .verb = VERB_PING }, NULL, 0);
+        if (i % 100 == 0)
+            turn(&pair);
+    }
+    UNTIL(&pair, broker_counters(pair.broker)->peers == 0);
+    assert_int_equal(broker_counters(pair.broker)->gone, 1);
+    zmq_close(dealer);
+    zmq_ctx_term(context);
+    pair_close(&pair);
+}
+
 static void foreign_sockets_do_not_hurt(void **state)
 {
     (void)state;
@@ -159,6 +240,9 @@ int main(void)
         cmocka_unit_test(a_number_is_declared_once),
         cmocka_unit_test(a_stranger_declares_nothing),
         cmocka_unit_test(one_who_left_is_heard_no_more),
+        cmocka_unit_test(places_that_were_taken_up_are_free_when_their_takers_have_gone),
+        cmocka_unit_test(groups_that_were_made_up_are_free_when_their_maker_has_gone),
+        cmocka_unit_test(who_asks_and_never_reads_is_given_up),
         cmocka_unit_test(foreign_sockets_do_not_hurt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
