@@ -31,16 +31,14 @@ static const char *fault_of(const struct broker_config *config, const char *endp
     bool has_keys = config->has_public_key && config->has_secret_key;
     if (config->has_public_key != config->has_secret_key)
         return "broker.public_key and broker.secret_key go together";
-    if (has_keys && (config->public_key_size != 40 || config->secret_key_size != 40))
-        return "broker.public_key and broker.secret_key have 40 characters each";
+    if (has_keys && (!is_curve_key(config->public_key) || !is_curve_key(config->secret_key)))
+        return "broker.public_key or broker.secret_key is no CURVE key: 40 characters of Z85";
     if (has_keys && !config->has_clients)
         return "broker.clients is needed with keys: the directory of those who may connect";
-    if (!starts_with(endpoint, "ipc://") && !starts_with(endpoint, "tcp://"))
-        return "suite.broker is neither ipc:// nor tcp://";
     if (!is_private(endpoint))
         return "suite.broker is not an address of this machine alone: use broker.listen, with CURVE keys";
-    if (config->has_listen && !starts_with(config->listen, "tcp://") && !starts_with(config->listen, "ipc://"))
-        return "broker.listen is neither ipc:// nor tcp://";
+    if (config->has_listen && address_fault(config->listen))
+        return "broker.listen is no ipc://path or tcp://host:port";
     if (config->has_listen && !has_keys && !is_private(config->listen))
         return "broker.listen is open to others and needs broker.public_key, broker.secret_key and broker.clients";
     return NULL;
@@ -154,7 +152,8 @@ static void take_descriptors(void)
 static int serve(struct own *own, const char *endpoint, int signals)
 {
     char why[700];
-    int lock = life_lock(own->suite.data, "broker", own->suite.instance, why, sizeof why);
+    /* One a data directory, whatever its instance is called: a second one would take the socket over. */
+    int lock = life_lock(own->suite.data, "broker", "1", why, sizeof why);
     if (lock < 0) {
         log_write(own->log, LOG_LEVEL_ERROR, "%s", why);
         return EXIT_WORLD;

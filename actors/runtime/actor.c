@@ -136,7 +136,7 @@ int actor_open(actor_t *self, int signal_fd)
 {
     self->bus = make_bus(self);
     if (!self->bus) {
-        actor_error(self, "the broker's address or a key is wrong: %s", strerror(errno));
+        actor_error(self, "suite.broker is no address that can be connected to: %s", strerror(errno));
         return EXIT_SETTINGS;
     }
     actor_watch(self, bus_fd(self->bus));

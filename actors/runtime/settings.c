@@ -1,6 +1,5 @@
 /* settings.c - the settings of one process: its own section and `suite`, from every source. */
 #include "settings.h"
-#include "event_id.h"
 #include "settings_yaml.h"
 
 #include <assert.h>
@@ -13,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 1024 * 1024, SECRET_FILE_MAX = 64 * 1024, SOCKET_PATH_MAX = 100, ROWS_MAX = 256 };
+enum { FILE_MAX = 1024 * 1024, SECRET_FILE_MAX = 64 * 1024, ROWS_MAX = 256 };
 
 struct section_at { const char *name; const struct schema *schema; void *to; bool said[ROWS_MAX]; };
 
@@ -262,6 +261,12 @@ static int read_argument(struct reading *r, char *const **at)
     snprintf(name, sizeof name, "--%.*s", (int)(key.size < 60 ? key.size : 60), (const char *)key.data);
     if (!f)
         return refuse(r, "%s, from the command line: there is no such setting; see --help", name);
+    if (f->flags & SECRET) {
+        char variable[128];
+        settings_variable(section->name, f, variable, sizeof variable);
+        return refuse(r, "%s.%s, from the command line (%s): is a secret, which others could see there; set %s or %s_FILE",
+            section->name, f->name, name, variable, variable);
+    }
     return put(r, section, f, value, &(struct origin){ "the command line", name, 0 });
 }
 
@@ -340,6 +345,16 @@ static int check_words(struct reading *r)
     return 0;
 }
 
+static int check_address(struct reading *r)
+{
+    const char *field, *why = suite_address_fault(r->suite.to, &field);
+    char name[128];
+    if (!why)
+        return 0;
+    settings_variable("suite", schema_field(r->suite.schema, field, strlen(field)), name, sizeof name);
+    return refuse(r, "suite.%s (%s): %s", field, name, why);
+}
+
 static int make_absolute(struct reading *r)
 {
     struct suite_config *suite = r->suite.to;
@@ -384,7 +399,7 @@ static int check_whole(struct reading *r, const struct section_at *section)
 
 static int finish(struct reading *r)
 {
-    return check_whole(r, &r->suite) || check_whole(r, &r->own) || check_words(r) || make_absolute(r);
+    return check_whole(r, &r->suite) || check_whole(r, &r->own) || check_words(r) || check_address(r) || make_absolute(r);
 }
 
 static struct reading begin(const struct settings_input *input, struct suite_config *suite, void *own, char *why, size_t size)
@@ -436,19 +451,4 @@ enum settings_result settings_read_yaml(const struct settings_input *input, stru
         return SETTINGS_WRONG;
     SET_TEXT(suite, data, "/", 1);
     return read_yaml(&r, text) || finish(&r) ? SETTINGS_WRONG : SETTINGS_READY;
-}
-
-void suite_endpoint(const struct suite_config *suite, char to[ENDPOINT_SIZE])
-{
-    char path[ENDPOINT_SIZE];
-    if (suite->has_broker) {
-        snprintf(to, ENDPOINT_SIZE, "%s", suite->broker);
-        return;
-    }
-    snprintf(path, sizeof path, "%s/broker.ipc", suite->data);
-    if (strlen(path) <= SOCKET_PATH_MAX)
-        snprintf(to, ENDPOINT_SIZE, "ipc://%.490s", path);
-    else
-        snprintf(to, ENDPOINT_SIZE, "ipc:///tmp/ha-ingestor-%016llx.ipc",
-            (unsigned long long)hash_bytes(HASH_SEED, slice_of(path)));
 }

@@ -5,7 +5,8 @@
  * environment; the command line. A file holds sections (mappings of scalars); a scalar outside
  * of them is matched by the row's variable in lower case, such as `home_assistant_url`.
  * Sections of others are ignored; an unknown key in ours is refused. What is empty counts as
- * not set. A SECRET can be read from a file named by its variable with _FILE behind it. */
+ * not set. A SECRET can be read from a file named by its variable with _FILE behind it, and is
+ * refused on the command line, where others could see it. */
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
@@ -38,6 +39,12 @@ void settings_variable(const char *section, const struct field *, char *to, size
 
 /* What --help says. */
 void settings_help(const struct settings_input *, msgpack_sbuffer *out);
+
+/* NULL, or what is wrong with an address, with the address and the keys of a suite: then *field
+ * is the row. Static text. A key is Z85. */
+const char *address_fault(const char *address);
+const char *suite_address_fault(const struct suite_config *, const char **field);
+bool is_curve_key(const char *text);
 
 /* The broker's address: suite->broker, or a socket in the data directory (in /tmp where that
  * path would be too long for a socket). */

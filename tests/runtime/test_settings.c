@@ -157,6 +157,44 @@ static void an_error_never_shows_a_secret(void **state)
     assert_string_equal(world->why, "ingest.token, from the environment (HOME_ASSISTANT_TOKEN): is too long (at most 512 bytes)");
 }
 
+static void a_secret_is_refused_where_others_can_see_it(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(read_with(world, NULL, WORDS("--token=tell-tale")), SETTINGS_WRONG);
+    assert_non_null(strstr(world->why, "ingest.token, from the command line (--token): is a secret"));
+    assert_non_null(strstr(world->why, "HOME_ASSISTANT_TOKEN or HOME_ASSISTANT_TOKEN_FILE"));
+    assert_null(strstr(world->why, "tell-tale"));
+}
+
+static void the_way_to_the_broker_is_checked_and_named(void **state)
+{
+    static const char key[] = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
+    static const struct { const char *broker, *keys[3], *why; } rows[] = {
+        { "nonsense", { 0 }, "suite.broker (HA_INGESTOR_BROKER): is neither ipc:// nor tcp://" },
+        { "ipc://", { 0 }, "suite.broker (HA_INGESTOR_BROKER): has no path" },
+        { "tcp://host", { 0 }, "suite.broker (HA_INGESTOR_BROKER): is no tcp://host:port" },
+        { "tcp://host:65536", { 0 }, "suite.broker (HA_INGESTOR_BROKER): has no port from 1 to 65535" },
+        { "tcp://host:", { 0 }, "suite.broker (HA_INGESTOR_BROKER): has no port from 1 to 65535" },
+        { "tcp://[::1]:5570", { 0 }, "" },
+        { "tcp://host:1", { key }, "suite.public_key (HA_INGESTOR_PUBLIC_KEY): is missing: suite.broker_key, suite.public_key "
+            "and suite.secret_key go together" },
+        { "tcp://host:1", { key, key, "short" }, "suite.secret_key (HA_INGESTOR_SECRET_KEY): is no CURVE key: 40 characters of Z85" },
+        { "tcp://host:1", { key, key, key }, "" },
+    };
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static const char *const names[] = { "BROKER", "BROKER_KEY", "PUBLIC_KEY", "SECRET_KEY" };
+        char variables[4][100];
+        for (size_t n = 0; n < 4; n++) {
+            const char *value = n == 0 ? rows[i].broker : rows[i].keys[n - 1];
+            snprintf(variables[n], sizeof variables[n], "HA_INGESTOR_%s=%s", names[n], value ? value : "");
+        }
+        assert_int_equal(read_with(world, WORDS(variables[0], variables[1], variables[2], variables[3]), NULL),
+            *rows[i].why ? SETTINGS_WRONG : SETTINGS_READY);
+        assert_string_equal(world->why, rows[i].why);
+    }
+}
+
 static void a_key_that_does_not_exist_is_refused(void **state)
 {
     struct world *world = *state;
@@ -276,6 +314,8 @@ int main(void)
         TEST(a_secret_may_lie_in_a_file),
         TEST(an_error_names_the_key_its_origin_and_the_range),
         TEST(an_error_never_shows_a_secret),
+        TEST(a_secret_is_refused_where_others_can_see_it),
+        TEST(the_way_to_the_broker_is_checked_and_named),
         TEST(a_key_that_does_not_exist_is_refused),
         TEST(a_file_that_is_wrong_is_refused_by_its_line),
         TEST(an_empty_file_says_nothing),
