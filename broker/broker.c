@@ -459,7 +459,7 @@ static int listen_on(broker_t *self, const char *address, bool has_keys)
     void *socket = zmq_socket(self->context, ZMQ_ROUTER);
     assert(socket);
     self->sockets[self->socket_count++] = socket;
-    wire_set_options(socket, LINGER_MS);
+    wire_set_options(socket, address, LINGER_MS);
     int one = 1, most = INBOUND_LETTERS, unread = OUTBOUND_LETTERS, handshake_ms = HANDSHAKE_MS, backlog = 1000;
     zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
     zmq_setsockopt(socket, ZMQ_RCVHWM, &most, sizeof most);

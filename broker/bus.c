@@ -64,7 +64,7 @@ static int call(bus_t *self)
     self->called_us = self->clock_us;
     self->socket = zmq_socket(self->context, ZMQ_DEALER);
     assert(self->socket);
-    wire_set_options(self->socket, 0);
+    wire_set_options(self->socket, self->options.endpoint, 0);
     set(self->socket, ZMQ_RCVHWM, 0);
     set(self->socket, ZMQ_RECONNECT_IVL, 10);
     set(self->socket, ZMQ_RECONNECT_IVL_MAX, 100);

@@ -18,7 +18,7 @@ static bool starts_with(const char *text, const char *with)
 
 static bool is_private(const char *address)
 {
-    static const char *const addresses[] = { "ipc://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:" };
+    static const char *const addresses[] = { "ipc://", "tcp://127.", "tcp://[::1]:" };
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
         if (starts_with(address, addresses[i]))
             return true;
@@ -36,7 +36,7 @@ static const char *fault_of(const struct broker_config *config, const char *endp
     if (has_keys && !config->has_clients)
         return "broker.clients is needed with keys: the directory of those who may connect";
     if (!is_private(endpoint))
-        return "suite.broker is not an address of this machine alone: use broker.listen, with CURVE keys";
+        return "suite.broker is no ipc://, tcp://127. or tcp://[::1] address: others come by broker.listen, with CURVE keys";
     if (config->has_listen && address_fault(config->listen))
         return "broker.listen is no ipc://path or tcp://host:port";
     if (config->has_listen && !has_keys && !is_private(config->listen))

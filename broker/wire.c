@@ -249,12 +249,13 @@ static void set(void *socket, int option, int value)
     assert(rc == 0);
 }
 
-void wire_set_options(void *socket, int linger_ms)
+void wire_set_options(void *socket, const char *address, int linger_ms)
 {
     int64_t max = WIRE_MAX;
     int rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
     assert(rc == 0);
     set(socket, ZMQ_LINGER, linger_ms);
+    set(socket, ZMQ_IPV6, strchr(address, '[') != NULL); /* only where it is said: a kernel may have none */
     set(socket, ZMQ_SNDHWM, 0); /* credit is ours, see queue.c; the broker sets a bound of its own */
     set(socket, ZMQ_TCP_KEEPALIVE, 1);
     set(socket, ZMQ_TCP_KEEPALIVE_IDLE, 30);

@@ -82,7 +82,7 @@ void wire_pack(const struct wire *, uint8_t to[WIRE_HEADER]);
 void part_of(zmq_msg_t *, const void *data, size_t size);    /* a new part, copied */
 void part_share(zmq_msg_t *to, const zmq_msg_t *from);       /* a new part, the same bytes by reference */
 
-/* Options that both ends have in common. */
-void wire_set_options(void *socket, int linger_ms);
+/* Options that both ends of an address have in common. */
+void wire_set_options(void *socket, const char *address, int linger_ms);
 
 #endif
