@@ -474,7 +474,7 @@ static int listen_on(broker_t *self, const char *address, bool has_keys)
 static int open_sockets(broker_t *self)
 {
     if (self->options.secret_key)
-        self->zap = zap_new(self->context, self->options.clients);
+        self->zap = zap_new(self->context, &self->options);
     if (self->options.endpoint && listen_on(self, self->options.endpoint, false))
         return -1;
     if (self->options.listen && listen_on(self, self->options.listen, true))

@@ -212,7 +212,7 @@ void service_destroy(broker_t *);
 /* --- the broker ----------------------------------------------------------------------------- */
 
 struct zap;
-struct zap *zap_new(void *context, const char *clients);
+struct zap *zap_new(void *context, const struct broker_options *); /* borrowed */
 void zap_destroy(struct zap **);
 void *zap_socket(struct zap *);
 void zap_work(struct zap *);

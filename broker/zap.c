@@ -9,13 +9,15 @@ enum { ZAP_FRAMES = 7, KEY_BYTES = 32 };
 struct zap {
     void *socket;
     zcertstore_t *certificates;
+    const struct broker_options *options;
 };
 
-struct zap *zap_new(void *context, const char *clients)
+struct zap *zap_new(void *context, const struct broker_options *options)
 {
     struct zap *self = calloc(1, sizeof *self);
     assert(self);
-    self->certificates = zcertstore_new(clients);
+    self->options = options;
+    self->certificates = zcertstore_new(options->clients);
     self->socket = zmq_socket(context, ZMQ_REP);
     assert(self->certificates && self->socket);
     int linger = 0;
@@ -46,19 +48,31 @@ static void say(void *socket, const void *data, size_t size, bool has_more)
     zmq_send(socket, data, size, ZMQ_DONTWAIT | (has_more ? ZMQ_SNDMORE : 0));
 }
 
-static bool is_known(struct zap *self, const zmq_msg_t *mechanism, const zmq_msg_t *key)
+/* Whoever waits for the one who was refused looks into our log. */
+static void note_refused(const struct zap *self, const zmq_msg_t *address, const char *key)
+{
+    char from[64];
+    snprintf(from, sizeof from, "%.*s", (int)part_size(address), (const char *)part_data(address));
+    if (self->options->note)
+        self->options->note(self->options->owner, "is refused: no certificate in broker.clients has this key", from, key);
+}
+
+static bool is_known(struct zap *self, const zmq_msg_t *address, const zmq_msg_t *mechanism, const zmq_msg_t *key)
 {
     if (part_size(mechanism) != 5 || memcmp(part_data(mechanism), "CURVE", 5) || part_size(key) != KEY_BYTES)
         return false;
     char text[41];
     zmq_z85_encode(text, part_data(key), KEY_BYTES);
-    return zcertstore_lookup(self->certificates, text) != NULL;
+    if (zcertstore_lookup(self->certificates, text))
+        return true;
+    note_refused(self, address, text);
+    return false;
 }
 
 /* version, request id, domain, address, identity, mechanism, key. */
 static void answer(struct zap *self, const zmq_msg_t frames[], size_t count)
 {
-    bool is_welcome = count == ZAP_FRAMES && is_known(self, &frames[5], &frames[6]);
+    bool is_welcome = count == ZAP_FRAMES && is_known(self, &frames[3], &frames[5], &frames[6]);
     say(self->socket, "1.0", 3, true);
     say(self->socket, count > 1 ? part_data(&frames[1]) : "", count > 1 ? part_size(&frames[1]) : 0, true);
     say(self->socket, is_welcome ? "200" : "400", 3, true);

@@ -46,7 +46,7 @@ struct actor {
 };
 
 struct pair {
-    char directory[64], endpoint[128], listen[128];
+    char directory[64], endpoint[128], listen[128], refused[128];
     struct broker_options options;
     broker_t *broker;
     struct actor *actors[MOST_ACTORS];

@@ -15,6 +15,13 @@ static void make_keys(struct pair *pair, struct keys *keys)
     assert_int_equal(zcert_save_public(keys->client, path), 0);
 }
 
+static void on_note(void *owner, const char *what, const char *name, const char *instance)
+{
+    struct pair *pair = owner;
+    if (strncmp(what, "is refused", 10) == 0)
+        snprintf(pair->refused, sizeof pair->refused, "%s %s", name, instance);
+}
+
 static void open_with_keys(struct pair *pair, struct keys *keys)
 {
     pair_open(pair);
@@ -24,6 +31,7 @@ static void open_with_keys(struct pair *pair, struct keys *keys)
     pair->options.public_key = zcert_public_txt(keys->server);
     pair->options.secret_key = zcert_secret_txt(keys->server);
     pair->options.clients = keys->clients;
+    pair->options.note = on_note;
     for (int port = 20000 + getpid() % 20000, tries = 0; !pair->broker && tries < 50; port++, tries++) {
         snprintf(keys->listen, sizeof keys->listen, "tcp://127.0.0.1:%d", port);
         pair->broker = broker_new(&pair->options);
@@ -59,6 +67,7 @@ static void who_has_a_certificate_gets_in_and_nobody_else(void **state)
     (void)state;
     struct pair pair;
     struct keys keys;
+    char refused[64];
     open_with_keys(&pair, &keys);
     struct actor *stranger = actor_by_tcp(&pair, &keys, keys.stranger, "stranger");
     struct actor *plain = actor_by_tcp(&pair, &keys, NULL, "plain");
@@ -73,6 +82,8 @@ static void who_has_a_certificate_gets_in_and_nobody_else(void **state)
     assert_int_equal(stranger->ups, 0);
     assert_int_equal(plain->ups, 0);
     assert_int_equal(broker_counters(pair.broker)->peers, 2);
+    snprintf(refused, sizeof refused, "127.0.0.1 %s", zcert_public_txt(keys.stranger));
+    assert_string_equal(pair.refused, refused); /* the log says whose key to add */
     close_with_keys(&pair, &keys);
 }
 
