@@ -394,13 +394,16 @@ static void tell_group(broker_t *self, const struct topic_group *group, broker_q
 
 static void tell_listener(broker_t *self, const struct listener *listener, broker_queue_fn *fn, void *owner)
 {
-    const struct topic *topic = listener->topic;
-    struct broker_queue queue = { .topic = topic->subject, .group = listener->peer->full_name,
-        .policy = topic->policy == BUS_LATEST ? BUS_LATEST : BUS_LIVE, .listeners = 1, .depth = listener->depth,
+    bool is_latest = listener->topic->policy == BUS_LATEST;
+    struct broker_queue queue = { .topic = listener->topic->subject, .group = listener->peer->full_name,
+        .policy = is_latest ? BUS_LATEST : BUS_LIVE, .listeners = 1, .depth = listener->depth,
         .depth_bytes = listener->depth_bytes, .in_flight = listener->in_flight_messages, .oldest_us = -1,
         .rate_per_s = rate_per_s(&listener->rate, self->clock_us) };
-    if (topic->policy == BUS_LATEST)
+    if (is_latest)
         queue.depth = latest_depth(listener, &queue.depth_bytes);
+    int64_t oldest_us = is_latest ? latest_oldest_us(listener) : live_oldest_us(listener);
+    if (oldest_us != INT64_MAX)
+        queue.oldest_us = self->clock_us - oldest_us;
     fn(owner, &queue);
 }
 

@@ -132,6 +132,7 @@ struct listener {
     uint64_t dropped;                 /* ... since the last one delivered */
     struct value *next_value;         /* LATEST: the first not yet given; NULL: up to date */
     uint64_t joined_at;               /* the topic's last_update then */
+    int64_t joined_us;
     struct rate rate;
 };
 
@@ -180,11 +181,13 @@ void publication_destroy(broker_t *, struct publication *);
 void live_publish(broker_t *, struct topic *, const zmq_msg_t *payload, uint32_t count, uint64_t dropped);
 void live_pump(broker_t *, struct listener *);
 void live_forget(struct listener *);
+int64_t live_oldest_us(const struct listener *);        /* when what waits longest came; INT64_MAX: nothing waits */
 
 /* --- LATEST: latest.c ----------------------------------------------------------------------- */
 
 bool latest_publish(broker_t *, struct topic *, const zmq_msg_t *key, const zmq_msg_t *payload);
-void latest_join(struct listener *);
+void latest_join(struct listener *, int64_t clock_us);
+int64_t latest_oldest_us(const struct listener *);      /* as live_oldest_us */
 void latest_pump(broker_t *, struct listener *);
 void latest_sweep(broker_t *, struct topic *);          /* forget removals that everybody has been told */
 size_t latest_depth(const struct listener *, size_t *bytes);

@@ -14,6 +14,7 @@ struct value {
     zmq_msg_t payload;
     bool is_removed;
     uint64_t update;
+    int64_t at_us;                    /* of the update */
 };
 
 static size_t hash_key(const void *item)
@@ -113,6 +114,7 @@ static void store(broker_t *self, struct topic *topic, struct value *value, cons
     if (is_removed)
         TAILQ_INSERT_TAIL(&topic->removed, value, removed_link);
     value->is_removed = is_removed;
+    value->at_us = self->clock_us;
     move_to_end(topic, value);
 }
 
@@ -144,8 +146,9 @@ bool latest_publish(broker_t *self, struct topic *topic, const zmq_msg_t *key_pa
 
 /* --- giving ---------------------------------------------------------------------------- */
 
-void latest_join(struct listener *listener)
+void latest_join(struct listener *listener, int64_t clock_us)
 {
+    listener->joined_us = clock_us;
     listener->next_value = TAILQ_FIRST(&listener->topic->values);
     listener->joined_at = listener->topic->last_update;
 }
@@ -198,6 +201,15 @@ size_t latest_depth(const struct listener *listener, size_t *bytes)
         *bytes += value->key.size + part_size(&value->payload);
     }
     return depth;
+}
+
+/* What was there before the listener waits for it since he joined. */
+int64_t latest_oldest_us(const struct listener *listener)
+{
+    const struct value *value = listener->next_value;
+    if (!value)
+        return INT64_MAX;
+    return value->at_us > listener->joined_us ? value->at_us : listener->joined_us;
 }
 
 void latest_destroy(broker_t *self, struct topic *topic)

@@ -9,6 +9,7 @@ struct parcel {
     zmq_msg_t payload;
     uint32_t count;
     size_t bytes;
+    int64_t at_us;
 };
 
 static void take_first(struct listener *listener)
@@ -33,7 +34,7 @@ static void enqueue(broker_t *self, struct listener *listener, const zmq_msg_t *
 {
     struct parcel *parcel = malloc(sizeof *parcel);
     assert(parcel);
-    *parcel = (struct parcel){ .count = count, .bytes = part_size(payload) };
+    *parcel = (struct parcel){ .count = count, .bytes = part_size(payload), .at_us = self->clock_us };
     part_share(&parcel->payload, payload);
     TAILQ_INSERT_TAIL(&listener->parcels, parcel, link);
     listener->depth += count;
@@ -82,4 +83,10 @@ void live_publish(broker_t *self, struct topic *topic, const zmq_msg_t *payload,
         enqueue(self, listener, payload, count);
         live_pump(self, listener);
     }
+}
+
+int64_t live_oldest_us(const struct listener *listener)
+{
+    const struct parcel *parcel = TAILQ_FIRST(&listener->parcels);
+    return parcel ? parcel->at_us : INT64_MAX;
 }

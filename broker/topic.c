@@ -310,7 +310,7 @@ bool topic_listens(broker_t *self, struct peer *peer, const struct letter *lette
         return false;
     channel->listener = listener_new(peer, letter, topic, group);
     if (topic->policy == BUS_LATEST && !group)
-        latest_join(channel->listener);
+        latest_join(channel->listener, self->clock_us);
     pump(self, channel->listener);
     return true;
 }

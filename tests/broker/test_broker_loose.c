@@ -229,6 +229,36 @@ static void a_listener_outside_the_groups_never_holds_the_publisher(void **state
 }
 
 /* Ten megabytes are offered to one who never reads; what waits for him stays at his window. */
+static void collect(void *owner, const struct broker_queue *queue)
+{
+    *(struct broker_queue *)owner = *queue;
+}
+
+static void a_queue_of_any_policy_tells_how_long_its_oldest_waits(void **state)
+{
+    (void)state;
+    static const enum bus_policy policies[] = { BUS_LIVE, BUS_LATEST };
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        struct pair pair;
+        struct broker_queue queue;
+        pair_open(&pair);
+        struct actor *weather = publisher(&pair, "topic", policies[i]);
+        struct actor *slow = listener(&pair, "topic", policies[i], "slow", 2);
+        broker_each_queue(pair.broker, collect, &queue);
+        assert_int_equal(queue.oldest_us, -1);
+        slow->is_stopped = true;
+        for (int n = 0; n < 3; n++) {
+            bus_publish(weather->bus, "topic", text(n == 0 ? "a" : n == 1 ? "b" : "c"), text("x"), 1, false);
+            settle(&pair);
+        }
+        pass_time(&pair, 1500);
+        broker_each_queue(pair.broker, collect, &queue);
+        assert_int_equal(queue.depth, 1);
+        assert_true(queue.oldest_us >= 1500000 && queue.oldest_us < 2000000);
+        pair_close(&pair);
+    }
+}
+
 static void a_stopped_listener_does_not_make_the_broker_grow(void **state)
 {
     (void)state;
@@ -287,6 +317,7 @@ int main(void)
         cmocka_unit_test(live_drops_the_oldest_and_says_how_many),
         cmocka_unit_test(a_paused_listener_gets_nothing_and_misses_nothing),
         cmocka_unit_test(a_listener_outside_the_groups_never_holds_the_publisher),
+        cmocka_unit_test(a_queue_of_any_policy_tells_how_long_its_oldest_waits),
         cmocka_unit_test(a_stopped_listener_does_not_make_the_broker_grow),
         cmocka_unit_test(a_publisher_of_live_does_not_grow_while_the_broker_is_stopped),
     };
