@@ -91,8 +91,8 @@ static void send_batch(actor_t *self, struct outlet *outlet)
         msgpack_sbuffer_destroy(&outlet->bytes);
         msgpack_sbuffer_init(&outlet->bytes);
     }
-    if (outlet->contract->policy != LOSSLESS) {
-        free_flight(self, flight);
+    if (outlet->contract->policy != LOSSLESS || (flight->is_caused && !self->is_connected)) {
+        free_flight(self, flight); /* what is not kept, here or by the bus, is never acknowledged */
         return;
     }
     flight->next = NULL;

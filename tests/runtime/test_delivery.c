@@ -337,6 +337,26 @@ static void after_a_lost_connection_nothing_of_it_is_acknowledged(void **state)
     assert_int_equal(world->self->seen_count, 4);
 }
 
+/* A message that is handed over again while the broker is away: it will come again by itself. */
+static void what_is_caused_while_the_connection_is_lost_is_waited_for_by_nobody(void **state)
+{
+    struct world *world = *state;
+    bus_up(world->bus, true);
+    world->self->verdict = HOLD;
+    world->self->commit_at = 1;
+    world->self->is_failing = true;
+    deliver(world, 1, 1);
+    bus_up(world->bus, false);
+    world->self->publishes = 1;
+    world->self->commit_at = 0;
+    world->self->verdict = OK;
+    TURN_UNTIL(world, world->self->seen_count == 2);
+    turn(world);
+    assert_int_equal(world->actor->flights_count, 0);
+    assert_int_equal(world->actor->incoming_count, 0);
+    assert_int_equal(world->bus->acked, 0);
+}
+
 static void what_it_published_of_its_own_accord_survives_a_lost_connection(void **state)
 {
     struct world *world = *state;
@@ -609,6 +629,7 @@ int main(void)
         TEST(a_batch_that_breaks_off_is_poison_from_there),
         TEST(a_subject_that_nobody_listens_to_is_counted),
         TEST(after_a_lost_connection_nothing_of_it_is_acknowledged),
+        TEST(what_is_caused_while_the_connection_is_lost_is_waited_for_by_nobody),
         TEST(what_it_published_of_its_own_accord_survives_a_lost_connection),
         TEST(a_paused_topic_waits_and_closes_its_window),
         TEST(sends_at_once_when_nothing_is_in_flight_and_else_gathers_for_5_ms),
