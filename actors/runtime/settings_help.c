@@ -37,7 +37,8 @@ static void say_section(const char *section, const struct schema *schema, msgpac
         const struct field *f = &schema->fields[i];
         char name[128];
         settings_variable(section, f, name, sizeof name);
-        say(out, "  --%-20s %s%s\n      %s", f->name, name, f->flags & SECRET ? " (or a file: ..._FILE)" : "", f->doc);
+        say(out, "  %s%-20s %s%s\n      %s", f->flags & SECRET ? "  " : "--", f->name, name,
+            f->flags & SECRET ? " (or a file: ..._FILE)" : "", f->doc);
         say_range(f, out);
         say(out, "\n");
     }

@@ -95,6 +95,12 @@ class StartStop(unittest.TestCase):
             self.assertEqual(done.returncode, 0, name)
             self.assertIn("HA_INGESTOR_DATA", done.stdout, name)
 
+    def test_the_document_of_the_settings_is_what_the_processes_print(self):
+        """docs/make-settings build/release > docs/settings.md"""
+        made = subprocess.run([str(ROOT / "docs" / "make-settings"), str(BIN)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertEqual(made.stdout, (ROOT / "docs" / "settings.md").read_text())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
