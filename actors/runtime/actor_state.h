@@ -89,7 +89,6 @@ struct question {
     any_fn *done;
     raw_done_fn *raw_done;
     int64_t tag;
-    void *reply;                      /* scratch for the decoded answer */
 };
 
 struct timer { int64_t at_us; uint64_t order; timer_fn *fn; int64_t tag; };
