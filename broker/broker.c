@@ -311,7 +311,9 @@ bool broker_work(broker_t *self, int64_t clock_us)
     service_expire(self);
     queue_say_acked(self);
     sweep_lost(self);
-    if (!has_more && clock_us >= self->next_sweep_us && clock_us >= self->quiet_until_us)
+    /* Who seems silent may wait in the sockets; not for long, as they are read in turn. */
+    int64_t sweep_us = self->next_sweep_us + (has_more ? LATE_US : 0);
+    if (clock_us >= sweep_us && clock_us >= self->quiet_until_us)
         sweep_silent(self);
     return has_more;
 }

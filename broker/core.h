@@ -81,7 +81,7 @@ struct publication {
     uint64_t highest;                 /* number of the newest batch seen */
     struct batch_list batches;        /* held, by number */
     struct batch *resent;             /* where the next batch said again is looked for */
-    size_t messages, bytes;
+    size_t batch_count, messages, bytes;
     uint64_t acked[WIRE_NUMBERS];     /* not yet said */
     size_t acked_count;
 };

@@ -37,6 +37,8 @@ static const char *fault_of(const struct broker_config *config, const char *endp
         return "broker.clients is needed with keys: the directory of those who may connect";
     if (!is_private(endpoint))
         return "suite.broker is no ipc://, tcp://127. or tcp://[::1] address: others come by broker.listen, with CURVE keys";
+    if (has_keys && access(config->clients, R_OK | X_OK))
+        return "broker.clients is no directory that can be read";
     if (config->has_listen && address_fault(config->listen))
         return "broker.listen is no ipc://path or tcp://host:port";
     if (config->has_listen && !has_keys && !is_private(config->listen))

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-enum { EXCESS_MESSAGES = 8, EXCESS_BYTES = 4 }; /* times the window, and the largest batch twice */
+enum { EXCESS_BATCHES = 8, EXCESS_BYTES = 4 }; /* times the window, and the largest part twice */
 
 /* --- batches --------------------------------------------------------------------------- */
 
@@ -17,6 +17,7 @@ static void batch_destroy(struct batch *batch)
     if (publication->resent == batch)
         publication->resent = TAILQ_NEXT(batch, link);
     TAILQ_REMOVE(&publication->batches, batch, link);
+    publication->batch_count--;
     publication->messages -= batch->count;
     publication->bytes -= batch->bytes;
     zmq_msg_close(&batch->payload);
@@ -93,6 +94,7 @@ static struct batch *batch_new(broker_t *self, struct publication *publication, 
     zmq_msg_init(&batch->payload);
     zmq_msg_move(&batch->payload, &letter->parts[0]);
     TAILQ_INSERT_TAIL(&publication->batches, batch, link);
+    publication->batch_count++;
     publication->messages += batch->count;
     publication->bytes += batch->bytes;
     publication->highest = batch->number;
@@ -121,7 +123,7 @@ static bool is_beyond_window(const broker_t *self, const struct publication *pub
  * nobody does so without end, unless he means to have our memory. */
 static bool is_beyond_measure(const broker_t *self, const struct publication *publication)
 {
-    return publication->messages > self->options.publisher_messages * EXCESS_MESSAGES ||
+    return publication->batch_count >= self->options.publisher_messages * EXCESS_BATCHES ||
         publication->bytes > self->options.publisher_bytes * EXCESS_BYTES + 2 * (size_t)WIRE_MAX;
 }
 
