@@ -330,7 +330,9 @@ struct server *server_new(struct home *home)
         .uid = -1,
         .max_http_header_data = 16384,
         .timeout_secs = 30,
-        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+            /* with IPv6 an IPv4 address is taken for "any": everybody on the network could connect */
+            (strchr(home->options->bind, ':') ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6),
         .vhost_name = "home"};
 
     assert(self);
