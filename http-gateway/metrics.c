@@ -116,17 +116,27 @@ static bool counter_value(struct self *self, const struct field *f, const char *
     return true;
 }
 
+/* Prometheus counts in seconds. */
+static bool is_micros(const char *name)
+{
+    size_t size = strlen(name);
+    return size > 3 && !strcmp(name + size - 3, "_us");
+}
+
 static void put_counter(msgpack_sbuffer *b, const struct shown *s, size_t from, size_t to, const struct field *f)
 {
     char name[160];
     double value;
-    bool time = f->flags & TIME;
-    snprintf(name, sizeof name, "ha_ingestor_%s_%s%s", s->beats[from]->said.actor, f->name, time ? "_seconds" : "");
-    put(b, "# HELP %s %s\n# TYPE %s %s\n", name, f->doc, name, f->flags & GAUGE || time ? "gauge" : "counter");
+    bool time = f->flags & TIME, gauge = f->flags & GAUGE || time, micros = !time && is_micros(f->name);
+    snprintf(name, sizeof name, "ha_ingestor_%s_%.*s%s%s", s->beats[from]->said.actor, (int)(strlen(f->name) - (micros ? 3 : 0)),
+        f->name, time || micros ? "_seconds" : "", gauge ? "" : "_total");
+    const char *unit = micros ? strstr(f->doc, ", microseconds") : NULL;
+    put(b, "# HELP %s %.*s\n# TYPE %s %s\n", name, (int)(unit ? unit - f->doc : (ptrdiff_t)strlen(f->doc)), f->doc, name,
+        gauge ? "gauge" : "counter");
     for (size_t i = from; i < to; i++)
         if (s->beats[i]->counters && counter_value(s->self, f, s->beats[i]->counters, &value)) {
             put_sample(b, name, s->beats[i], false);
-            put(b, "%.17g\n", value);
+            put(b, "%.17g\n", micros ? value / 1e6 : value);
         }
 }
 
