@@ -10,6 +10,8 @@
 
 enum { FILE_MAX_BYTES = 8 * 1024 * 1024, NAME_MAX_BYTES = 512 };
 
+#define FILE_ALLOW "Allow: GET, HEAD, OPTIONS\r\n"
+
 static int open_directory(const char *path)
 {
     return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -115,7 +117,11 @@ static bool serve_name(connection_t *c, const char *name)
     if (fd < 0)
         return false;
     bool good = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size <= FILE_MAX_BYTES;
-    if (good)
+    if (good && c->head.method == OPTIONS)
+        reply_body(c, 204, NULL, FILE_ALLOW, (struct slice){ "", 0 });
+    else if (good && c->head.method != GET && c->head.method != HEAD)
+        reply_error(c, 405, NULL, "a file takes no such method", FILE_ALLOW);
+    else if (good)
         send_file(c, name, fd, &about);
     close(fd);
     return good;
@@ -124,8 +130,7 @@ static bool serve_name(connection_t *c, const char *name)
 bool static_serve(connection_t *c)
 {
     char name[NAME_MAX_BYTES];
-    bool reads = c->head.method == GET || c->head.method == HEAD;
-    return reads && file_name(connection_path(c), name) && serve_name(c, name);
+    return file_name(connection_path(c), name) && serve_name(c, name);
 }
 
 void info_show(connection_t *c)

@@ -98,6 +98,20 @@ static void gives_nothing_beside_its_files(void **state)
     }
 }
 
+static void files_take_no_other_method(void **state)
+{
+    struct site *s = *state;
+    client_say(s->client, "PUT /app.js HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_int_equal(client_status(s->client), 405);
+    assert_true(client_has(s->client, "\r\nAllow: GET, HEAD, OPTIONS\r\n"));
+    client_forget(s->client);
+    client_say(s->client, "OPTIONS /app.js HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_int_equal(client_status(s->client), 204);
+    client_forget(s->client);
+    client_say(s->client, "PUT /none.js HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_int_equal(client_status(s->client), 404);
+}
+
 static void refuses_a_web_root_that_is_not_there(void **state)
 {
     (void)state;
@@ -110,6 +124,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(serves_the_page_to_browsers_and_json_to_others, open_site, close_site),
         cmocka_unit_test_setup_teardown(sends_a_file_once_to_those_who_have_it, open_site, close_site),
         cmocka_unit_test_setup_teardown(gives_nothing_beside_its_files, open_site, close_site),
+        cmocka_unit_test_setup_teardown(files_take_no_other_method, open_site, close_site),
         cmocka_unit_test(refuses_a_web_root_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
