@@ -5,11 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Parameters of answers made by hand that are no fields of a query. */
+/* Parameters of answers made by hand: no fields of a query, or other than the field says. */
 static const struct extra { const char *path, *name, *in, *schema, *doc; } extras[] = {
+    { "/api/v1/events/export", "limit", "query", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":9007199254740991}", "At most so many in all; without it all of them" },
+    { "/api/v1/events/export", "sort", "query", "{\"type\":\"string\",\"enum\":[\"asc\",\"desc\"],\"default\":\"asc\"}", "desc: newest first; asc: oldest first" },
     { "/api/v1/events/export", "format", "query", "{\"type\":\"string\",\"enum\":[\"ndjson\",\"json\"],\"default\":\"ndjson\"}", "ndjson: one event a line; json: an array" },
     { "/api/v1/events/stream", "last_event_id", "query", "{\"type\":\"string\",\"maxLength\":48}", "As the header Last-Event-ID" },
     { "/api/v1/events/stream", "Last-Event-ID", "header", "{\"type\":\"string\",\"maxLength\":48}", "Go on after this event" },
+};
+
+/* What a text of a query may be, where its owner takes only some words. */
+static const struct choice { const char *query, *name, *schema; } choices[] = {
+    { "events_query", "sort", "\"enum\":[\"asc\",\"desc\"]" },
+    { "events_query", "fields", "\"pattern\":\"^((entity_id|event_type|state|attributes|data)(,(entity_id|event_type|state|attributes|data))*)?$\"" },
+    { "stats_query", "period", "\"enum\":[\"15m\",\"1h\",\"6h\",\"24h\",\"1d\",\"7d\",\"30d\"]" },
+    { "areas_query", "kind", "\"enum\":[\"area\",\"floor\",\"label\"]" },
 };
 
 /* --- fields --- */
@@ -24,6 +34,8 @@ static void put_type(msgpack_sbuffer *b, const struct field *f)
         put(b, "\"type\":\"boolean\"");
     else if (f->kind == INT_KIND && f->flags & TIME)
         put(b, "\"type\":\"string\",\"format\":\"date-time\"");
+    else if (f->kind == INT_KIND && f->flags & CLAMP)
+        put(b, "\"type\":\"integer\",\"minimum\":%lld", (long long)f->low);
     else if (f->kind == INT_KIND)
         put(b, "\"type\":\"integer\",\"minimum\":%lld,\"maximum\":%lld", (long long)f->low, (long long)f->high);
     else if (f->kind == REAL_KIND)
@@ -56,6 +68,35 @@ static void put_field(msgpack_sbuffer *b, const struct field *f, bool nullable)
     if (f->flags & SECRET)
         put(b, ",\"writeOnly\":true");
     put(b, "}");
+}
+
+static void put_choice(msgpack_sbuffer *b, const struct schema *query, const struct field *f)
+{
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        if (!strcmp(choices[i].query, query->name) && !strcmp(choices[i].name, f->name))
+            put(b, ",%s", choices[i].schema);
+}
+
+/* What a question may give for a field; its description stands outside. */
+static void put_question_field(msgpack_sbuffer *b, const struct schema *query, const struct field *f)
+{
+    if (f->kind == INT_KIND && f->flags & TIME) {
+        put(b, "{\"anyOf\":[{\"type\":\"string\",\"format\":\"date-time\"},{\"type\":\"number\",\"minimum\":0,"
+            "\"maximum\":253402300799}]}");
+        return;
+    }
+    put(b, "{");
+    put_type(b, f);
+    put_choice(b, query, f);
+    put_default(b, f);
+    put(b, "}");
+}
+
+static void put_question_doc(msgpack_sbuffer *b, const struct field *f)
+{
+    char text[400];
+    snprintf(text, sizeof text, "%s; a larger number counts as %lld", f->doc, (long long)f->high);
+    put_json(b, f->flags & CLAMP ? text : f->doc);
 }
 
 /* A typed state is a number or a flag; everything else as JSON is what its owner sent. */
@@ -115,6 +156,21 @@ static bool in_path(const struct route *r, const struct field *f)
     return strstr(r->path, hole) != NULL;
 }
 
+static const struct extra *extra_of(const char *path, const char *name)
+{
+    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
+        if (!strcmp(extras[i].path, path) && !strcmp(extras[i].name, name))
+            return &extras[i];
+    return NULL;
+}
+
+/* Whether the route takes this field of its query as a parameter. */
+static bool is_taken(const struct route *r, const struct field *f, bool hole)
+{
+    bool live = r->hand == live_start && !live_takes(f->name);
+    return !(f->flags & INTERNAL) && (r->method != POST || hole) && !live && !extra_of(r->path, f->name);
+}
+
 static void put_parameters(msgpack_sbuffer *b, const struct route *r, const struct schema *query)
 {
     size_t count = 0;
@@ -122,13 +178,13 @@ static void put_parameters(msgpack_sbuffer *b, const struct route *r, const stru
     for (size_t i = 0; i < query->count; i++) {
         const struct field *f = &query->fields[i];
         bool hole = in_path(r, f);
-        if (f->flags & INTERNAL || (r->method == POST && !hole))
+        if (!is_taken(r, f, hole))
             continue;
         put(b, "%s{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"description\":", count++ ? "," : "", f->name,
             hole ? "path" : "query", hole || f->flags & REQUIRED ? "true" : "false");
-        put_json(b, f->doc);
+        put_question_doc(b, f);
         put(b, ",\"schema\":");
-        put_field(b, f, false);
+        put_question_field(b, query, f);
         put(b, "}");
     }
     for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
@@ -154,13 +210,11 @@ static void put_body(msgpack_sbuffer *b, const struct schema *query)
         if (f->flags & INTERNAL)
             continue;
         put(b, "%s\"%s\":", count++ ? "," : "", f->name);
-        if (f->kind == TEXT_KIND) {
-            put(b, "{\"oneOf\":[");
-            put_field(b, f, false);
-            put(b, ",{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}");
-        } else {
-            put_field(b, f, false);
-        }
+        put(b, "{\"description\":");
+        put_question_doc(b, f);
+        put(b, ",\"anyOf\":[");
+        put_question_field(b, query, f);
+        put(b, f->kind == TEXT_KIND ? ",{\"type\":\"array\",\"items\":{\"type\":\"string\"}},{\"type\":\"null\"}]}" : ",{\"type\":\"null\"}]}");
     }
     put(b, "}}}}}");
 }
@@ -281,7 +335,7 @@ void openapi_show(connection_t *c)
 {
     msgpack_sbuffer *b = &c->self->body;
     msgpack_sbuffer_clear(b);
-    put(b, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Home Assistant Ingestor\",\"description\":\"Every change in the house, kept and asked for.\",\"version\":");
+    put(b, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Home Assistant Ingestor\",\"description\":\"Every change in the house, kept and asked for. Times are from 1970 on; maxLength counts bytes of UTF-8; NUL is taken nowhere.\",\"version\":");
     put_json(b, actor_version());
     put(b, "},\"servers\":[{\"url\":\"/\"}],\"paths\":{");
     put_paths(b);
