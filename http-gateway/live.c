@@ -9,8 +9,11 @@
 
 #include "event_id.h"
 
+#include <ctype.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     SILENCE_US = 15 * 1000000,
@@ -50,6 +53,38 @@ static bool list_has(const char *list, size_t size, struct slice one)
     return false;
 }
 
+/* Case is ignored for the letters of ASCII, as the store does. A parameter holds no NUL. */
+static bool occurs(struct slice hay, const char *needle, size_t size)
+{
+    const char *p = hay.data;
+    for (size_t i = 0; size > 0 && i + size <= hay.size; i++)
+        if (tolower((unsigned char)p[i]) == tolower((unsigned char)needle[0]) && !memchr(p + i, '\0', size) &&
+            !strncasecmp(p + i, needle, size))
+            return true;
+    return size == 0;
+}
+
+static const char *const searched[] = { "entity_id", "event_type", "state", "attributes", "data" };
+
+static bool is_searched(struct slice name)
+{
+    for (size_t i = 0; i < sizeof searched / sizeof *searched; i++)
+        if (strlen(searched[i]) == name.size && !memcmp(searched[i], name.data, name.size))
+            return true;
+    return false;
+}
+
+static bool wants_text(const struct events_query *f, const struct event_full *e)
+{
+    const struct slice *texts[] = { e->has_entity_id ? &e->entity_id : NULL, &e->event_type, e->has_state ? &e->state : NULL,
+        e->has_attributes ? &e->attributes : NULL, e->has_data ? &e->data : NULL };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i] && (!f->has_fields || list_has(f->fields, f->fields_size, slice_of(searched[i]))) &&
+            occurs(*texts[i], f->query, f->query_size))
+            return true;
+    return false;
+}
+
 #define WANTS(f, e, member, value) (!(f)->has_##member || ((e)->has_##value && list_has((f)->member, (f)->member##_size, (e)->value)))
 
 static bool wants(const struct events_query *f, const struct event_full *e)
@@ -58,7 +93,8 @@ static bool wants(const struct events_query *f, const struct event_full *e)
         list_has(f->exclude_category, f->exclude_category_size, e->entity_category);
     return !excluded && WANTS(f, e, entity_id, entity_id) && WANTS(f, e, domain, domain) &&
         WANTS(f, e, event_type, event_type) && WANTS(f, e, device_id, device_id) && WANTS(f, e, area_id, area_id) &&
-        WANTS(f, e, entity_category, entity_category) && WANTS(f, e, context_id, context_id);
+        WANTS(f, e, entity_category, entity_category) && WANTS(f, e, context_id, context_id) &&
+        (!f->has_query || wants_text(f, e));
 }
 #undef WANTS
 
@@ -280,16 +316,46 @@ static int read_last_id(connection_t *c, struct stream *s)
     return 0;
 }
 
+bool live_takes(const char *field)
+{
+    static const char *const others[] = { "start_time", "end_time", "limit", "offset", "cursor", "sort" };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(others[i], field))
+            return false;
+    return true;
+}
+
+/* What is not for a stream is refused, not ignored. 0 or 400. */
+static int check_stream(const struct events_query *f, struct fault *fault)
+{
+    const struct schema *schema = events_query_schema();
+    for (size_t i = 0; i < schema->count; i++)
+        if (*(const bool *)((const char *)f + schema->fields[i].has_at) && !live_takes(schema->fields[i].name)) {
+            *fault = (struct fault){ schema->fields[i].name, "is not for streams" };
+            return 400;
+        }
+    const char *p = f->fields, *end = p + f->fields_size;
+    for (size_t size; f->has_fields && p < end; p += size + 1) {
+        const char *comma = memchr(p, ',', (size_t)(end - p));
+        size = (size_t)((comma ? comma : end) - p);
+        if (size && !is_searched((struct slice){ p, size })) {
+            *fault = (struct fault){ "fields", "knows entity_id, event_type, state, attributes, data" };
+            return 400;
+        }
+    }
+    return 0;
+}
+
 static int read_stream(connection_t *c, struct stream *s)
 {
     struct fault fault = { "", "" };
     int status = request_query(c->route, events_query_schema(), connection_path(c), connection_query(c), &s->filter, &fault);
+    if (status == 0)
+        status = check_stream(&s->filter, &fault);
     if (status) {
         reply_error(c, status, fault.field, fault.why, NULL);
         return -1;
     }
-    s->filter.has_start_time = s->filter.has_end_time = s->filter.has_offset = s->filter.has_cursor = false;
-    s->filter.has_query = s->filter.has_fields = false;
     SET(&s->filter, limit, PAGE_ROWS);
     SET_TEXT(&s->filter, sort, "asc", 3);
     return read_last_id(c, s);
@@ -345,13 +411,15 @@ void live_destroy(connection_t *c)
         return;
     zlistx_delete(c->self->streams, zlistx_find(c->self->streams, c));
     SET(&c->self->stats, streams, (int64_t)zlistx_size(c->self->streams));
-    if (zlistx_size(c->self->streams) == 0)
-        actor_pause(c->actor, &event_full_contract);
     zlistx_destroy(&s->queue);
     zhashx_destroy(&s->waiting);
     zhashx_destroy(&s->sent);
     free(s);
     c->stream = NULL;
+    if (zlistx_size(c->self->streams) > 0)
+        return;
+    actor_pause(c->actor, &event_full_contract);
+    malloc_trim(0); /* slow streams had megabytes of small pieces */
 }
 
 void live_tick(struct self *self)

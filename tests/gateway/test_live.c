@@ -77,6 +77,38 @@ static void streams_what_fits_the_filter(void **state)
     probe_destroy(&probe);
 }
 
+static void streams_what_holds_a_text(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *some = client_new(probe), *none = client_new(probe);
+    client_get(some, "/api/v1/events/stream?query=GHT.b");
+    client_get(none, "/api/v1/events/stream?query=ght.b&fields=event_type,state");
+    happen(probe, 1, "light.a");
+    happen(probe, 2, "light.b");
+    assert_true(!has_event(some, 1, "light.a") && has_event(some, 2, "light.b"));
+    assert_true(!has_event(none, 1, "light.a") && !has_event(none, 2, "light.b"));
+    client_destroy(&some);
+    client_destroy(&none);
+    probe_destroy(&probe);
+}
+
+static void refuses_a_stream_with_times_or_pages(void **state)
+{
+    (void)state;
+    static const char *const others[] = { "start_time=1", "end_time=1", "limit=5", "offset=1", "cursor=x", "sort=asc", "query=a&fields=state,x" };
+    probe_t *probe = gateway_new(NULL, NULL);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char target[100];
+        struct client *client = client_new(probe);
+        snprintf(target, sizeof target, "/api/v1/events/stream?%s", others[i]);
+        client_get(client, target);
+        assert_int_equal(client_status(client), 400);
+        client_destroy(&client);
+    }
+    probe_destroy(&probe);
+}
+
 static void listens_only_while_somebody_streams(void **state)
 {
     (void)state;
@@ -360,12 +392,15 @@ static void shows_every_counter_and_who_is_up(void **state)
     struct client *client = client_new(probe);
     beat(probe, "enrich", "1", "{\"received\":12,\"entities\":3}");
     beat(probe, "enrich", "2", "{\"received\":4}");
+    beat(probe, "query", "1", "{\"busy_us\":1500000}");
     beat(probe, "sink", "1", "{\"stored\":9,\"last_commit_at\":\"2026-01-01T00:00:00.500000Z\"}");
     client_get(client, "/metrics");
     assert_true(client_has(client, "text/plain; version=0.0.4"));
-    assert_true(client_has(client, "# TYPE ha_ingestor_enrich_received counter\nha_ingestor_enrich_received{instance=\"1\"} 12\n"
-        "ha_ingestor_enrich_received{instance=\"2\"} 4\n"));
+    assert_true(client_has(client, "# TYPE ha_ingestor_enrich_received_total counter\nha_ingestor_enrich_received_total{instance=\"1\"} 12\n"
+        "ha_ingestor_enrich_received_total{instance=\"2\"} 4\n"));
     assert_true(client_has(client, "# TYPE ha_ingestor_enrich_entities gauge\nha_ingestor_enrich_entities{instance=\"1\"} 3\n#"));
+    assert_true(client_has(client, "# HELP ha_ingestor_query_busy_seconds_total Time spent on them\n"));
+    assert_true(client_has(client, "ha_ingestor_query_busy_seconds_total{instance=\"1\"} 1.5\n"));
     assert_true(client_has(client, "ha_ingestor_sink_last_commit_at_seconds{instance=\"1\"} 1767225600.5\n"));
     assert_true(client_has(client, "ha_ingestor_up{actor=\"sink\",instance=\"1\"} 1\n"));
     assert_true(client_has(client, "ha_ingestor_cpu_seconds_total{actor=\"sink\",instance=\"1\"} 1.500000\n"));
@@ -385,6 +420,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_what_fits_the_filter),
+        cmocka_unit_test(streams_what_holds_a_text),
+        cmocka_unit_test(refuses_a_stream_with_times_or_pages),
         cmocka_unit_test(listens_only_while_somebody_streams),
         cmocka_unit_test(opens_no_more_streams_than_it_may),
         cmocka_unit_test(says_something_every_fifteen_seconds),
