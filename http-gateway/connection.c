@@ -17,15 +17,16 @@ enum {
 connection_t *connection_new(struct self *self, void *socket)
 {
     unsigned slot = 0;
-    while (slot < CONNECTIONS_MAX && self->connections[slot])
-        slot++;
-    if (slot == CONNECTIONS_MAX)
+    if (self->open >= self->open_max)
         return NULL;
+    while (self->connections[slot])
+        slot++;
     connection_t *c = calloc(1, sizeof *c);
     assert(c);
     *c = (connection_t){ .self = self, .actor = self->actor, .socket = socket, .slot = slot,
         .since_us = actor_clock_us(self->actor) };
     self->connections[slot] = c;
+    self->open++;
     return c;
 }
 
@@ -37,6 +38,7 @@ void connection_destroy(connection_t **self_p)
     live_destroy(c);
     export_destroy(c);
     c->self->connections[c->slot] = NULL;
+    c->self->open--;
     msgpack_sbuffer_destroy(&c->in);
     msgpack_sbuffer_destroy(&c->body);
     msgpack_sbuffer_destroy(&c->out);
@@ -140,6 +142,13 @@ static void refuse(connection_t *c, int status, const char *why)
     reply_error(c, status, NULL, why, NULL);
 }
 
+void connection_refusal(struct self *self, msgpack_sbuffer *to)
+{
+    connection_t c = { .self = self, .actor = self->actor };
+    refuse(&c, 503, "as many connections are open as there may be");
+    *to = c.out;
+}
+
 static void reply_options(connection_t *c, const struct route *found)
 {
     char allow[128] = "OPTIONS", lines[160];
@@ -157,13 +166,28 @@ static void reply_not_allowed(connection_t *c, const struct route *found)
     reply_error(c, 405, NULL, "this path does not take that method", lines);
 }
 
+/* There are no keys yet, so a browser on this machine is the way in: a page under a name of its
+ * own that resolves to us, or a page elsewhere that has the browser send us something. */
+static bool refuse_strangers(connection_t *c)
+{
+    bool named = c->head.has_host || c->head.host.size > 0, reads = c->head.method == GET || c->head.method == HEAD ||
+        c->head.method == OPTIONS;
+    if (named && !host_is_ours(c->head.host, c->self->config.bind))
+        reply_error(c, 421, "Host", "only the names of this machine's loopback are served here", NULL);
+    else if (!reads && origin_is_foreign(c->head.origin, c->head.host))
+        reply_error(c, 403, "Origin", "pages of other sites may not send anything here", NULL);
+    else
+        return false;
+    return true;
+}
+
 static void serve(connection_t *c)
 {
     struct slice path = connection_path(c);
     const struct route *found = route_of_path(path);
-    if (c->head.has_host && !host_is_ours(c->head.host, c->self->config.bind)) {
-        reply_error(c, 421, "Host", "only the names of this machine's loopback are served here", NULL);
-    } else if (c->head.method == OPTIONS && (found || slice_is(path, "*"))) {
+    if (refuse_strangers(c))
+        return;
+    if (c->head.method == OPTIONS && (found || slice_is(path, "*"))) {
         reply_options(c, found);
     } else if (!found) {
         if (!static_serve(c))

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PAGE_ROWS = 2000, PAGE_MS = 30000 };
+enum { PAGE_ROWS = 2000, PAGE_MS = 30000, EXPORTS_MAX = 8 }; /* each may have a page waiting */
 
 struct export {
     struct events_query query;
@@ -131,6 +131,7 @@ void export_more(connection_t *c)
 
 void export_destroy(connection_t *c)
 {
+    c->self->exports -= c->export ? 1 : 0;
     free(c->export);
     c->export = NULL;
 }
@@ -186,12 +187,15 @@ void export_start(connection_t *c)
     assert(e);
     if (c->head.minor == 0 && c->head.method == GET)
         reply_error(c, 505, NULL, "an export needs HTTP/1.1: without chunks half of it would look whole", NULL);
+    else if (c->self->exports >= EXPORTS_MAX)
+        reply_error(c, 503, NULL, "as many exports are under way as there may be", NULL);
     else if (read_export(c, e) == 0) {
         if (c->head.method == HEAD) {
             reply_head(c, 200, e->as_array ? "application/json" : "application/x-ndjson", NULL, c->head.minor ? CHUNKED : UNTIL_CLOSE, 0);
             connection_done(c);
         } else {
             c->export = e;
+            c->self->exports++;
             ask_page(c);
             return;
         }

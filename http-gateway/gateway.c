@@ -24,7 +24,7 @@ static int read_query(connection_t *c, const struct schema *schema)
     struct slice type = c->head.content_type;
     int status = request_query(c->route, schema, connection_path(c), connection_query(c), self->query, &fault);
     if (status == 0 && c->route->method == POST) {
-        if (type.size && (type.size < 16 || strncasecmp(type.data, "application/json", 16))) {
+        if (type.size && !media_is_json(type)) {
             reply_error(c, 415, "Content-Type", "must be application/json", NULL);
             return -1;
         }
@@ -97,6 +97,7 @@ static int open_gateway(struct self *self, actor_t *actor)
 {
     self->actor = actor;
     self->web_root = -1;
+    self->open_max = CONNECTIONS_MAX;
     self->started_us = actor_clock_us(actor);
     count_from_zero(&self->stats);
     make_room(self);

@@ -34,6 +34,7 @@ struct self {
     actor_t *actor;
     const struct transport *transport;
     connection_t *connections[CONNECTIONS_MAX];  /* by slot */
+    size_t open, open_max;                       /* connections; how many there may be */
     uint32_t serial;                             /* of the next connection */
     uint64_t seed, requests;                     /* what request ids are made of */
     json_t *json;
@@ -42,6 +43,7 @@ struct self {
     int web_root;                                /* directory, or -1 */
     watch_t *watch;
     zlistx_t *streams;                           /* live.c; borrowed stream_t */
+    int exports;                                 /* under way */
     int64_t started_us;                          /* monotonic */
     bool stopping;
     struct server *server;
@@ -90,6 +92,9 @@ struct connection {
 connection_t *connection_new(struct self *, void *socket);
 void connection_destroy(connection_t **);
 
+/* What a client is told for whom there is no room. The caller destroys `to`. */
+void connection_refusal(struct self *, msgpack_sbuffer *to);
+
 void connection_take(connection_t *, struct slice bytes);   /* from the client */
 struct slice connection_output(const connection_t *);       /* for the client; size 0: nothing now */
 void connection_wrote(connection_t *, size_t size);
@@ -129,6 +134,7 @@ zhashx_t *watch_beats(watch_t *);                /* of struct beat, by "actor/in
 bool beat_is_fresh(const struct beat *, int64_t clock_us);
 bool health_broker(const struct self *);
 
+bool live_takes(const char *field);              /* whether streams have this field of events_query */
 int live_on_event(struct self *, actor_t *, const struct event_full *);
 void live_more(connection_t *);                  /* its output has been written */
 void live_tick(struct self *);

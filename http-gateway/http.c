@@ -22,7 +22,7 @@ bool slice_is_nocase(struct slice s, const char *text)
 const char *status_text(int status)
 {
     static const struct { int status; const char *text; } texts[] = {
-        { 200, "OK" }, { 204, "No Content" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 404, "Not Found" },
+        { 200, "OK" }, { 204, "No Content" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" },
         { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 413, "Content Too Large" },
         { 414, "URI Too Long" }, { 415, "Unsupported Media Type" }, { 421, "Misdirected Request" },
         { 422, "Unprocessable Content" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
@@ -147,6 +147,7 @@ static int read_header(struct slice name, struct slice value, struct head *h, co
 {
     static const struct { const char *name; size_t at; } kept[] = {
         { "content-type", offsetof(struct head, content_type) }, { "accept", offsetof(struct head, accept) },
+        { "origin", offsetof(struct head, origin) },
         { "x-correlation-id", offsetof(struct head, correlation_id) },
         { "x-request-id", offsetof(struct head, request_id) },
         { "last-event-id", offsetof(struct head, last_event_id) },
@@ -255,6 +256,10 @@ int head_read(struct slice input, size_t *scanned, struct head *h, size_t *size,
     size_t from = *scanned > start + 3 ? *scanned - 3 : start;
     const char *end = input.size > from ? memmem(p + from, input.size - from, "\r\n\r\n", 4) : NULL;
     if (!end || (size_t)(end - p) + 4 > HEAD_MAX) {
+        size_t again = from > start + 1 ? from - 1 : start;
+        *why = "a line does not end with CR LF";
+        if (!end && input.size > again && memmem(p + again, input.size - again, "\n\n", 2))
+            return 400; /* typed by hand: the end would never come */
         *scanned = input.size;
         return end || input.size >= HEAD_MAX ? too_long(input, why) : READ_MORE;
     }

@@ -22,7 +22,7 @@ struct head {
     int minor;               /* of HTTP/1.x */
     struct slice target;
     struct slice host;       /* of the Host header, or of an absolute target */
-    struct slice content_type, accept, correlation_id, request_id, last_event_id, if_none_match;
+    struct slice content_type, accept, origin, correlation_id, request_id, last_event_id, if_none_match;
     bool has_host, keep_alive, chunked, has_length, wants_continue;
     int64_t length;
 };

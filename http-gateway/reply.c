@@ -106,7 +106,7 @@ void reply_body(connection_t *c, int status, const char *type, const char *extra
 static const char *slug_of_status(int status)
 {
     static const struct { int status; const char *slug; } slugs[] = {
-        { 400, "VALIDATION_ERROR" }, { 404, "RESOURCE_NOT_FOUND" }, { 405, "METHOD_NOT_ALLOWED" },
+        { 400, "VALIDATION_ERROR" }, { 403, "FORBIDDEN" }, { 404, "RESOURCE_NOT_FOUND" }, { 405, "METHOD_NOT_ALLOWED" },
         { 408, "REQUEST_TIMEOUT" }, { 409, "CONFLICT" }, { 413, "PAYLOAD_TOO_LARGE" }, { 414, "URI_TOO_LONG" },
         { 415, "UNSUPPORTED_MEDIA_TYPE" }, { 421, "MISDIRECTED_REQUEST" }, { 422, "VALIDATION_ERROR" },
         { 431, "HEADERS_TOO_LARGE" }, { 501, "NOT_IMPLEMENTED" }, { 503, "ACTOR_UNAVAILABLE" },

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 enum { VALUE_MAX = 16384 };
 
@@ -70,10 +71,42 @@ static bool is_set(const struct field *f, const void *msg)
     return *(const bool *)((const char *)msg + f->has_at);
 }
 
+/* The length of the well-formed UTF-8 sequence at p, or 0. Surrogates are well-formed here, as
+ * everywhere inside: Home Assistant sends lone ones. */
+static size_t sequence_size(const unsigned char *p, size_t left)
+{
+    size_t size = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < size; i++)
+        if (i >= left || p[i] >> 6 != 2)
+            return 0;
+    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90), beyond = p[0] == 0xf4 && p[1] > 0x8f;
+    return size > 1 && (overlong || beyond) ? 0 : size;
+}
+
+static const char *check_text(const char *text, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    for (size_t at = 0, one; at < size; at += one) {
+        if (p[at] == '\0')
+            return "must not hold NUL";
+        one = sequence_size(p + at, size - at);
+        if (one == 0)
+            return "is not UTF-8";
+    }
+    return NULL;
+}
+
 /* Set a field; a text that is set already gets the new one behind a comma. */
 static int set_or_join(const struct field *f, const char *text, size_t size, void *msg, struct fault *fault)
 {
     char joined[2 * VALUE_MAX + 2];
+    const char *why = check_text(text, size);
+    if (why)
+        return refuse(fault, f->name, why);
+    if (f->kind != TEXT_KIND && is_set(f, msg)) {
+        refuse(fault, f->name, "is given twice");
+        return 400;
+    }
     if (f->kind == TEXT_KIND && is_set(f, msg)) {
         uint32_t had;
         memcpy(&had, (char *)msg + f->size_at, sizeof had);
@@ -102,8 +135,9 @@ static int set_holes(const struct route *r, const struct schema *schema, struct 
         assert(f);
         if (percent_decode(segment, false, text, sizeof text, &size))
             return refuse(fault, f->name, "its percent-encoding is malformed, or it is too long");
-        if (set_or_join(f, text, size, msg, fault))
-            return 422;
+        int status = set_or_join(f, text, size, msg, fault);
+        if (status)
+            return status;
         *taken |= UINT64_C(1) << (f - schema->fields);
     }
     return 0;
@@ -117,8 +151,9 @@ int request_query(const struct route *r, const struct schema *schema, struct sli
     uint64_t taken = 0;
     assert(schema->count <= 64);
     schema_clear(schema, msg);
-    if (r && set_holes(r, schema, path, msg, &taken, fault))
-        return 422;
+    int status = r ? set_holes(r, schema, path, msg, &taken, fault) : 0;
+    if (status)
+        return status;
     while (next_pair(&query, &name, &value)) {
         if (percent_decode(name, true, text, sizeof text, &size))
             continue; /* no name of ours */
@@ -129,8 +164,9 @@ int request_query(const struct route *r, const struct schema *schema, struct sli
             return refuse(fault, f->name, "its percent-encoding is malformed, or it is too long");
         if (size == 0 && f->kind == TEXT_KIND)
             continue;
-        if (set_or_join(f, text, size, msg, fault))
-            return 422;
+        status = set_or_join(f, text, size, msg, fault);
+        if (status)
+            return status;
     }
     return 0;
 }
@@ -144,7 +180,7 @@ int request_parameter(struct slice query, const char *wanted, char *to, size_t r
     while (next_pair(&query, &name, &value)) {
         if (percent_decode(name, true, text, sizeof text, &size) || size != strlen(wanted) || memcmp(text, wanted, size))
             continue;
-        if (percent_decode(value, true, to, room, &size) || memchr(to, '\0', size))
+        if (found || percent_decode(value, true, to, room, &size) || check_text(to, size))
             return -1;
         found = size > 0;
     }
@@ -233,6 +269,24 @@ bool host_is_ours(struct slice host, const char *bind)
         name[i] = (char)tolower((unsigned char)p[i]);
     name[size] = '\0';
     return address_is_loopback(name) || !strcmp(name, bind);
+}
+
+bool origin_is_foreign(struct slice origin, struct slice host)
+{
+    static const char scheme[] = "http://";
+    const size_t size = sizeof scheme - 1;
+    if (origin.size == 0)
+        return false; /* no browser, or its own page asks */
+    return origin.size != size + host.size || strncasecmp(origin.data, scheme, size) ||
+        strncasecmp((const char *)origin.data + size, host.data, host.size);
+}
+
+bool media_is_json(struct slice type)
+{
+    static const char json[] = "application/json";
+    const char *p = type.data;
+    const size_t size = sizeof json - 1;
+    return type.size >= size && !strncasecmp(p, json, size) && (type.size == size || memchr("; \t", p[size], 3));
 }
 
 bool id_is_plain(struct slice id)

@@ -11,8 +11,11 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { OTHER_DESCRIPTORS = 64 };
 
 struct server { int listener; struct lws_vhost *vhost; struct self *self; };
 
@@ -99,9 +102,26 @@ static int on_connection(struct lws *wsi, enum lws_callback_reasons reason, void
     }
 }
 
+/* Not read: it is told why, and closed. */
+static void turn_away(struct server *server, int fd)
+{
+    msgpack_sbuffer text;
+    char unread[4096];
+    connection_refusal(server->self, &text);
+    ssize_t n = send(fd, text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    n = recv(fd, unread, sizeof unread, MSG_DONTWAIT); /* what is left unread would take the reply back */
+    (void)n;
+    msgpack_sbuffer_destroy(&text);
+    close(fd);
+}
+
 static void accept_one(struct server *server, int fd)
 {
     int on = 1;
+    if (server->self->open >= server->self->open_max) {
+        turn_away(server, fd);
+        return;
+    }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     lws_sock_file_fd_type what = { .sockfd = fd };
     lws_adopt_descriptor_vhost(server->vhost, LWS_ADOPT_SOCKET, what, "connection", NULL); /* closes it on failure */
@@ -130,10 +150,22 @@ static const struct lws_protocols protocols[] = {
 
 /* --- opening --- */
 
+/* As many descriptors as we may have, up to what all connections need: accept() never lacks one. */
+static size_t raise_descriptors(size_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
+        return wanted;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > wanted ? wanted : (size_t)limit.rlim_cur;
+}
+
 void server_options(struct lws_context_creation_info *info)
 {
+    raise_descriptors(CONNECTIONS_MAX + OTHER_DESCRIPTORS);
     info->pt_serv_buf_size = 16384;
-    info->fd_limit_per_thread = CONNECTIONS_MAX + 64;
+    info->fd_limit_per_thread = CONNECTIONS_MAX + OTHER_DESCRIPTORS;
 }
 
 static int refuse_listening(struct self *self, int error)
@@ -205,6 +237,8 @@ int server_open(struct self *self, actor_t *actor)
     self->server = calloc(1, sizeof *self->server);
     assert(self->server);
     *self->server = (struct server){ .listener = -1, .self = self };
+    size_t descriptors = raise_descriptors(CONNECTIONS_MAX + OTHER_DESCRIPTORS);
+    self->open_max = descriptors > 2 * OTHER_DESCRIPTORS ? descriptors - OTHER_DESCRIPTORS : OTHER_DESCRIPTORS;
     int result = listen_on(self);
     if (result == 0)
         result = adopt_listener(self, actor);

@@ -218,7 +218,107 @@ static void names_the_field_that_it_cannot_read(void **state)
     assert_int_equal(refusal(probe, "/api/v1/events/export?format=csv", "\"format\""), 400);
     assert_int_equal(refusal(probe, "/api/v1/events/export?limit=x", "\"limit\""), 422);
     assert_int_equal(refusal(probe, "/api/v1/events/stream?last_event_id=x", "\"last_event_id\""), 422);
+    assert_int_equal(refusal(probe, "/api/v1/events?limit=1&limit=2", "\"limit\""), 400);
+    assert_int_equal(refusal(probe, "/api/v1/events/export?format=json&format=ndjson", "\"format\""), 400);
     assert_int_equal(probe_asked_count(probe, &events_find_contract), 0);
+    probe_destroy(&probe);
+}
+
+static void refuses_text_that_is_no_utf_8_or_holds_nul(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "%00", "a%00", "%ff", "%C3%28", "%c3", "%e2%82", "%C0%80", "%E0%80%80", "%F0%80%80%80", "%F4%90%80%80",
+        "%F5%80%80%80", "a%80", "\xff" };
+    static const char *const good[] = { "%C3%A9", "%E2%82%AC", "%F0%9F%98%80", "%ED%A0%80", "a" };
+    probe_t *probe = gateway_new(NULL, NULL);
+    char target[100];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(target, sizeof target, "/api/v1/events?query=%s", bad[i]);
+        assert_int_equal(refusal(probe, target, "\"query\""), 422);
+        snprintf(target, sizeof target, "/api/devices/%s", bad[i]);
+        assert_int_equal(refusal(probe, target, "\"device_id\""), 422);
+    }
+    assert_int_equal(probe_asked_count(probe, &events_find_contract), 0);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct client *client = client_new(probe);
+        snprintf(target, sizeof target, "/api/v1/events?query=%s", good[i]);
+        client_get(client, target);
+        assert_non_null(probe_asked(probe, &events_find_contract));
+        client_destroy(&client);
+    }
+    probe_destroy(&probe);
+}
+
+static int posted(probe_t *probe, const char *headers)
+{
+    char request[400];
+    snprintf(request, sizeof request, "POST /api/v1/events/search HTTP/1.1\r\nHost: localhost:8006\r\n%sContent-Length: 2\r\n\r\n[]", headers);
+    return ask_status(probe, request);
+}
+
+/* 422: it was read, and is no object. */
+static void takes_nothing_that_a_page_of_another_site_sends(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    assert_int_equal(posted(probe, ""), 422);
+    assert_int_equal(posted(probe, "Origin: http://localhost:8006\r\n"), 422);
+    assert_int_equal(posted(probe, "Origin: HTTP://LOCALHOST:8006\r\n"), 422);
+    assert_int_equal(posted(probe, "Origin: null\r\n"), 403);
+    assert_int_equal(posted(probe, "Origin: http://localhost:80060\r\n"), 403);
+    assert_int_equal(posted(probe, "Origin: http://localhost:3000\r\n"), 403);
+    assert_int_equal(posted(probe, "Origin: https://localhost:8006\r\n"), 403);
+    assert_int_equal(posted(probe, "Origin: http://evil.example\r\n"), 403);
+    assert_int_equal(posted(probe, "Content-Type: text/plain\r\n"), 415);
+    assert_int_equal(posted(probe, "Content-Type: application/jsonx\r\n"), 415);
+    assert_int_equal(posted(probe, "Content-Type: application/json; charset=utf-8\r\n"), 422);
+    assert_int_equal(ask_status(probe, "GET http://evil.example/api/info HTTP/1.0\r\n\r\n"), 421);
+    assert_int_equal(ask_status(probe, GET_WITH("Origin: http://evil.example")), 200); /* it cannot read the answer */
+    probe_destroy(&probe);
+}
+
+static void tells_the_one_for_whom_there_is_no_room(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct self *self = probe_self(probe);
+    msgpack_sbuffer told;
+    self->open_max = 1;
+    struct client *client = client_new(probe);
+    assert_null(connection_new(self, client));
+    connection_refusal(self, &told);
+    msgpack_sbuffer_write(&told, "", 1);
+    assert_non_null(strstr(told.data, "HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_non_null(strstr(told.data, "\r\nConnection: close\r\n"));
+    assert_non_null(strstr(told.data, "\"error_code\":\"ACTOR_UNAVAILABLE\""));
+    msgpack_sbuffer_destroy(&told);
+    client_destroy(&client);
+    client = client_new(probe); /* there is room again */
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
+static void runs_no_more_exports_than_it_may(void **state)
+{
+    (void)state;
+    enum { MOST = 8 };
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *clients[MOST], *late = client_new(probe);
+    for (int i = 0; i < MOST; i++) {
+        clients[i] = client_new(probe);
+        client_get(clients[i], "/api/v1/events/export");
+        assert_int_equal(clients[i]->size, 0);
+    }
+    client_get(late, "/api/v1/events/export");
+    assert_int_equal(client_status(late), 503);
+    client_destroy(&clients[0]);
+    client_forget(late);
+    client_get(late, "/api/v1/events/export");
+    assert_int_equal(late->size, 0);
+    client_destroy(&late);
+    for (int i = 1; i < MOST; i++)
+        client_destroy(&clients[i]);
+    assert_int_equal(((struct self *)probe_self(probe))->exports, 0);
     probe_destroy(&probe);
 }
 
@@ -610,6 +710,10 @@ int main(void)
         cmocka_unit_test(searches_with_a_json_body),
         cmocka_unit_test(takes_a_chunked_body_and_says_continue),
         cmocka_unit_test(names_the_field_that_it_cannot_read),
+        cmocka_unit_test(refuses_text_that_is_no_utf_8_or_holds_nul),
+        cmocka_unit_test(takes_nothing_that_a_page_of_another_site_sends),
+        cmocka_unit_test(tells_the_one_for_whom_there_is_no_room),
+        cmocka_unit_test(runs_no_more_exports_than_it_may),
         cmocka_unit_test(turns_verdicts_into_statuses),
         cmocka_unit_test(answers_504_when_nobody_answers),
         cmocka_unit_test(a_client_that_leaves_gets_no_answer_and_nobody_elses),

@@ -53,6 +53,7 @@ static void refuses_what_could_be_read_in_two_ways(void **state)
     (void)state;
     static const char *const bad[] = {
         "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\n\n",
         "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
