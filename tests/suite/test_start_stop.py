@@ -13,26 +13,46 @@ from system import BIN, ROOT, Api, Workspace, free_port, wait_for
 
 
 def left_behind(data):
-    """Processes that still name the data directory in their environment."""
+    """Commands of processes that still name the data directory in their environment."""
+    return [command for _, command in processes_of(data)]
+
+
+def processes_of(data):
+    """(pid, command) of each."""
     found = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if str(data).encode() in (process / "environ").read_bytes() and int(process.name) != os.getpid():
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                found.append((int(process.name), (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()))
         except (OSError, ValueError):
             pass
     return found
 
 
+def listening(data):
+    """Addresses, as the kernel writes them, on which these processes wait for TCP."""
+    inodes = set()
+    for pid, _ in processes_of(data):
+        for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                inodes.add(os.readlink(fd))
+            except OSError:
+                pass
+    rows = [line.split() for table in ("tcp", "tcp6") for line in open(f"/proc/net/{table}")]
+    return [row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+
+
 class StartStop(unittest.TestCase):
-    def start(self, place, name):
+    def start(self, place, name, **settings):
+        """deploy/run as a child; its data directory is given as a relative path."""
         data = place.path / name
         port = free_port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("HOME_ASSISTANT_", "HA_INGESTOR_"))}
-        environment.update(HA_INGESTOR_DATA=str(data), GATEWAY_PORT=str(port), LOG_TERMINAL="0")
+        environment.update({"HA_INGESTOR_DATA": name, "GATEWAY_PORT": str(port), "LOG_TERMINAL": "0", **settings})
         log = open(place.path / f"{name}.log", "wb")
         run = subprocess.Popen([str(ROOT / "deploy" / "run")], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                               start_new_session=True)
+                               start_new_session=True, cwd=place.path)
+        log.close()
         return run, data, Api(port), place.path / f"{name}.log"
 
     def stop(self, run, data, number):
@@ -45,14 +65,17 @@ class StartStop(unittest.TestCase):
 
     def test_two_side_by_side_start_answer_and_stop(self):
         with Workspace() as place:
-            runs = [self.start(place, name) for name in ("one", "two")]
+            runs = [self.start(place, name) for name in ("one", "the second one")]
             try:
                 for run, data, api, log in runs:
                     wait_for(lambda: "Ctrl-C stops" in log.read_text(), 600, "the address to be printed")
                     self.assertIn(f"http://127.0.0.1:{api.port}/", log.read_text())
-                    self.assertNotIn("NOT READY", log.read_text())
+                    self.assertIn("Health:         healthy", log.read_text())
                     wait_for(lambda: api.count() > 20, 30, "events of the simulated home")
                     self.assertEqual(api.get("/health")["status"], "healthy")
+                self.assertEqual(listening(runs[0][1]), ["0100007F"] * 2)  # the gateway and the home, 127.0.0.1
+                self.intrude(place, "one")
+                self.assertEqual(runs[0][2].get("/health")["status"], "healthy")
                 self.stop(*runs[0][:2], signal.SIGINT)
                 self.assertEqual(runs[1][2].get("/health")["status"], "healthy")
                 self.stop(*runs[1][:2], signal.SIGTERM)
@@ -62,6 +85,55 @@ class StartStop(unittest.TestCase):
                 for run, *_ in runs:
                     if run.poll() is None:
                         run.kill()
+
+    def intrude(self, place, name):
+        """A third one on the data of a running one is turned away."""
+        run, _, _, log = self.start(place, name)
+        self.assertEqual(run.wait(30), 100, log.read_text())
+        self.assertIn("Another instance is using", log.read_text())
+
+    def test_a_killed_supervisor_leaves_nothing_behind(self):
+        """Killed alone, deploy/run ends the rest; killed with deploy/run, the next start does."""
+        with Workspace() as place:
+            for alone in (True, False):
+                run, data, api, log = self.start(place, "data")
+                try:
+                    wait_for(lambda: "Ctrl-C stops" in log.read_text(), 60, "the address to be printed")
+                    for pid, command in processes_of(data):
+                        if command.startswith("s6-svscan"):
+                            os.kill(pid, signal.SIGKILL)
+                    if not alone:
+                        run.kill()
+                    self.assertEqual(run.wait(15), 111 if alone else -signal.SIGKILL)
+                    if alone:
+                        self.assertEqual(left_behind(data), [])
+                finally:
+                    if run.poll() is None:
+                        run.kill()
+            run, data, api, log = self.start(place, "data")
+            try:
+                wait_for(lambda: "Ctrl-C stops" in log.read_text(), 60, "the start after that")
+                commands = left_behind(data)
+                self.assertEqual(len([c for c in commands if c.endswith("/sink ")]), 1, commands)
+                self.stop(run, data, signal.SIGHUP)
+            finally:
+                if run.poll() is None:
+                    run.kill()
+
+    def test_wrong_settings_are_said_at_once_and_nothing_stays(self):
+        cases = [
+            ({"ENRICH_WORKERS": "abc"}, "ENRICH_WORKERS=abc is no number from 1 to 64"),
+            ({"QUERY_WORKERS": "0"}, "QUERY_WORKERS=0 is no number from 1 to 64"),
+            ({"GATEWAY_PORT": "0"}, "GATEWAY_PORT=0 is no number from 1 to 65535"),
+            ({"GATEWAY_BIND": "0.0.0.0"}, "bind: 0.0.0.0 is no loopback address"),
+            ({"HOME_ASSISTANT_URL": "ftp://home", "HOME_ASSISTANT_TOKEN": "x"}, "the URL must begin with"),
+        ]
+        for settings, words in cases:
+            with self.subTest(settings), Workspace() as place:
+                run, data, _, log = self.start(place, "data", **settings)
+                self.assertEqual(run.wait(60), 100, log.read_text())
+                self.assertIn(words, log.read_text())
+                self.assertEqual(left_behind(data), [])
 
     def again(self, place, before):
         """What was stored is there after the next start."""
