@@ -38,7 +38,7 @@ def listening(data):
                 inodes.add(os.readlink(fd))
             except OSError:
                 pass
-    rows = [line.split() for table in ("tcp", "tcp6") for line in open(f"/proc/net/{table}")]
+    rows = [line.split() for table in ("tcp", "tcp6") for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()]
     return [row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
 
 
