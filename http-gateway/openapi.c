@@ -168,7 +168,9 @@ static const struct extra *extra_of(const char *path, const char *name)
 static bool is_taken(const struct route *r, const struct field *f, bool hole)
 {
     bool live = r->hand == live_start && !live_takes(f->name);
-    return !(f->flags & INTERNAL) && (r->method != POST || hole) && !live && !extra_of(r->path, f->name);
+    bool page = !strcmp(f->name, "limit") || !strcmp(f->name, "offset") || !strcmp(f->name, "cursor") || !strcmp(f->name, "sort");
+    bool counts = r->service == &events_count_contract && page; /* a count has no pages */
+    return !(f->flags & INTERNAL) && (r->method != POST || hole) && !live && !counts && !extra_of(r->path, f->name);
 }
 
 static void put_parameters(msgpack_sbuffer *b, const struct route *r, const struct schema *query)
