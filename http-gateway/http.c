@@ -255,11 +255,11 @@ int head_read(struct slice input, size_t *scanned, struct head *h, size_t *size,
         start += 2; /* empty lines before a request are forgiven */
     size_t from = *scanned > start + 3 ? *scanned - 3 : start;
     const char *end = input.size > from ? memmem(p + from, input.size - from, "\r\n\r\n", 4) : NULL;
+    const char *head_end = end ? end : p + input.size;
+    *why = "a line does not end with CR LF";
+    if (p + from < head_end && memmem(p + from, (size_t)(head_end - p) - from, "\n\n", 2))
+        return 400; /* typed by hand: the end would never come */
     if (!end || (size_t)(end - p) + 4 > HEAD_MAX) {
-        size_t again = from > start + 1 ? from - 1 : start;
-        *why = "a line does not end with CR LF";
-        if (!end && input.size > again && memmem(p + again, input.size - again, "\n\n", 2))
-            return 400; /* typed by hand: the end would never come */
         *scanned = input.size;
         return end || input.size >= HEAD_MAX ? too_long(input, why) : READ_MORE;
     }
