@@ -39,6 +39,7 @@ struct capture {
     int64_t last_received_us, torn_bytes;
     int64_t lost_end;            /* of the loss told last */
     const char *why;
+    const char *unsynced;        /* NULL: the last sync succeeded */
     struct {
         struct segment *segment; /* NULL until the first read: then the oldest */
         int64_t at;              /* offset in it */
@@ -46,6 +47,11 @@ struct capture {
         uint32_t done;
     } cursor;
 };
+
+static void sync_segment(struct capture *self, struct segment *segment)
+{
+    self->unsynced = segment_sync(segment, self->directory) ? strerror(errno) : NULL;
+}
 
 static void drop(struct capture *self, struct segment *segment)
 {
@@ -201,7 +207,7 @@ void capture_close(capture_t **self_p)
         segment_unlink(self->active, self->directory);
     } else if (self->options.sync != CAPTURE_NEVER) {
         for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
-            segment_sync(s, self->directory);
+            sync_segment(self, s);
     }
     for (struct segment *s; (s = zlistx_detach(self->segments, NULL)) != NULL;)
         segment_destroy(&s);
@@ -315,7 +321,7 @@ int capture_append_all(capture_t *self, struct capture_record *records, size_t c
         at += CAPTURE_HEADER + (int64_t)records[i].bytes.size;
     }
     if (self->options.sync == CAPTURE_ALWAYS)
-        segment_sync(segment, self->directory);
+        sync_segment(self, segment);
     return 0;
 }
 
@@ -327,6 +333,11 @@ int capture_append(capture_t *self, struct capture_record *record, int64_t now_u
 const char *capture_why(const capture_t *self)
 {
     return self->why;
+}
+
+const char *capture_unsynced(const capture_t *self)
+{
+    return self->unsynced;
 }
 
 /* --- the cursor ------------------------------------------------------------------------ */
@@ -359,7 +370,7 @@ static void tell_damage(struct capture *self, struct segment *segment, int64_t a
         behind = segment_walk(next, self->directory, &self->crc, 0);
     struct capture_loss loss = { .bytes = segment->bytes - at,
         .first_us = before.records ? before.last_us : behind.first_us,
-        .last_us = behind.records ? behind.first_us : before.last_us };
+        .last_us = behind.records ? behind.first_us : self->last_received_us };
     self->total_bytes -= segment->bytes - at;
     segment_cut(segment, self->directory, at);
     self->options.on_loss(self->options.owner, &loss);
@@ -497,7 +508,7 @@ void capture_tick(capture_t *self, int64_t now_us)
     self->synced_us = now_us;
     for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
         if (s->dirty && !is_safe(self, s))
-            segment_sync(s, self->directory);
+            sync_segment(self, s);
 }
 
 int64_t capture_bytes(const capture_t *self)

@@ -61,6 +61,7 @@ enum { CAPTURE_BATCH = 256 };
 int capture_append(capture_t *, struct capture_record *, int64_t now_us);
 int capture_append_all(capture_t *, struct capture_record *, size_t count, int64_t now_us);
 const char *capture_why(const capture_t *);
+const char *capture_unsynced(const capture_t *); /* why the last sync failed; NULL: it did not */
 
 /* The cursor. capture_at_end(): it stands behind the last record; capture_is_next(): on this
  * one, so that it may be published from memory. capture_read() reads the record under it (bytes live until the next call);

@@ -260,17 +260,19 @@ static void sync_directory(const char *directory)
     close(fd);
 }
 
-void segment_sync(struct segment *self, const char *directory)
+int segment_sync(struct segment *self, const char *directory)
 {
     if (!self->dirty || self->write_fd < 0)
-        return;
-    if (fdatasync(self->write_fd) == 0)
-        self->dirty = false;
+        return 0;
+    if (fdatasync(self->write_fd))
+        return -1;
+    self->dirty = false;
     if (!self->is_named)
         sync_directory(directory);
     self->is_named = true;
     if (self->is_finished)
         close_fd(&self->write_fd);
+    return 0;
 }
 
 void segment_finish(struct segment *self)

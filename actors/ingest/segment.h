@@ -33,7 +33,7 @@ void segment_unlink(struct segment *, const char *directory);
 
 /* At most CAPTURE_BATCH records, with one write. */
 int segment_append(struct segment *, const struct crc32c *, const struct capture_record *, size_t count);
-void segment_sync(struct segment *, const char *directory);
+int segment_sync(struct segment *, const char *directory);
 void segment_finish(struct segment *);
 int segment_cut(struct segment *, const char *directory, int64_t bytes);
 

@@ -238,6 +238,27 @@ static void rot_in_an_older_segment_is_told_and_the_rest_is_read(void **state)
     capture_close(&log);
 }
 
+static void rot_in_the_newest_segment_is_told_up_to_what_came_last(void **state)
+{
+    struct world *world = *state;
+    char name[PATH_MAX], whole[4096], text[4096];
+    capture_t *log = open_log(world);
+    for (int i = 0; i < 4; i++, world->now += SECOND)
+        append(world, log, "a frame", 1);
+    assert_int_equal(folder_count(&world->folder, ".log", name), 1);
+    size_t size = folder_read(&world->folder, name, whole, sizeof whole);
+    whole[size / 2 - 1] ^= 1; /* the second one's last byte */
+    folder_write(&world->folder, name, whole, size);
+    assert_int_equal(read_all(log, text, sizeof text), 1);
+    assert_int_equal(world->loss_count, 1);
+    assert_int_equal(world->losses[0].first_us, world->now - 4 * SECOND);
+    assert_int_equal(world->losses[0].last_us, world->now - SECOND);
+    append(world, log, "after", 1);
+    assert_int_equal(read_all(log, text, sizeof text), 1);
+    assert_string_equal(text, "after,");
+    capture_close(&log);
+}
+
 static void a_segment_goes_when_acknowledged_and_the_store_has_synced_since(void **state)
 {
     struct world *world = *state;
@@ -517,6 +538,7 @@ int main(void)
         IN_A_FOLDER(a_tail_torn_at_any_byte_is_cut_and_never_misread),
         IN_A_FOLDER(a_byte_flipped_anywhere_is_found),
         IN_A_FOLDER(rot_in_an_older_segment_is_told_and_the_rest_is_read),
+        IN_A_FOLDER(rot_in_the_newest_segment_is_told_up_to_what_came_last),
         IN_A_FOLDER(a_segment_goes_when_acknowledged_and_the_store_has_synced_since),
         IN_A_FOLDER(without_sync_a_segment_goes_at_once),
         IN_A_FOLDER(acknowledgements_in_any_order_of_two_topics_are_told_apart),
