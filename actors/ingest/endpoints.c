@@ -103,6 +103,9 @@ int endpoint_read(struct endpoint *self, struct slice url, struct slice token, c
     memcpy(text, url.data, url.size);
     text[url.size] = '\0';
     const char *at = read_scheme(self, text);
+    for (const char *c = text; *c; c++)
+        if (*c > 0 && (*c <= ' ' || *c == 0x7f))
+            return refuse(why, "the URL must not hold a space or a control character");
     if (!at)
         return refuse(why, "the URL must begin with http://, https://, ws:// or wss://");
     if (strcspn(at, "@") < strcspn(at, "/"))

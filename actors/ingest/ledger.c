@@ -13,6 +13,7 @@
 
 #define MAX_GAPS 10000
 #define KNOWN_BYTES 128 /* one write within one sector */
+#define NOTED_US (5 * INT64_C(1000000)) /* a frame captured since the last note is never older */
 
 struct ledger {
     char directory[480];
@@ -22,7 +23,8 @@ struct ledger {
     int64_t next_number;
     int64_t known_us, session;
     bool has_started;       /* there was a subscription once */
-    bool failing;
+    bool is_unsaved;        /* the gaps could not be written */
+    bool is_unnoted;        /* nor `known` */
     int known_fd;
     char damaged[PATH_MAX];
 };
@@ -109,8 +111,8 @@ static void save(struct ledger *self)
     int bad = !file || write_gaps(self, file);
     if (file)
         bad |= fclose(file) != 0;
-    self->failing = bad || rename(new_path, path);
-    if (!self->failing)
+    self->is_unsaved = bad || rename(new_path, path);
+    if (!self->is_unsaved)
         sync_directory(self);
 }
 
@@ -162,8 +164,7 @@ static void load(struct ledger *self, int64_t now_us)
     if (good)
         return;
     snprintf(self->damaged, sizeof self->damaged, "%.480s/gaps.damaged-%" PRId64, self->directory, now_us);
-    if (rename(path, self->damaged))
-        self->failing = true;
+    (void)rename(path, self->damaged); /* if not, it is lost with the next line: the log says so */
     save(self);
 }
 
@@ -177,7 +178,7 @@ static void write_known(struct ledger *self, bool in_order)
     assert(length > 0 && length < KNOWN_BYTES);
     memset(text + length, ' ', (size_t)(KNOWN_BYTES - 1 - length));
     text[KNOWN_BYTES - 1] = '\n';
-    self->failing = pwrite(self->known_fd, text, KNOWN_BYTES, 0) != KNOWN_BYTES;
+    self->is_unnoted = pwrite(self->known_fd, text, KNOWN_BYTES, 0) != KNOWN_BYTES;
 }
 
 struct known { int64_t at_us, session; int started, clean; char boot[40]; };
@@ -204,6 +205,21 @@ static void guess_known(const struct ledger *self, const struct ledger_options *
             known->at_us = self->gaps[i].end_us;
 }
 
+/* Nothing was missing up to here when the last process ended. */
+static int64_t known_before(const struct ledger *self, const struct ledger_options *options, int64_t noted_us, bool power_cut)
+{
+    int64_t captured_us = options->captured_us, known_us = noted_us;
+    if (power_cut)
+        known_us = known_us > options->unsynced_us ? known_us - options->unsynced_us : 0;
+    else if (captured_us > known_us && captured_us <= known_us + NOTED_US) /* else the clock was set meanwhile */
+        known_us = captured_us;
+    if (!options->is_torn)
+        return known_us;
+    for (size_t i = 0; captured_us == 0 && i < self->count; i++) /* nothing could be read: all since the last gap */
+        captured_us = self->gaps[self->count - 1 - i].end_us;
+    return captured_us < known_us ? captured_us : known_us;
+}
+
 static void account_for_absence(struct ledger *self, const struct ledger_options *options, int64_t now_us)
 {
     struct known known;
@@ -216,11 +232,7 @@ static void account_for_absence(struct ledger *self, const struct ledger_options
     if (!known.started || open_gap(self))
         return;
     bool power_cut = has_note && !known.clean && strcmp(known.boot, self->boot_id) != 0;
-    int64_t start_us = known.at_us;
-    if (power_cut)
-        start_us = start_us > options->unsynced_us ? start_us - options->unsynced_us : 0;
-    else if (options->captured_us > start_us)
-        start_us = options->captured_us;
+    int64_t start_us = known_before(self, options, known.at_us, power_cut);
     if (start_us > now_us)
         start_us = now_us;
     ledger_lost(self, start_us, power_cut ? GAP_POWER : GAP_DOWN);
@@ -277,11 +289,16 @@ void ledger_lost(ledger_t *self, int64_t known_us, enum gap_cause cause)
 {
     if (!self->has_started)
         return; /* nothing was promised yet */
-    if (open_gap(self)) {
+    struct gap_entry *gap = open_gap(self);
+    if (gap) {
+        bool is_earlier = known_us < gap->start_us;
+        gap->start_us = is_earlier ? known_us : gap->start_us;
+        if (is_earlier)
+            save(self);
         ledger_cause(self, cause);
         return;
     }
-    struct gap_entry *gap = push(self);
+    gap = push(self);
     gap->start_us = known_us;
     gap->cause = cause;
     self->known_us = known_us;
@@ -296,6 +313,13 @@ void ledger_cause(ledger_t *self, enum gap_cause cause)
         return;
     gap->cause = cause;
     save(self);
+}
+
+void ledger_began_by(ledger_t *self, int64_t us)
+{
+    struct gap_entry *gap = open_gap(self);
+    if (gap && us < gap->start_us)
+        gap->start_us = us;
 }
 
 void ledger_live(ledger_t *self, int64_t now_us)
@@ -335,7 +359,7 @@ int64_t ledger_next_session(ledger_t *self)
     self->session++;
     write_known(self, false);
     if (fdatasync(self->known_fd))
-        self->failing = true;
+        self->is_unnoted = true;
     return self->session;
 }
 
@@ -346,9 +370,16 @@ int64_t ledger_session(const ledger_t *self)
 
 void ledger_note(ledger_t *self, int64_t known_us)
 {
-    if (known_us > self->known_us)
-        self->known_us = known_us;
+    self->known_us = known_us;
     write_known(self, false);
+}
+
+void ledger_retry(ledger_t *self)
+{
+    if (self->is_unsaved)
+        save(self);
+    if (self->is_unnoted)
+        write_known(self, false);
 }
 
 size_t ledger_count(const ledger_t *self)
@@ -364,5 +395,5 @@ const struct gap_entry *ledger_gap(const ledger_t *self, size_t index)
 
 bool ledger_is_failing(const ledger_t *self)
 {
-    return self->failing;
+    return self->is_unsaved || self->is_unnoted;
 }

@@ -26,6 +26,7 @@ struct ledger_options {
     const char *boot_id;
     int64_t unsynced_us;        /* what a power cut may cost before `known` */
     int64_t captured_us;        /* received time of the newest record of the capture log; 0: none */
+    bool is_torn;               /* something behind that record could not be read */
 };
 
 /* NULL: *why. A gap is opened for the time we were down. *damaged: NULL, or the path where a
@@ -33,14 +34,16 @@ struct ledger_options {
 ledger_t *ledger_open(const struct ledger_options *, int64_t now_us, const char **why, const char **damaged);
 void ledger_close(ledger_t **, bool in_order);
 
-void ledger_lost(ledger_t *, int64_t known_us, enum gap_cause);  /* open a gap, or one is open */
+void ledger_lost(ledger_t *, int64_t known_us, enum gap_cause);  /* open a gap; one that is open begins no later */
 void ledger_cause(ledger_t *, enum gap_cause);                   /* the open gap's cause is better known */
+void ledger_began_by(ledger_t *, int64_t us);                    /* the clock was set since: the open gap began no later than this */
 void ledger_live(ledger_t *, int64_t now_us);                    /* close it; the very first time: first_start */
 void ledger_add(ledger_t *, int64_t start_us, int64_t end_us, enum gap_cause, bool continues); /* a closed one; or the last of this cause goes on */
 
 int64_t ledger_next_session(ledger_t *);            /* on the disk before it returns */
 int64_t ledger_session(const ledger_t *);           /* given out last */
-void ledger_note(ledger_t *, int64_t known_us);     /* once a second while live */
+void ledger_note(ledger_t *, int64_t known_us);     /* once a second while live; earlier than before if the clock was set back */
+void ledger_retry(ledger_t *);                      /* once a second: write what could not be written */
 
 size_t ledger_count(const ledger_t *);
 const struct gap_entry *ledger_gap(const ledger_t *, size_t index); /* oldest first */

@@ -164,6 +164,82 @@ static void a_power_cut_is_told_apart_and_costs_what_was_not_synced(void **state
     kill_it(&ledger);
 }
 
+static void what_could_not_be_written_is_written_later(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    ledger_t *ledger = lived();
+    folder_file(&folder, "gaps.new", path);
+    assert_int_equal(mkdir(path, 0700), 0); /* the disk takes no list now */
+    ledger_lost(ledger, T(11), GAP_CONNECTION_LOST);
+    ledger_live(ledger, T(20));
+    ledger_note(ledger, T(21)); /* this one it takes */
+    assert_true(ledger_is_failing(ledger));
+    ledger_retry(ledger);
+    assert_true(ledger_is_failing(ledger));
+    rmdir(path);
+    ledger_retry(ledger);
+    assert_false(ledger_is_failing(ledger));
+    kill_it(&ledger);
+    ledger = open_at(T(30), "boot", 0);
+    assert_gap(ledger, 1, T(11), T(20), GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+}
+
+static void a_clock_that_is_set_back_hides_no_absence(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_note(ledger, T(-900)); /* ten seconds later by another clock */
+    kill_it(&ledger);
+    ledger = open_at(T(-500), "boot", T(10)); /* captured by the old one */
+    assert_gap(ledger, 1, T(-900), 0, GAP_DOWN);
+    ledger_live(ledger, T(-400));
+    ledger_lost(ledger, T(-300), GAP_CONNECTION_LOST);
+    ledger_began_by(ledger, T(-700)); /* the same moment, now that the clock is set back again */
+    ledger_live(ledger, T(-690));
+    assert_gap(ledger, 2, T(-700), T(-690), GAP_CONNECTION_LOST);
+    ledger_began_by(ledger, T(-800)); /* none is open */
+    assert_gap(ledger, 2, T(-700), T(-690), GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+}
+
+static void a_second_loss_in_an_open_gap_may_reach_further_back(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_lost(ledger, T(12), GAP_CONNECTION_LOST);
+    ledger_lost(ledger, T(11), GAP_CONNECTION_LOST);
+    ledger_lost(ledger, T(13), GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+    ledger = open_at(T(30), "boot", 0);
+    assert_gap(ledger, 1, T(11), 0, GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+}
+
+static ledger_t *open_torn(int64_t now, int64_t captured)
+{
+    const char *why = "", *damaged = NULL;
+    struct ledger_options options = { .directory = folder.path, .boot_id = "boot", .captured_us = captured, .is_torn = true };
+    ledger_t *ledger = ledger_open(&options, now, &why, &damaged);
+    assert_non_null(ledger);
+    return ledger;
+}
+
+static void what_a_torn_log_has_lost_is_in_the_gap(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    kill_it(&ledger);
+    ledger = open_torn(T(20), T(7));
+    assert_gap(ledger, 1, T(7), 0, GAP_DOWN);
+    ledger_live(ledger, T(21));
+    kill_it(&ledger);
+    ledger = open_torn(T(40), 0); /* not a frame of it could be read */
+    assert_gap(ledger, 2, T(21), 0, GAP_DOWN);
+    kill_it(&ledger);
+}
+
 static void session_numbers_never_come_back(void **state)
 {
     (void)state;
@@ -274,6 +350,10 @@ int main(void)
         IN_A_FOLDER(a_kill_is_a_gap_from_the_last_note_or_the_last_frame_captured),
         IN_A_FOLDER(a_stop_in_order_is_a_gap_too),
         IN_A_FOLDER(a_power_cut_is_told_apart_and_costs_what_was_not_synced),
+        IN_A_FOLDER(what_could_not_be_written_is_written_later),
+        IN_A_FOLDER(a_clock_that_is_set_back_hides_no_absence),
+        IN_A_FOLDER(a_second_loss_in_an_open_gap_may_reach_further_back),
+        IN_A_FOLDER(what_a_torn_log_has_lost_is_in_the_gap),
         IN_A_FOLDER(session_numbers_never_come_back),
         IN_A_FOLDER(a_lost_note_is_made_up_for_by_the_gaps_and_the_capture_log),
         IN_A_FOLDER(overflows_in_a_row_are_one_gap),
