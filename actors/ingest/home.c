@@ -214,7 +214,7 @@ static void live_lost(struct home *self, enum session_end end, const char *why)
     struct link *link = self->links[LIVE_LINK];
     double random = self->hooks.random(self->owner);
     tell_failure(self, link, why);
-    self->hooks.lost(self->owner, session_heard_at(link->session), cause_of(link, end));
+    self->hooks.lost(self->owner, session_known_at(link->session), cause_of(link, end));
     if (end == END_REFUSED)
         plan_refused(&self->plan, link->endpoint, self->now_us, random);
     else
@@ -242,8 +242,9 @@ static void better_failed(struct home *self, enum session_end end, const char *w
 static void old_failed(struct home *self)
 {
     struct link *link = self->links[OLD];
-    self->hooks.lost(self->owner, session_heard_at(link->session), CAUSE_CONNECTION_LOST);
-    self->hooks.live(self->owner, true);
+    self->hooks.lost(self->owner, session_known_at(link->session), CAUSE_CONNECTION_LOST);
+    if (self->links[LIVE_LINK])
+        self->hooks.live(self->owner, true);
     cut(self, OLD);
 }
 
@@ -298,6 +299,11 @@ void link_heard(struct link *link, int64_t clock_us)
     session_heard(link->session, clock_us);
 }
 
+void link_behind(struct link *link)
+{
+    session_doubt(link->session);
+}
+
 void link_closed(struct link *link, int http_status, const char *why, int64_t clock_us)
 {
     struct home *self = link->home;
@@ -333,7 +339,7 @@ static int64_t tick_link(struct home *self, enum role role)
     if (!link->is_open)
         return self->options.open_us - age_us;
     if (self->held)
-        session_heard(link->session, self->now_us); /* we are not listening: its silence is ours */
+        session_excuse(link->session, self->now_us); /* we are not listening: its silence is ours */
     int64_t due_us = session_tick(link->session, self->now_us);
     settle(self, link);
     return due_us;
@@ -369,9 +375,13 @@ int64_t home_tick(home_t *self, int64_t clock_us)
 void home_hold(home_t *self, bool held)
 {
     self->held = held;
-    for (int role = 0; role < ROLES; role++)
-        if (self->links[role] && self->links[role]->socket)
-            self->calls.hold(self->links[role]->socket, held);
+    for (int role = 0; role < ROLES; role++) {
+        struct link *link = self->links[role];
+        if (link && link->socket)
+            self->calls.hold(link->socket, held);
+        if (link)
+            session_doubt(link->session);
+    }
 }
 
 int home_ask(home_t *self, struct slice command, int64_t tag, int64_t clock_us)
@@ -411,6 +421,16 @@ void home_destroy(home_t **self_p)
     *self_p = NULL;
 }
 
+/* While the old connection still has something on its way, what it has given is what is known. */
+static int64_t known_at(const struct home *self)
+{
+    const struct link *live = self->links[LIVE_LINK], *old = self->links[OLD];
+    if (!live)
+        return 0;
+    int64_t known_us = session_known_at(live->session);
+    return old ? earlier(known_us, session_known_at(old->session)) : known_us;
+}
+
 void home_view(const home_t *self, struct home_view *view)
 {
     const struct link *live = self->links[LIVE_LINK];
@@ -419,7 +439,7 @@ void home_view(const home_t *self, struct home_view *view)
         .retry_us = waits ? self->plan.due_us : 0, .session = self->session,
         .endpoint = self->last_endpoint < 0 ? NULL : &self->options.endpoints[self->last_endpoint],
         .ha_version = self->ha_version, .all_events = self->all_events, .event_types = self->event_types,
-        .why = self->why, .known_us = live ? session_heard_at(live->session) : 0,
+        .why = self->why, .known_us = known_at(self),
         .registry_changes = self->registry_changes, .connections = self->connections, .failures = self->failures,
         .ignored = self->ignored + (live ? session_ignored(live->session) : 0) };
 }

@@ -27,6 +27,7 @@ struct socket_calls {
 void link_opened(struct link *, int64_t clock_us);
 void link_received(struct link *, struct slice message, int64_t clock_us);
 void link_heard(struct link *, int64_t clock_us);
+void link_behind(struct link *); /* more was waiting than could be read at once */
 void link_closed(struct link *, int http_status, const char *why, int64_t clock_us);
 
 enum home_state { HOME_CONNECTING, HOME_SUBSCRIBING, HOME_LIVE, HOME_WAITING, HOME_AUTH_REFUSED };

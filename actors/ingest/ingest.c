@@ -44,6 +44,7 @@ struct self {
     bool session_changed;
     int64_t session_told_us;    /* monotonic */
     int64_t noted_us;           /* monotonic */
+    int64_t lost_us;            /* monotonic: the open gap began no later than this */
     uint64_t random;
 };
 
@@ -238,17 +239,25 @@ static void on_live(void *owner, bool took_over)
     struct home_view view;
     flush(self); /* what was heard is in the log before the ledger says so */
     home_view(self->home, &view);
+    if (!took_over)
+        ledger_began_by(self->ledger, wall(self, self->lost_us));
     ledger_live(self->ledger, actor_now_us(self->actor));
     actor_info(self->actor, "%s %s: Home Assistant %s, session %" PRId64 "%s", took_over ? "moved to" : "connected to",
         view.endpoint->url, view.ha_version, view.session,
         view.all_events ? "" : "; the token is no administrator's: only some event types are given");
 }
 
+static void lose(struct self *self, int64_t known_us, enum gap_cause cause)
+{
+    self->lost_us = known_us;
+    ledger_lost(self->ledger, wall(self, known_us), cause);
+}
+
 static void on_lost(void *owner, int64_t known_us, enum home_cause cause)
 {
     struct self *self = owner;
     flush(self);
-    ledger_lost(self->ledger, wall(self, known_us), gap_causes[cause]);
+    lose(self, known_us, gap_causes[cause]);
 }
 
 static void on_cause(void *owner, enum home_cause cause)
@@ -318,6 +327,12 @@ static void wire_heard(void *owner)
     link_heard(wire->link, actor_clock_us(wire->self->actor));
 }
 
+static void wire_behind(void *owner)
+{
+    struct wire *wire = owner;
+    link_behind(wire->link);
+}
+
 static void wire_closed(void *owner, int http_status, const char *why)
 {
     struct wire wire = *(struct wire *)owner;
@@ -327,7 +342,7 @@ static void wire_closed(void *owner, int http_status, const char *why)
 }
 
 static const struct websocket_hooks wire_hooks = { .opened = wire_opened, .received = wire_received,
-    .done = wire_done, .heard = wire_heard, .closed = wire_closed };
+    .done = wire_done, .heard = wire_heard, .behind = wire_behind, .closed = wire_closed };
 
 static void *open_socket(void *owner, const struct endpoint *endpoint, struct link *link)
 {
@@ -545,11 +560,11 @@ static int open_ledger(struct self *self)
     }
     if (actor_path(self->actor, known, sizeof known, "ingest/known") == 0) {
         *strrchr(known, '/') = '\0';
-        /* Unsynced files reach the disk by themselves within 35 s. */
+        /* Unsynced files reach the disk by themselves within 35 s; a sync may come late, and the note is newer than it. */
         bool never = strcmp(suite->sync, "never") == 0;
         struct ledger_options options = { .directory = known, .boot_id = boot,
-            .unsynced_us = never ? 35 * SECOND_US : suite->sync_ms * MS_US,
-            .captured_us = capture_last_received(self->capture) };
+            .unsynced_us = never ? 35 * SECOND_US : 2 * suite->sync_ms * MS_US + SECOND_US,
+            .captured_us = capture_last_received(self->capture), .is_torn = capture_torn(self->capture) > 0 };
         self->ledger = ledger_open(&options, actor_now_us(self->actor), &why, &damaged);
     }
     if (!self->ledger)
@@ -571,6 +586,7 @@ static int ingest_open(struct self *self, actor_t *actor)
     self->json = json_new();
     self->stash = stash_new();
     self->session_changed = true;
+    self->lost_us = actor_clock_us(actor);
     if (open_capture(self) || open_ledger(self))
         return 111;
     start_home(self);
@@ -594,12 +610,14 @@ static void count(struct self *self)
 
 static void note(struct self *self)
 {
-    struct home_view view;
-    if (!self->home || actor_clock_us(self->actor) - self->noted_us < SECOND_US)
+    struct home_view view = { 0 };
+    if (actor_clock_us(self->actor) - self->noted_us < SECOND_US)
         return;
-    home_view(self->home, &view);
     self->noted_us = actor_clock_us(self->actor);
-    if (view.state == HOME_LIVE && stash_count(self->stash) == 0)
+    ledger_retry(self->ledger);
+    if (self->home)
+        home_view(self->home, &view);
+    if (self->home && view.state == HOME_LIVE && stash_count(self->stash) == 0)
         ledger_note(self->ledger, wall(self, view.known_us));
 }
 
@@ -653,6 +671,10 @@ static enum health ingest_health(struct self *self, actor_t *actor, char *why, s
         snprintf(why, size, "the capture log cannot be written: %s", capture_why(self->capture));
         return UNHEALTHY;
     }
+    if (capture_unsynced(self->capture)) {
+        snprintf(why, size, "the capture log cannot be synced: %s", capture_unsynced(self->capture));
+        return UNHEALTHY;
+    }
     if (ledger_is_failing(self->ledger)) {
         snprintf(why, size, "the gap ledger cannot be written");
         return UNHEALTHY;
@@ -696,7 +718,7 @@ static void ingest_reload(struct self *self, actor_t *actor)
         if (self->home)
             home_view(self->home, &view);
         if (view.state == HOME_LIVE)
-            ledger_lost(self->ledger, wall(self, view.known_us), GAP_CONNECTION_LOST);
+            lose(self, view.known_us, GAP_CONNECTION_LOST);
         stop_home(self);
         start_home(self);
         on_changed(self);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define OPEN_ASKS 256
+#define DOUBT_US (2 * INT64_C(1000000))
 
 /* What a token without admin rights may subscribe; home-assistant.md 3.2. */
 static const char *const allowed_types[] = {
@@ -34,7 +35,10 @@ struct session {
     char ha_version[33];
     char event_types[1024];
     int64_t state_since_us, heard_us, due_us;
-    bool ping_sent;
+    int64_t known_us;               /* nothing is missing up to here */
+    bool is_doubtful;
+    bool ping_sent;                 /* in this silence */
+    int64_t ping_id, ping_at_us;    /* the newest, 0: answered */
     int64_t next_id;
     int64_t features_id;
     int64_t fence_id;               /* 0: none */
@@ -61,7 +65,7 @@ session_t *session_new(const struct session_options *options, const struct sessi
     self->owner = owner;
     self->token = strndup(options->token.data ? options->token.data : "", options->token.size);
     assert(self->token);
-    self->state_since_us = self->heard_us = self->due_us = self->now_us = clock_us;
+    self->state_since_us = self->heard_us = self->known_us = self->due_us = self->now_us = clock_us;
     self->next_id = 1;
     self->all_events = true;
     return self;
@@ -227,10 +231,12 @@ static void on_subscribed(struct session *self, const struct message *message)
     }
     if (self->unanswered > 0)
         return;
-    if (self->granted > 0)
+    if (self->granted > 0) {
+        self->known_us = self->now_us; /* from here on it is all ours */
         move_to(self, SESSION_LIVE);
-    else
+    } else {
         finish(self, END_PROTOCOL, "the token may not subscribe to any event");
+    }
 }
 
 /* --- results --------------------------------------------------------------------------- */
@@ -271,8 +277,20 @@ static void look_at(struct session *self, struct slice event)
         self->stopping = false;
 }
 
+/* Everything sent before this pong has come. One that took its time says nothing of the present. */
+static void on_own_pong(struct session *self)
+{
+    self->ping_id = 0;
+    if (self->ping_at_us > self->known_us)
+        self->known_us = self->ping_at_us;
+    if (self->now_us - self->ping_at_us <= DOUBT_US)
+        self->is_doubtful = false;
+}
+
 static void on_pong(struct session *self, const struct message *message)
 {
+    if (self->ping_id != 0 && message->id == self->ping_id)
+        on_own_pong(self);
     if (self->fence_id == 0 || message->id != self->fence_id)
         return;
     self->fence_id = 0;
@@ -306,7 +324,7 @@ static void on_message(void *owner, const struct message *message)
 
 void session_opened(session_t *self, int64_t clock_us)
 {
-    self->state_since_us = self->heard_us = self->due_us = self->now_us = clock_us;
+    self->state_since_us = self->heard_us = self->known_us = self->due_us = self->now_us = clock_us;
 }
 
 void session_take(session_t *self, struct slice frame, int64_t clock_us)
@@ -335,10 +353,24 @@ void session_take(session_t *self, struct slice frame, int64_t clock_us)
 
 /* --- time ------------------------------------------------------------------------------ */
 
-void session_heard(session_t *self, int64_t clock_us)
+void session_excuse(session_t *self, int64_t clock_us)
 {
     self->heard_us = clock_us;
     self->ping_sent = false;
+}
+
+void session_doubt(session_t *self)
+{
+    self->is_doubtful = true;
+}
+
+void session_heard(session_t *self, int64_t clock_us)
+{
+    if (clock_us - self->heard_us > DOUBT_US)
+        session_doubt(self);
+    session_excuse(self, clock_us);
+    if (!self->is_doubtful)
+        self->known_us = clock_us;
 }
 
 /* A process that was stopped, and so called long after it asked to be, has not listened: what
@@ -352,6 +384,14 @@ static void forgive_own_sleep(struct session *self, int64_t clock_us)
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static void send_ping(struct session *self)
+{
+    self->ping_sent = true;
+    self->ping_id = self->next_id++;
+    self->ping_at_us = self->now_us;
+    say(self, "{\"id\":%" PRId64 ",\"type\":\"ping\"}", self->ping_id);
 }
 
 int64_t session_tick(session_t *self, int64_t clock_us)
@@ -371,10 +411,8 @@ int64_t session_tick(session_t *self, int64_t clock_us)
         finish(self, END_SILENT, "nothing heard for %" PRId64 " ms", silent_us / 1000);
     else if (self->state == SESSION_SUBSCRIBING && in_state_us >= o->subscribe_us)
         finish(self, END_PROTOCOL, "no answer to subscribe_events in time");
-    else if (silent_us >= o->ping_us && !self->ping_sent) {
-        self->ping_sent = true;
-        say(self, "{\"id\":%" PRId64 ",\"type\":\"ping\"}", self->next_id++);
-    }
+    else if ((silent_us >= o->ping_us && !self->ping_sent) || (self->is_doubtful && self->ping_id == 0))
+        send_ping(self);
     int64_t wait_us = self->ping_sent ? o->silence_us - silent_us : earlier(o->ping_us, o->silence_us) - silent_us;
     if (self->state == SESSION_SUBSCRIBING)
         wait_us = earlier(wait_us, o->subscribe_us - in_state_us);
@@ -466,9 +504,9 @@ bool session_is_stopping(const session_t *self)
     return self->stopping;
 }
 
-int64_t session_heard_at(const session_t *self)
+int64_t session_known_at(const session_t *self)
 {
-    return self->heard_us;
+    return self->known_us;
 }
 
 int64_t session_registry_changes(const session_t *self)

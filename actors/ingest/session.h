@@ -50,6 +50,12 @@ void session_destroy(session_t **);
 void session_opened(session_t *, int64_t clock_us); /* the socket is open: auth_us counts from here */
 void session_take(session_t *, struct slice frame, int64_t clock_us);
 void session_heard(session_t *, int64_t clock_us); /* bytes, or a ping or pong of the protocol below */
+void session_excuse(session_t *, int64_t clock_us); /* nobody listens just now: silence means nothing */
+
+/* What is read from now on may have waited on its way, and what Home Assistant has dropped since
+ * would not be noticed: nothing newer is known until a ping is answered promptly. Also so after
+ * two seconds in which nothing came (the network stood still, or we did). */
+void session_doubt(session_t *);
 
 /* Pings and time-outs. Returns when to be called again (microseconds from now). */
 int64_t session_tick(session_t *, int64_t clock_us);
@@ -71,7 +77,7 @@ bool session_all_events(const session_t *);
 const char *session_event_types(const session_t *);  /* JSON array of those granted, where not all */
 void session_ids(const session_t *, uint32_t *first, uint32_t *last); /* of our subscriptions */
 bool session_is_stopping(const session_t *);         /* Home Assistant has said that it stops */
-int64_t session_heard_at(const session_t *);         /* monotonic, of the last thing received */
+int64_t session_known_at(const session_t *);         /* monotonic: nothing that was sent before is missing */
 int64_t session_registry_changes(const session_t *);
 int64_t session_ignored(const session_t *);
 

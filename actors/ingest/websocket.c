@@ -352,6 +352,8 @@ static int on_connected(struct websocket *self, struct lws *wsi)
 /* -1: it is over, and `self` is gone. */
 static int on_receive(struct websocket *self, struct lws *wsi, struct slice bytes)
 {
+    if (self->is_open && bytes.size >= RECEIVE_BYTES)
+        self->hooks.behind(self->owner);
     if (self->tls)
         take_cipher(self, bytes);
     else

@@ -18,6 +18,7 @@ struct websocket_hooks {
     void (*received)(void *owner, struct slice message); /* whole; it lives until `done` */
     void (*done)(void *owner);                           /* with the messages of this read */
     void (*heard)(void *owner);                          /* some bytes of one, or a pong */
+    void (*behind)(void *owner);                         /* a read was full: more waits */
     void (*closed)(void *owner, int http_status, const char *why); /* the websocket is gone; 0: no HTTP answer */
 };
 

@@ -24,7 +24,7 @@ static int64_t read_clock_us(clockid_t id)
 void actor_clock(actor_t *self)
 {
     self->now_us = read_clock_us(CLOCK_REALTIME);
-    self->clock_us = read_clock_us(CLOCK_MONOTONIC);
+    self->clock_us = read_clock_us(CLOCK_BOOTTIME);
 }
 
 /* --- what the bus tells ------------------------------------------------------------------------- */
@@ -334,7 +334,7 @@ int actor_run(actor_t *self, int signal_fd)
 
 /* libwebsockets calls an actor from inside the wait, long after the turn began. */
 int64_t actor_now_us(const actor_t *self) { return self->spec->lws ? read_clock_us(CLOCK_REALTIME) : self->now_us; }
-int64_t actor_clock_us(const actor_t *self) { return self->spec->lws ? read_clock_us(CLOCK_MONOTONIC) : self->clock_us; }
+int64_t actor_clock_us(const actor_t *self) { return self->spec->lws ? read_clock_us(CLOCK_BOOTTIME) : self->clock_us; }
 const struct suite_config *actor_suite(const actor_t *self) { return &self->suite; }
 
 int actor_path(const actor_t *self, char *to, size_t size, const char *name) { return life_path(self->suite.data, to, size, name); }

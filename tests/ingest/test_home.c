@@ -455,6 +455,49 @@ static void reading_stops_and_starts_on_all_sockets_and_is_no_silence(void **sta
     assert_false(fake->is_held);
 }
 
+static void what_was_not_read_while_reading_stood_still_is_in_the_gap(void **state)
+{
+    struct world *world = *state;
+    struct fake *fake = wait_dial(world, 1);
+    let_in(world, fake);
+    int64_t known = world->now;
+    home_hold(world->home, true);
+    for (int i = 0; i < 400; i++)
+        home_tick(world->home, world->now += SECOND / 4);
+    home_hold(world->home, false);
+    hear(world, fake, "{\"type\":\"event\",\"event\":{},\"id\":2}"); /* the last that the buffers had */
+    link_closed(fake->link, 0, "closed", world->now);
+    fake->is_closed = true;
+    assert_string_equal(world->log, "live lost ");
+    assert_int_equal(world->known_us, known);
+}
+
+/* The new connection is lost while the old one still gives what was on its way. */
+static void an_old_connection_that_dies_last_closes_no_gap(void **state)
+{
+    struct world *world = *state;
+    struct fake *first = wait_dial(world, 1);
+    link_closed(first->link, 0, "refused", world->now);
+    first->is_closed = true;
+    struct fake *second = wait_dial(world, 1);
+    let_in(world, second);
+    pass(world, 61);
+    struct fake *better = newest(world);
+    let_in(world, better);
+    int64_t known = world->now;
+    world->now += SECOND;
+    hear(world, better, "{\"type\":\"event\",\"event\":{},\"id\":2}");
+    struct home_view view;
+    home_view(world->home, &view);
+    assert_true(view.known_us <= known); /* what the old one still has is not known */
+    link_closed(better->link, 0, "closed", world->now);
+    better->is_closed = true;
+    link_closed(second->link, 0, "closed", world->now);
+    second->is_closed = true;
+    assert_string_equal(world->log, "live moved lost lost ");
+    assert_true(world->known_us <= known);
+}
+
 int main(void)
 {
 #define AT_HOME(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -474,6 +517,8 @@ int main(void)
         AT_HOME(an_old_connection_that_dies_before_its_end_leaves_a_gap),
         AT_HOME(while_trying_the_better_one_a_loss_makes_it_the_way_back),
         AT_HOME(reading_stops_and_starts_on_all_sockets_and_is_no_silence),
+        AT_HOME(what_was_not_read_while_reading_stood_still_is_in_the_gap),
+        AT_HOME(an_old_connection_that_dies_last_closes_no_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -403,7 +403,7 @@ static void silence_is_answered_by_a_ping_and_then_by_the_end(void **state)
     assert_string_equal(talk->sent, "{\"id\":3,\"type\":\"ping\"}\n");
     assert_int_equal(wait_for_news(talk, 100), 20);
     assert_int_equal(session_end(talk->session), END_SILENT);
-    assert_int_equal(session_heard_at(talk->session), heard);
+    assert_int_equal(session_known_at(talk->session), heard);
     assert_int_equal(talk->sent_count, 4);
 }
 
@@ -419,7 +419,7 @@ static void a_pong_keeps_a_quiet_house_connected(void **state)
     }
     assert_int_equal(session_state(talk->session), SESSION_LIVE);
     assert_int_equal(session_ignored(talk->session), 0);
-    assert_int_equal(session_heard_at(talk->session), talk->now);
+    assert_int_equal(session_known_at(talk->session), talk->now);
 }
 
 static void a_process_that_was_stopped_does_not_blame_the_other_side(void **state)
@@ -433,6 +433,50 @@ static void a_process_that_was_stopped_does_not_blame_the_other_side(void **stat
     assert_string_equal(talk->sent, "{\"id\":3,\"type\":\"ping\"}\n");
     assert_int_equal(wait_for_news(talk, 100), 20);
     assert_int_equal(session_end(talk->session), END_SILENT);
+}
+
+/* What comes after a standstill may be old, and the other side may have given up long ago: only
+ * the answer to a question asked since tells that nothing is missing. */
+static void after_a_standstill_nothing_newer_is_known_until_a_ping_is_answered(void **state)
+{
+    struct talk *talk = *state;
+    go_live(talk);
+    hear(talk, "{\"type\":\"event\",\"event\":{\"a\":1},\"id\":2}");
+    int64_t known = talk->now;
+    session_tick(talk->session, talk->now);
+    talk->now += 15 * SECOND;
+    hear(talk, "{\"type\":\"event\",\"event\":{\"a\":2},\"id\":2}");
+    hear(talk, "{\"type\":\"event\",\"event\":{\"a\":3},\"id\":2}");
+    assert_int_equal(session_known_at(talk->session), known);
+    session_tick(talk->session, talk->now);
+    assert_string_equal(talk->sent, "{\"id\":3,\"type\":\"ping\"}\n");
+    int64_t asked = talk->now;
+    for (int i = 0; i < 12; i++) { /* a slow answer: no other question meanwhile */
+        talk->now += SECOND / 4;
+        hear(talk, "{\"type\":\"event\",\"event\":{\"a\":4},\"id\":2}");
+        session_tick(talk->session, talk->now);
+    }
+    assert_int_equal(talk->sent_count, 4);
+    hear(talk, "{\"id\":3,\"type\":\"pong\"}");
+    assert_int_equal(session_known_at(talk->session), asked);
+    session_tick(talk->session, talk->now);
+    assert_int_equal(talk->sent_count, 5);
+    hear(talk, "{\"id\":4,\"type\":\"pong\"}"); /* at once: we are up to date */
+    talk->now += SECOND;
+    hear(talk, "{\"type\":\"event\",\"event\":{\"a\":5},\"id\":2}");
+    assert_int_equal(session_known_at(talk->session), talk->now);
+}
+
+static void while_more_waits_than_is_read_nothing_newer_is_known(void **state)
+{
+    struct talk *talk = *state;
+    go_live(talk);
+    int64_t known = talk->now;
+    session_doubt(talk->session);
+    talk->now += SECOND;
+    hear(talk, "{\"type\":\"event\",\"event\":{\"a\":1},\"id\":2}");
+    session_excuse(talk->session, talk->now);
+    assert_int_equal(session_known_at(talk->session), known);
 }
 
 static void a_subscription_that_is_never_answered_ends_the_session(void **state)
@@ -532,6 +576,8 @@ int main(void)
         TALKING(a_pong_keeps_a_quiet_house_connected),
         TALKING(a_process_that_was_stopped_does_not_blame_the_other_side),
         TALKING(a_subscription_that_is_never_answered_ends_the_session),
+        TALKING(after_a_standstill_nothing_newer_is_known_until_a_ping_is_answered),
+        TALKING(while_more_waits_than_is_read_nothing_newer_is_known),
         TALKING(a_fence_is_told_after_the_events_before_it),
         TALKING(every_recorded_event_is_found_and_nothing_else),
     };

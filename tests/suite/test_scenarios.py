@@ -254,6 +254,22 @@ class Scenarios(unittest.TestCase):
                 proxy.stop()
 
 
+    def test_16_ingest_stands_still(self):
+        """Stopped until Home Assistant gives it up: what it read afterwards was old, and the gap says so"""
+        with Workspace() as place:
+            home = place.home("--rate", 4000, "--wait-for-client", "--strict")
+            system = place.system(home_port=home.port).start()
+            more_events(system, 500)
+            system.signal("ingest", signal.SIGSTOP)
+            wait_for(lambda: home.stats()["dropped"] == 1, 30, "the home to give it up")
+            before = home.stats()["events"]
+            wait_for(lambda: home.stats()["events"] > before + 4000, 30, "events that nobody gets")
+            system.signal("ingest", signal.SIGCONT)
+            wait_for(lambda: system.api.get("/api/v1/ingest")["session"] >= 2, 30, "the second session")
+            more_events(system, 500)
+            check_all(self, home, system)
+
+
 class Forward:
     """A TCP port that leads to another."""
 
