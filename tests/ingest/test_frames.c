@@ -237,6 +237,22 @@ static void after_stop_nothing_is_handed_out(void **state)
     free(stream);
 }
 
+static void what_came_before_a_bad_frame_is_handed_out(void **state)
+{
+    (void)state;
+    struct stream *stream = new_stream();
+    struct heard *heard = new_heard();
+    put_text(stream, 0x81, "first");
+    put_text(stream, 0x01, "sec");
+    put_text(stream, 0x80, "ond");
+    put_text(stream, 0xc1, "third");
+    put_text(stream, 0x81, "fourth");
+    assert_non_null(give(heard, stream, stream->size));
+    assert_string_equal(heard->text, "message first\nmessage second\n");
+    free(heard);
+    free(stream);
+}
+
 static void what_is_no_frame_is_refused(void **state)
 {
     (void)state;
@@ -418,6 +434,7 @@ int main(void)
         cmocka_unit_test(each_single_cut_changes_nothing),
         cmocka_unit_test(whole_frames_are_not_copied),
         cmocka_unit_test(after_stop_nothing_is_handed_out),
+        cmocka_unit_test(what_came_before_a_bad_frame_is_handed_out),
         cmocka_unit_test(what_is_no_frame_is_refused),
         cmocka_unit_test(a_message_of_the_largest_size_comes_whole_or_in_parts),
         cmocka_unit_test(what_is_written_can_be_read_by_a_server),
