@@ -171,11 +171,14 @@ static void go_live(struct home *self, enum role role)
 
 /* --- failure --------------------------------------------------------------------------- */
 
-static void tell_failure(struct home *self, const struct link *link, const char *why)
+static void tell_failure(struct home *self, const struct link *link, enum session_end end, const char *why)
 {
+    enum home_failure failure = end == END_REFUSED ? FAILED_REFUSED
+        : link == self->links[LIVE_LINK] ? FAILED_LIVE : FAILED_ATTEMPT;
     self->failures++;
-    snprintf(self->why, sizeof self->why, "%s", why);
-    self->hooks.failed(self->owner, self->options.endpoints[link->endpoint].url, why);
+    if (link != self->links[BETTER])
+        snprintf(self->why, sizeof self->why, "%s", why);
+    self->hooks.failed(self->owner, failure, self->options.endpoints[link->endpoint].url, why);
 }
 
 static void wait_or_refuse(struct home *self)
@@ -187,7 +190,7 @@ static void attempt_failed(struct home *self, enum session_end end, int http_sta
 {
     struct link *link = self->links[TRYING];
     double random = self->hooks.random(self->owner);
-    tell_failure(self, link, why);
+    tell_failure(self, link, end, why);
     if (end == END_REFUSED) {
         plan_refused(&self->plan, link->endpoint, self->now_us, random);
         self->hooks.cause(self->owner, CAUSE_AUTH_REFUSED);
@@ -213,7 +216,7 @@ static void live_lost(struct home *self, enum session_end end, const char *why)
 {
     struct link *link = self->links[LIVE_LINK];
     double random = self->hooks.random(self->owner);
-    tell_failure(self, link, why);
+    tell_failure(self, link, end, why);
     self->hooks.lost(self->owner, session_known_at(link->session), cause_of(link, end));
     if (end == END_REFUSED)
         plan_refused(&self->plan, link->endpoint, self->now_us, random);
@@ -231,8 +234,7 @@ static void live_lost(struct home *self, enum session_end end, const char *why)
 static void better_failed(struct home *self, enum session_end end, const char *why)
 {
     struct link *link = self->links[BETTER];
-    self->failures++;
-    self->hooks.failed(self->owner, self->options.endpoints[link->endpoint].url, why);
+    tell_failure(self, link, end, why);
     if (end == END_REFUSED)
         self->plan.refused_until_us[link->endpoint] = self->now_us + self->plan.auth_retry_us;
     cut(self, BETTER);

@@ -32,6 +32,7 @@ void link_closed(struct link *, int http_status, const char *why, int64_t clock_
 
 enum home_state { HOME_CONNECTING, HOME_SUBSCRIBING, HOME_LIVE, HOME_WAITING, HOME_AUTH_REFUSED };
 enum home_cause { CAUSE_CONNECTION_LOST, CAUSE_SILENT, CAUSE_RESTART, CAUSE_AUTH_REFUSED };
+enum home_failure { FAILED_ATTEMPT, FAILED_LIVE, FAILED_REFUSED /* the token, in either */ };
 
 struct home_hooks {
     int64_t (*number)(void *owner);         /* a session number never used before */
@@ -45,7 +46,7 @@ struct home_hooks {
         const struct items *);
     void (*answered)(void *owner, int64_t tag, bool success, struct slice result, struct slice error);
     void (*unanswered)(void *owner, int64_t tag); /* the connection is gone, or the answer never came */
-    void (*failed)(void *owner, const char *url, const char *why); /* an attempt, or a loss: to be logged */
+    void (*failed)(void *owner, enum home_failure, const char *url, const char *why); /* to be logged */
 };
 
 struct home_options {

@@ -266,10 +266,17 @@ static void on_cause(void *owner, enum home_cause cause)
     ledger_cause(self->ledger, gap_causes[cause]);
 }
 
-static void on_failed(void *owner, const char *url, const char *why)
+/* A text of its own for each: repeats of one text are left out of the log, and must not hide another. */
+static void on_failed(void *owner, enum home_failure failure, const char *url, const char *why)
 {
     struct self *self = owner;
-    actor_warn(self->actor, "%s: %s", url, why);
+    if (failure == FAILED_REFUSED)
+        actor_error(self->actor, "%s: %s; it is left alone for %" PRId64 " s: is HOME_ASSISTANT_TOKEN right?", url, why,
+            self->config.auth_retry_ms / 1000);
+    else if (failure == FAILED_LIVE)
+        actor_warn(self->actor, "the connection to %s is lost: %s", url, why);
+    else
+        actor_warn(self->actor, "%s: %s", url, why);
 }
 
 static void on_answered(void *owner, int64_t tag, bool success, struct slice result, struct slice error)

@@ -59,7 +59,8 @@ static bool unpack_text(const msgpack_object *object, char *to, size_t size)
     if (object->type != MSGPACK_OBJECT_STR)
         return false;
     size_t length = object->via.str.size < size ? object->via.str.size : size - 1;
-    memcpy(to, object->via.str.ptr, length);
+    if (length > 0) /* else there may be no ptr */
+        memcpy(to, object->via.str.ptr, length);
     to[length] = '\0';
     return true;
 }

@@ -28,7 +28,7 @@ struct world {
     int64_t now, numbers;
     char log[4096];               /* what the home told, a word each */
     int64_t known_us, frame_session;
-    int lives, frames, unanswered;
+    int lives, frames, unanswered, failed[FAILED_REFUSED + 1];
 };
 
 static void tell(struct world *world, const char *what)
@@ -73,7 +73,12 @@ static void close_socket(void *socket)
 static int64_t on_number(void *owner) { return ++((struct world *)owner)->numbers; }
 static double on_random(void *owner) { return (void)owner, 0.0; }
 static void on_changed(void *owner) { (void)owner; }
-static void on_failed(void *owner, const char *url, const char *why) { (void)owner, (void)url, (void)why; }
+static void on_failed(void *owner, enum home_failure failure, const char *url, const char *why)
+{
+    struct world *world = owner;
+    (void)url, (void)why;
+    world->failed[failure]++;
+}
 
 static void on_live(void *owner, bool took_over)
 {
@@ -285,6 +290,7 @@ static void a_lost_connection_is_told_and_dialled_again(void **state)
     link_closed(fake->link, 0, "closed", world->now);
     fake->is_closed = true;
     assert_int_equal(world->unanswered, 1);
+    assert_int_equal(world->failed[FAILED_LIVE], 1);
     assert_string_equal(world->log, "live lost ");
     assert_int_equal(world->known_us, heard);
     assert_int_equal(home_ask(world->home, slice_of("{\"type\":\"x\"}"), 1, world->now), -1);
@@ -351,6 +357,7 @@ static void refused_tokens_are_a_state_and_no_storm(void **state)
     assert_in_range(world->dialled[1], 4, 5);
     assert_null(strstr(world->log, "live"));
     assert_non_null(strstr(world->log, "cause:refused"));
+    assert_int_equal(world->failed[FAILED_REFUSED], world->dialled[0] + world->dialled[1]);
 }
 
 static void it_returns_to_the_better_endpoint_and_loses_nothing(void **state)

@@ -280,6 +280,7 @@ static void what_came_before_the_end_in_one_read_is_kept(void **state)
     end(&read);
     assert_all_in_order(probe, 2, 1);
     assert_int_equal(stats_of(probe).received, 2);
+    assert_true(probe_logged(probe, "the token was revoked; it is left alone for 900 s"));
     probe_destroy(&probe);
 }
 
