@@ -179,6 +179,7 @@ void feed_publish(void *owner, const struct happening *happening)
         struct session *session = home->sessions[i];
         if (!session->subscription_count || session->frozen || session->silent || session->ending)
             continue;
+        session->outbox.event = home->events;
         if (offer(session, happening))
             home->sent_to[count++] = session->number;
     }

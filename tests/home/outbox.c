@@ -6,11 +6,16 @@ enum { ALONE = 1, TEXT_FRAME = 0x81, KEEP_BYTES = 4 << 20 };
 struct head {
     uint64_t size;
     uint64_t flags;
+    int64_t event;
+};
+struct end {
+    size_t at;
+    int64_t event;
 };
 
 static void put_head(struct outbox *self, size_t size, uint64_t flags)
 {
-    struct head head = {size, flags};
+    struct head head = {size, flags, self->event};
 
     text_add(&self->queue, &head, sizeof head);
     self->pending++;
@@ -66,7 +71,7 @@ static size_t joinable(const struct outbox *self, uint64_t *bytes)
     return count;
 }
 
-static void take(struct outbox *self, struct text *frames)
+static int64_t take(struct outbox *self, struct text *frames)
 {
     struct head head;
 
@@ -74,18 +79,21 @@ static void take(struct outbox *self, struct text *frames)
     text_add(frames, self->queue.data + self->at + sizeof head, head.size);
     self->at += sizeof head + head.size;
     self->pending--;
+    return head.event;
 }
 
-static void take_array(struct outbox *self, struct text *frames, size_t count, uint64_t bytes)
+static int64_t take_array(struct outbox *self, struct text *frames, size_t count, uint64_t bytes)
 {
     frame_header(frames, bytes);
+    int64_t event = 0;
     text_say(frames, "[");
     for (size_t i = 0; i < count; i++) {
         if (i)
             text_say(frames, ",");
-        take(self, frames);
+        event = take(self, frames);
     }
     text_say(frames, "]");
+    return event;
 }
 
 static void tidy(struct outbox *self)
@@ -106,20 +114,37 @@ void outbox_frames(struct outbox *self, struct text *frames, size_t limit, bool 
     struct head head;
     uint64_t bytes;
 
+    self->ends.size = self->ends_at = 0;
     while (frames->size < limit && next(self, self->at, &head)) {
+        struct end end = {0};
         size_t count = join ? joinable(self, &bytes) : 0;
         if (count > 1) {
-            take_array(self, frames, count, bytes);
+            end.event = take_array(self, frames, count, bytes);
         } else {
             frame_header(frames, head.size);
-            take(self, frames);
+            end.event = take(self, frames);
         }
+        end.at = frames->size;
+        text_add(&self->ends, &end, sizeof end);
     }
     tidy(self);
+}
+
+void outbox_wrote(struct outbox *self, size_t bytes)
+{
+    struct end end;
+
+    for (; self->ends_at < self->ends.size; self->ends_at += sizeof end) {
+        memcpy(&end, self->ends.data + self->ends_at, sizeof end);
+        if (end.at > bytes)
+            return;
+        self->sent_event = end.event;
+    }
 }
 
 void outbox_free(struct outbox *self)
 {
     text_free(&self->queue);
+    text_free(&self->ends);
     *self = (struct outbox){0};
 }

@@ -7,6 +7,10 @@
 struct outbox {
     struct text queue;
     size_t at, pending;
+    int64_t event;      /* the newest event put into it, by number: set it before outbox_put() */
+    struct text ends;   /* of the frames that were made, and the newest event in each */
+    size_t ends_at;
+    int64_t sent_event; /* the newest that was written to its end */
 };
 
 /* One message of up to three parts. */
@@ -18,6 +22,8 @@ size_t outbox_bytes(const struct outbox *);
 /* Turn waiting messages into frames, until `frames` holds `limit` bytes: one frame a message,
  * or one JSON array of all that wait if they may be joined. Many frames go out in one write. */
 void outbox_frames(struct outbox *, struct text *frames, size_t limit, bool join);
+/* Of the frames made last, so many bytes have been written. */
+void outbox_wrote(struct outbox *, size_t bytes);
 void outbox_free(struct outbox *);
 
 #endif

@@ -41,8 +41,8 @@ void session_closed(struct session *self, const char *why)
 {
     struct home *home = self->home;
 
-    truth_note(home->truth, home->now_us, "\"connection\":%d,\"what\":\"closed\",\"why\":\"%s\",\"unsent\":%zu",
-        self->number, why, self->outbox.pending);
+    truth_note(home->truth, home->now_us, "\"connection\":%d,\"what\":\"closed\",\"why\":\"%s\",\"unsent\":%zu,\"sent_event\":%lld",
+        self->number, why, self->outbox.pending, (long long)self->outbox.sent_event);
     for (size_t i = 0; i < home->session_count; i++)
         if (home->sessions[i] == self)
             home->sessions[i] = home->sessions[--home->session_count];

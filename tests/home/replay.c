@@ -261,24 +261,30 @@ static void send_frame(struct home *home, struct session *session, const struct 
     outbox_put_frame(&session->outbox, text_view(out));
 }
 
+static bool listens(const struct session *session)
+{
+    return session->subscription_count && !session->frozen && !session->silent && !session->ending;
+}
+
 /* A replay goes to whoever is subscribed when it is played; each frame once. */
 static void play(struct home *home, const struct frame *frame)
 {
     struct slice rest = text_view(&frame->messages), key, message;
     int sent_to[16];
-    size_t count = 0;
 
-    for (size_t i = 0; i < home->session_count; i++) {
-        struct session *session = home->sessions[i];
-        if (!session->subscription_count || session->frozen || session->silent || session->ending)
-            continue;
-        send_frame(home, session, frame);
-        if (count < 16)
-            sent_to[count++] = session->number;
-    }
     while (read_next(&rest, &key, &message)) {
+        struct slice event = read_member(message, "event");
+        size_t count = 0;
         home->events++;
-        truth_event(home->truth, home->now_us, sent_to, count, read_member(message, "event"));
+        for (size_t i = 0; i < home->session_count && count < 16; i++)
+            if (listens(home->sessions[i]) && wanting(home->sessions[i], read_member(event, "event_type")))
+                sent_to[count++] = home->sessions[i]->number;
+        truth_event(home->truth, home->now_us, sent_to, count, event);
+    }
+    for (size_t i = 0; i < home->session_count; i++) {
+        home->sessions[i]->outbox.event = home->events;
+        if (listens(home->sessions[i]))
+            send_frame(home, home->sessions[i], frame);
     }
 }
 

@@ -178,6 +178,7 @@ static int write_frames(struct lws *wsi, struct session *session)
         if (lws_write(wsi, (unsigned char *)wire->data + session->wire_at, size, LWS_WRITE_RAW) < (int)size)
             return -1;
         session->wire_at += size;
+        outbox_wrote(&session->outbox, session->wire_at);
     }
     return 0;
 }

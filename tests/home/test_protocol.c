@@ -330,8 +330,11 @@ static void messages_are_joined_only_if_the_client_may_be_sent_arrays(void **sta
     struct text frames = {0};
 
     (void)state;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
+        outbox.event++;
         outbox_put(&outbox, slice_of("{"), slice_of("\"a\":1"), slice_of("}"));
+    }
+    outbox.event++;
     outbox_put_frame(&outbox, slice_of("[9]"));
     outbox_put(&outbox, slice_of("1"), (struct slice){0}, (struct slice){0});
     assert_int_equal(outbox.pending, 5);
@@ -341,6 +344,12 @@ static void messages_are_joined_only_if_the_client_may_be_sent_arrays(void **sta
     assert_int_equal(frames.size, sizeof joined - 1);
     assert_memory_equal(frames.data, joined, sizeof joined - 1);
     assert_int_equal(outbox.pending, 0);
+    outbox_wrote(&outbox, 26);
+    assert_int_equal(outbox.sent_event, 0);
+    outbox_wrote(&outbox, 27);
+    assert_int_equal(outbox.sent_event, 3);
+    outbox_wrote(&outbox, sizeof joined - 1);
+    assert_int_equal(outbox.sent_event, 4);
     frames.size = 0;
     outbox_put(&outbox, slice_of("1"), (struct slice){0}, (struct slice){0});
     outbox_put(&outbox, slice_of("2"), (struct slice){0}, (struct slice){0});

@@ -1,4 +1,8 @@
-/* truth.h - the home's own record of what happened and to whom it was sent, as NDJSON. */
+/* truth.h - the home's own record of what happened and to whom it was sent, as NDJSON.
+ *
+ * An event's `sent_to` are the connections that it was put into the queue of. What of that was
+ * written to the socket is said when the connection closes: all up to the `sent_event`-th event
+ * of the file, and nothing after it (`unsent` messages waited in the queue). */
 #ifndef HOME_TRUTH_H
 #define HOME_TRUTH_H
 
