@@ -113,6 +113,15 @@ int metadata_put(metadata_t *self, enum table table, void *row, int64_t now_us)
     return row_write(self, table, row) ? -1 : 1;
 }
 
+void metadata_keep(metadata_t *self, enum table table, const void *row)
+{
+    const struct schema *s = metadata_schema(table);
+    for (size_t i = 0; i < s->count; i++)
+        if (s->fields[i].flags & TAG && !*(const bool *)((const char *)row + s->fields[i].has_at))
+            return;
+    (void)mark_seen(self, table, row);
+}
+
 /* The name that an entity goes by now, if it was renamed. */
 static void set_renamed(metadata_t *self, struct entity_row *row)
 {

@@ -196,6 +196,9 @@ static int take_row(void *owner, struct json_value item)
     schema_clear(t->schema, &t->row);
     const char *wrong = json_read(t->item, item.raw, &root, &why) ? "the row itself" : read_row(t, root);
     if (wrong) {
+        if (t->list->table == AREAS)
+            SET_TEXT(&t->row.area, kind, t->list->kind, strlen(t->list->kind));
+        metadata_keep(taker->metadata, t->list->table, &t->row);
         taker->refused(taker->owner, key_of(t), wrong);
         return 0;
     }

@@ -31,7 +31,10 @@ int metadata_begin(metadata_t *, enum table, const char *kind);
  * timestamp and created_at; clears what makes a tombstone. */
 int metadata_put(metadata_t *, enum table, void *row, int64_t now_us);
 
-/* Rows of the list that were not put become tombstones, each told to `gone`. Then commit. */
+/* A row that was refused but has its key: what was known of it stands. */
+void metadata_keep(metadata_t *, enum table, const void *row);
+
+/* Rows of the list that were neither put nor kept become tombstones, each told to `gone`. Then commit. */
 typedef void metadata_row_fn(void *owner, enum table, void *row);
 int metadata_end(metadata_t *, enum table, const char *kind, int64_t now_us, metadata_row_fn *gone, void *owner);
 void metadata_abort(metadata_t *);

@@ -270,6 +270,23 @@ static void a_bad_row_does_not_lose_the_others(void **state)
     probe_destroy(&probe);
 }
 
+static void a_row_that_has_become_bad_stands_as_it_was(void **state)
+{
+    (void)state;
+    probe_t *probe = open_home();
+    const char *lists[LISTS] = { [AREAS] = "[{\"area_id\":\"kitchen\",\"name\":\"Kitchen\"},{\"area_id\":\"attic\",\"name\":\"Attic\"}]" };
+    refresh(probe, 1, 1, lists);
+    lists[AREAS] = "[{\"area_id\":\"kitchen\",\"name\":{\"bad\":1}},{\"area_id\":5,\"name\":\"no id\"}]";
+    refresh(probe, 1, 2, lists);
+    const struct area_row *row = NULL;
+    for (size_t i = 0; i < probe_published_count(probe, &registry_area_contract); i++) {
+        row = probe_published(probe, &registry_area_contract, i);
+        assert_string_not_equal(row->area_id, "kitchen");
+    }
+    assert_true(row && row->has_removed_at); /* the attic is gone */
+    probe_destroy(&probe);
+}
+
 /* --- when it cannot be read ----------------------------------------------------------------------- */
 
 static void a_list_that_home_assistant_does_not_know_is_empty(void **state)
@@ -666,6 +683,7 @@ int main(void)
         cmocka_unit_test(what_is_gone_becomes_a_tombstone_and_may_come_back),
         cmocka_unit_test(a_rename_is_recognised_by_the_registry_id),
         cmocka_unit_test(a_bad_row_does_not_lose_the_others),
+        cmocka_unit_test(a_row_that_has_become_bad_stands_as_it_was),
         cmocka_unit_test(a_list_that_home_assistant_does_not_know_is_empty),
         cmocka_unit_test(a_list_that_fails_leaves_what_was_known_and_is_tried_again),
         cmocka_unit_test(a_refused_list_is_not_asked_for_again_and_again),
