@@ -569,7 +569,7 @@ static int open_ledger(struct self *self)
         *strrchr(known, '/') = '\0';
         /* Unsynced files reach the disk by themselves within 35 s; a sync may come late, and the note is newer than it. */
         bool never = strcmp(suite->sync, "never") == 0;
-        struct ledger_options options = { .directory = known, .boot_id = boot,
+        struct ledger_options options = { .directory = known, .boot_id = boot, .latency_us = SECOND_US,
             .unsynced_us = never ? 35 * SECOND_US : 2 * suite->sync_ms * MS_US + SECOND_US,
             .captured_us = capture_last_received(self->capture), .is_torn = capture_torn(self->capture) > 0 };
         self->ledger = ledger_open(&options, actor_now_us(self->actor), &why, &damaged);

@@ -21,6 +21,7 @@ struct ledger {
     struct gap_entry *gaps;
     size_t count, room;
     int64_t next_number;
+    int64_t latency_us;
     int64_t known_us, session;
     bool has_started;       /* there was a subscription once */
     bool is_unsaved;        /* the gaps could not be written */
@@ -69,6 +70,17 @@ static void bound(struct ledger *self)
             second->end_us = first->end_us;
         memmove(self->gaps, self->gaps + 1, --self->count * sizeof *self->gaps);
     }
+}
+
+/* Where a gap begins if everything that came up to then is there. Events are dated when they are
+ * fired: one that was lost may be older than the last that came. The gap before ends there. */
+static int64_t start_of(const struct ledger *self, int64_t known_us)
+{
+    int64_t start_us = known_us > self->latency_us ? known_us - self->latency_us : 0;
+    for (size_t i = 0; i < self->count; i++)
+        if (self->gaps[i].end_us > start_us && self->gaps[i].end_us <= known_us)
+            start_us = self->gaps[i].end_us;
+    return start_us;
 }
 
 static struct gap_entry *open_gap(const struct ledger *self)
@@ -256,6 +268,7 @@ ledger_t *ledger_open(const struct ledger_options *options, int64_t now_us, cons
     assert(self);
     snprintf(self->directory, sizeof self->directory, "%s", options->directory);
     snprintf(self->boot_id, sizeof self->boot_id, "%.36s", *options->boot_id ? options->boot_id : "-");
+    self->latency_us = options->latency_us;
     self->next_number = 1;
     if (open_known(self, why)) {
         free(self);
@@ -291,15 +304,14 @@ void ledger_lost(ledger_t *self, int64_t known_us, enum gap_cause cause)
         return; /* nothing was promised yet */
     struct gap_entry *gap = open_gap(self);
     if (gap) {
-        bool is_earlier = known_us < gap->start_us;
-        gap->start_us = is_earlier ? known_us : gap->start_us;
-        if (is_earlier)
-            save(self);
+        ledger_began_by(self, known_us);
+        save(self);
         ledger_cause(self, cause);
         return;
     }
+    int64_t start_us = start_of(self, known_us);
     gap = push(self);
-    gap->start_us = known_us;
+    gap->start_us = start_us;
     gap->cause = cause;
     self->known_us = known_us;
     save(self);
@@ -318,8 +330,8 @@ void ledger_cause(ledger_t *self, enum gap_cause cause)
 void ledger_began_by(ledger_t *self, int64_t us)
 {
     struct gap_entry *gap = open_gap(self);
-    if (gap && us < gap->start_us)
-        gap->start_us = us;
+    if (gap && start_of(self, us) < gap->start_us)
+        gap->start_us = start_of(self, us);
 }
 
 void ledger_live(ledger_t *self, int64_t now_us)
@@ -346,8 +358,9 @@ void ledger_add(ledger_t *self, int64_t start_us, int64_t end_us, enum gap_cause
         if (self->gaps[i - 1].cause == cause && self->gaps[i - 1].end_us > 0)
             gap = &self->gaps[i - 1];
     if (!gap) {
+        int64_t from_us = start_of(self, start_us);
         gap = push(self);
-        gap->start_us = start_us;
+        gap->start_us = from_us;
         gap->cause = cause;
     }
     gap->end_us = end_us > gap->start_us ? end_us : gap->start_us;

@@ -24,6 +24,7 @@ struct gap_entry {
 struct ledger_options {
     const char *directory;      /* exists */
     const char *boot_id;
+    int64_t latency_us;         /* what was fired this long before may still have been on its way */
     int64_t unsynced_us;        /* what a power cut may cost before `known` */
     int64_t captured_us;        /* received time of the newest record of the capture log; 0: none */
     bool is_torn;               /* something behind that record could not be read */

@@ -217,6 +217,29 @@ static void a_second_loss_in_an_open_gap_may_reach_further_back(void **state)
     kill_it(&ledger);
 }
 
+/* An event is dated when it is fired; those lost may be older than the last one that came. */
+static void a_gap_begins_before_what_came_last_but_not_in_another(void **state)
+{
+    (void)state;
+    const char *why = "", *damaged = NULL;
+    struct ledger_options options = { .directory = folder.path, .boot_id = "boot", .latency_us = SECOND };
+    ledger_t *ledger = ledger_open(&options, T(-1), &why, &damaged);
+    ledger_live(ledger, T(0));
+    ledger_lost(ledger, T(10), GAP_CONNECTION_LOST);
+    assert_gap(ledger, 1, T(9), 0, GAP_CONNECTION_LOST);
+    ledger_live(ledger, T(20));
+    ledger_lost(ledger, T(20) + 300000, GAP_CONNECTION_LOST);
+    assert_gap(ledger, 2, T(20), 0, GAP_CONNECTION_LOST);
+    ledger_live(ledger, T(30));
+    ledger_note(ledger, T(40));
+    ledger_add(ledger, T(33), T(34), GAP_OVERFLOW, false);
+    assert_gap(ledger, 3, T(32), T(34), GAP_OVERFLOW);
+    kill_it(&ledger);
+    ledger = ledger_open(&options, T(50), &why, &damaged);
+    assert_gap(ledger, 4, T(39), 0, GAP_DOWN);
+    kill_it(&ledger);
+}
+
 static ledger_t *open_torn(int64_t now, int64_t captured)
 {
     const char *why = "", *damaged = NULL;
@@ -354,6 +377,7 @@ int main(void)
         IN_A_FOLDER(a_clock_that_is_set_back_hides_no_absence),
         IN_A_FOLDER(a_second_loss_in_an_open_gap_may_reach_further_back),
         IN_A_FOLDER(what_a_torn_log_has_lost_is_in_the_gap),
+        IN_A_FOLDER(a_gap_begins_before_what_came_last_but_not_in_another),
         IN_A_FOLDER(session_numbers_never_come_back),
         IN_A_FOLDER(a_lost_note_is_made_up_for_by_the_gaps_and_the_capture_log),
         IN_A_FOLDER(overflows_in_a_row_are_one_gap),
