@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PAGE_ROWS = 2000, PAGE_MS = 30000, EXPORTS_MAX = 8 }; /* each may have a page waiting */
+enum { PAGE_ROWS = 2000, PAGE_MS = 30000, AGAIN_MS = 250, AGAIN_US = 15000000, EXPORTS_MAX = 8 /* each may have a page waiting */ };
 
 struct export {
     struct events_query query;
@@ -14,6 +14,7 @@ struct export {
     bool begun;            /* the head has been written */
     bool limited;
     int64_t left, rows;
+    int64_t failed_us;     /* since when the page at hand is not to be had; 0: nothing is wrong */
 };
 
 static void ask_page(connection_t *c);
@@ -80,6 +81,7 @@ static void take_page(connection_t *c, const struct answer *answer)
         return;
     }
     begin_reply(c);
+    e->failed_us = 0;
     put_chunk(c, (struct slice){ self->body.data, self->body.size });
     bool more = page.has_next_cursor && page.next_cursor_size && (!e->limited || e->left > 0);
     if (more) {
@@ -93,6 +95,28 @@ static void take_page(connection_t *c, const struct answer *answer)
     }
 }
 
+static void on_again(struct self *self, actor_t *actor, int64_t tag)
+{
+    (void)actor;
+    connection_t *c = connection_of_tag(self, tag);
+    if (c && c->export && c->state == ASKED)
+        ask_page(c);
+}
+
+/* A query process that ends takes its page with it, not the export: another one, or the same
+ * when it is back, goes on from the cursor. */
+static bool will_ask_again(connection_t *c, int verdict)
+{
+    struct export *e = c->export;
+    int64_t now_us = actor_clock_us(c->actor);
+    if (!e->begun || (verdict != UNAVAILABLE && verdict != NO_OWNER) || (e->failed_us && now_us - e->failed_us > AGAIN_US))
+        return false;
+    if (!e->failed_us)
+        e->failed_us = now_us;
+    actor_after(c->actor, AGAIN_MS, on_again, connection_tag(c));
+    return true;
+}
+
 static void on_page(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct page *end)
 {
     (void)actor, (void)end;
@@ -101,6 +125,8 @@ static void on_page(struct self *self, actor_t *actor, int64_t tag, const struct
         return;
     if (answer->verdict == OK) {
         take_page(c, answer);
+    } else if (will_ask_again(c, answer->verdict)) {
+        return;
     } else if (c->export->begun) {
         actor_warn(actor, "an export is cut off after %lld rows: verdict %d", (long long)c->export->rows, answer->verdict);
         connection_abort(c);

@@ -642,6 +642,35 @@ static void exports_page_after_page_as_the_client_takes_them(void **state)
     probe_destroy(&probe);
 }
 
+static void an_export_goes_on_when_the_query_process_is_back(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    struct event_full e;
+    struct page page;
+    client_get(client, "/api/v1/events/export");
+    fill_event(&e, "one");
+    probe_add_row(probe, &events_find_contract, &e);
+    fill_page(&page, 1);
+    SET_TEXT(&page, next_cursor, "c1", 2);
+    probe_answer(probe, &events_find_contract, OK, &page);
+    for (int i = 0; i < 20; i++) { /* five seconds without one */
+        probe_answer(probe, &events_find_contract, i ? NO_OWNER : UNAVAILABLE, NULL);
+        assert_int_equal(probe_asked_count(probe, &events_find_contract), 0);
+        probe_advance(probe, 250);
+    }
+    assert_string_equal(((const struct events_query *)probe_asked(probe, &events_find_contract))->cursor, "c1");
+    fill_event(&e, "two");
+    probe_add_row(probe, &events_find_contract, &e);
+    fill_page(&page, 1);
+    probe_answer(probe, &events_find_contract, OK, &page);
+    assert_true(client_has(client, "{\"id\":\"two\""));
+    assert_string_equal(client->received + client->size - 7, "\r\n0\r\n\r\n");
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 static void an_export_that_fails_half_way_never_ends_well(void **state)
 {
     (void)state;
@@ -655,7 +684,10 @@ static void an_export_that_fails_half_way_never_ends_well(void **state)
     fill_page(&page, 1);
     SET_TEXT(&page, next_cursor, "c1", 2);
     probe_answer(probe, &events_find_contract, OK, &page);
-    probe_answer(probe, &events_find_contract, UNAVAILABLE, NULL);
+    for (int i = 0; i < 100 && !client->closed; i++) {
+        probe_answer(probe, &events_find_contract, UNAVAILABLE, NULL);
+        probe_advance(probe, 250);
+    }
     assert_true(client->closed);
     assert_null(strstr(client->received, "\r\n0\r\n\r\n"));
     client_destroy(&client);
@@ -730,6 +762,7 @@ int main(void)
         cmocka_unit_test(describes_every_route_and_every_hole_is_a_field),
         cmocka_unit_test(binds_to_the_loopback_alone),
         cmocka_unit_test(exports_page_after_page_as_the_client_takes_them),
+        cmocka_unit_test(an_export_goes_on_when_the_query_process_is_back),
         cmocka_unit_test(an_export_that_fails_half_way_never_ends_well),
         cmocka_unit_test(an_empty_export_is_empty_in_both_formats),
     };
