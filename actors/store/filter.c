@@ -1,6 +1,7 @@
 /* filter.c - which events a query wants: the exact answer, row by row. */
 #include "inside.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,16 +71,14 @@ static bool read_places(const struct events_query *q, unsigned *bits)
 int filter_open(struct filter *filter, const struct events_query *q, struct fault *fault)
 {
     struct row_key key;
-    *filter = (struct filter){ q, IN_ALL };
+    *filter = (struct filter){ q, IN_ALL, events_mark(q) };
     if (q->has_start_time && q->has_end_time && q->start_time >= q->end_time)
         return bad(fault, "end_time", "is not after start_time");
     if (q->has_sort && strcmp(q->sort, "asc") != 0 && strcmp(q->sort, "desc") != 0)
         return bad(fault, "sort", "is neither asc nor desc");
     if (q->has_fields && !read_places(q, &filter->fields))
         return bad(fault, "fields", "knows entity_id, event_type, state, attributes, data");
-    if (q->has_cursor && cursor_read((struct slice){ q->cursor, q->cursor_size }, &key) != 0)
-        return bad(fault, "cursor", "is none that was given out");
-    return 0;
+    return q->has_cursor ? cursor_check((struct slice){ q->cursor, q->cursor_size }, filter->mark, &key, fault) : 0;
 }
 
 bool filter_takes_all(const struct events_query *q)
@@ -164,21 +163,50 @@ int key_order(const struct row_key *a, const struct row_key *b)
     return a->rest < b->rest ? -1 : a->rest > b->rest;
 }
 
-void cursor_write(const struct row_key *key, struct page *page)
+static uint32_t mark_of(const struct schema *schema, const void *query)
+{
+    struct fault fault;
+    msgpack_sbuffer bytes;
+    msgpack_sbuffer_init(&bytes);
+    int rc = schema_encode(schema, query, &bytes, &fault);
+    assert(rc == 0); /* it was decoded */
+    uint64_t hash = hash_bytes(HASH_SEED, (struct slice){ bytes.data, bytes.size });
+    msgpack_sbuffer_destroy(&bytes);
+    (void)rc;
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+uint32_t events_mark(const struct events_query *q)
+{
+    struct events_query asked = *q;
+    asked.has_limit = asked.has_offset = asked.has_cursor = false;
+    if (!asked.has_sort)
+        SET_TEXT(&asked, sort, "desc", 4);
+    return mark_of(events_query_schema(), &asked);
+}
+
+uint32_t latest_mark(const struct latest_query *q)
+{
+    struct latest_query asked = *q;
+    asked.has_limit = asked.has_cursor = false;
+    return mark_of(latest_query_schema(), &asked);
+}
+
+void cursor_write(const struct row_key *key, uint32_t mark, struct page *page)
 {
     char text[160];
-    int size = snprintf(text, sizeof text, "%llx-%llx-%llx-%llx-%lx", (unsigned long long)key->time, (unsigned long long)key->place,
-                        (unsigned long long)key->series, (unsigned long long)key->at, (unsigned long)(uint32_t)key->rest);
+    int size = snprintf(text, sizeof text, "%llx-%llx-%llx-%llx-%lx-%lx", (unsigned long long)key->time, (unsigned long long)key->place,
+                        (unsigned long long)key->series, (unsigned long long)key->at, (unsigned long)(uint32_t)key->rest, (unsigned long)mark);
     SET_TEXT(page, next_cursor, text, (size_t)size);
 }
 
-int cursor_read(struct slice text, struct row_key *key)
+int cursor_read(struct slice text, struct row_key *key, uint32_t *mark)
 {
-    uint64_t parts[5] = { 0 };
+    uint64_t parts[6] = { 0 };
     size_t part = 0, digits = 0;
     for (size_t i = 0; i < text.size; i++) {
         char c = ((const char *)text.data)[i];
-        if (c == '-' && digits > 0 && part < 4) {
+        if (c == '-' && digits > 0 && part < 5) {
             part++;
             digits = 0;
         } else if (((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')) && digits < 16) {
@@ -188,9 +216,18 @@ int cursor_read(struct slice text, struct row_key *key)
             return -1;
         }
     }
-    if (part != 4 || digits == 0 || parts[0] > MAX_TIME_US || parts[1] > INT64_MAX || parts[2] > INT64_MAX || parts[3] > MAX_TIME_US
-            || parts[4] > UINT32_MAX)
+    if (part != 5 || digits == 0 || parts[0] > MAX_TIME_US || parts[1] > INT64_MAX || parts[2] > INT64_MAX || parts[3] > MAX_TIME_US
+            || parts[4] > UINT32_MAX || parts[5] > UINT32_MAX)
         return -1;
     *key = (struct row_key){ (int64_t)parts[0], (int64_t)parts[1], (int64_t)parts[2], (int64_t)parts[3], (int32_t)(uint32_t)parts[4] };
+    *mark = (uint32_t)parts[5];
     return 0;
+}
+
+int cursor_check(struct slice text, uint32_t mark, struct row_key *key, struct fault *fault)
+{
+    uint32_t its;
+    if (cursor_read(text, key, &its) != 0)
+        return bad(fault, "cursor", "is none that was given out");
+    return its == mark ? 0 : bad(fault, "cursor", "belongs to another question: ask the one that gave it");
 }

@@ -87,7 +87,7 @@ static enum store_result list_row(store_t *store, struct listing *l)
     struct slice body;
     const struct row_key *key = merge_key(&l->merge);
     if (l->end->count == l->limit || is_late(l)) {
-        cursor_write(key, l->end);
+        cursor_write(key, l->filter.mark, l->end);
         return STORE_MISSING;
     }
     enum store_result result = merge_body(store, &l->merge, &body);
@@ -100,7 +100,7 @@ static enum store_result list_row(store_t *store, struct listing *l)
         return STORE_OK;
     }
     if (l->row(l->owner, &e) != 0) {
-        cursor_write(key, l->end);
+        cursor_write(key, l->filter.mark, l->end);
         return STORE_MISSING;
     }
     l->end->count++;

@@ -152,8 +152,8 @@ void merge_close(struct merge *);
 enum store_result merge_context(store_t *, struct merge *, struct slice context); /* sources of one context */
 enum store_result merge_parent(store_t *, struct merge *, struct slice parent);   /* ... of what it caused */
 
-/* A query that was looked at once: lists split, names checked. */
-struct filter { const struct events_query *query; unsigned fields; };
+/* A query that was looked at once: names checked, cursor compared. */
+struct filter { const struct events_query *query; unsigned fields; uint32_t mark; };
 int  filter_open(struct filter *, const struct events_query *, struct fault *);
 bool filter_takes(const struct filter *, const struct event_full *); /* all but the time and the cursor */
 bool filter_takes_registry(const struct events_query *, const struct event_full *); /* device, area, category alone */
@@ -163,8 +163,11 @@ bool list_has(const char *list, size_t size, struct slice item);
 bool slice_equal(struct slice, struct slice);
 struct slice name_domain(struct slice entity_id);
 
-void cursor_write(const struct row_key *, struct page *);
-int  cursor_read(struct slice text, struct row_key *);
+/* A cursor is a key and the mark of the query that it belongs to: everything asked for but how much of it. */
+uint32_t events_mark(const struct events_query *), latest_mark(const struct latest_query *);
+void cursor_write(const struct row_key *, uint32_t mark, struct page *);
+int  cursor_read(struct slice text, struct row_key *, uint32_t *mark);
+int  cursor_check(struct slice text, uint32_t mark, struct row_key *, struct fault *); /* -1: none of this query */
 int  key_order(const struct row_key *, const struct row_key *);
 int64_t clock_us(void);
 

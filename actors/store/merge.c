@@ -200,7 +200,8 @@ static void bound_times(struct merge *m, const struct events_query *q)
     m->descending = !q->has_sort || strcmp(q->sort, "desc") == 0;
     m->from = q->has_start_time ? q->start_time : 0;
     m->to = q->has_end_time ? q->end_time : MAX_TIME_US + 1;
-    m->has_start = q->has_cursor && cursor_read((struct slice){ q->cursor, q->cursor_size }, &m->start) == 0;
+    uint32_t mark; /* it was checked */
+    m->has_start = q->has_cursor && cursor_read((struct slice){ q->cursor, q->cursor_size }, &m->start, &mark) == 0;
     if (m->has_start && m->descending && m->start.time < m->to)
         m->to = m->start.time + 1 < m->to ? m->start.time + 1 : m->to;
     if (m->has_start && !m->descending && m->start.time > m->from)

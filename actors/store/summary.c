@@ -58,11 +58,6 @@ static enum store_result read_latest(store_t *store, const struct series *s, str
     return result == STORE_OK && !e->has_state ? STORE_MISSING : result;
 }
 
-static void series_cursor(const struct series *s, struct page *end)
-{
-    cursor_write(&(struct row_key){ .series = s->id }, end);
-}
-
 enum store_result store_latest(store_t *store, const struct latest_query *q, store_row_fn *row, void *owner, struct page *end, struct fault *fault)
 {
     struct row_key from = { 0 };
@@ -70,10 +65,9 @@ enum store_result store_latest(store_t *store, const struct latest_query *q, sto
     schema_clear(page_schema(), end);
     SET(end, count, 0);
     SET(end, limit, q->has_limit ? q->limit : 1000);
-    if (q->has_cursor && cursor_read((struct slice){ q->cursor, q->cursor_size }, &from) != 0) {
-        *fault = (struct fault){ "cursor", "is none that was given out" };
+    uint32_t mark = latest_mark(q);
+    if (q->has_cursor && cursor_check((struct slice){ q->cursor, q->cursor_size }, mark, &from, fault) != 0)
         return STORE_BAD;
-    }
     enum store_result result = read_begin(store, &empty);
     if (result != STORE_OK || empty)
         return result;
@@ -86,7 +80,7 @@ enum store_result store_latest(store_t *store, const struct latest_query *q, sto
         if (result != STORE_OK)
             continue;
         if (end->count == end->limit || row(owner, &e) != 0) {
-            series_cursor(s, end);
+            cursor_write(&(struct row_key){ .series = s->id }, mark, end);
             break;
         }
         end->count++;

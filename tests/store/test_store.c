@@ -618,6 +618,43 @@ static void what_contradicts_itself_names_its_field(void **state)
     assert_string_equal(fault.field, "cursor");
 }
 
+static void a_cursor_goes_on_with_its_own_question_only(void **state)
+{
+    struct world *w = *state;
+    struct maker m = { .seed = 8 };
+    struct events_query q, other;
+    struct latest_query latest;
+    struct page end;
+    struct fault fault;
+    struct seen seen = { .rows = 0 };
+    fill(w, &m, 50);
+    schema_clear(events_query_schema(), &q);
+    ASK(&q, domain, "sensor,light");
+    SET(&q, limit, 5);
+    assert_int_equal(store_find(w->reader, &q, look, &seen, &end, &fault), STORE_OK);
+    assert_true(end.has_next_cursor);
+    SET_TEXT(&q, cursor, end.next_cursor, end.next_cursor_size);
+    SET(&q, limit, 7);
+    ASK(&q, sort, "desc"); /* as it is without saying */
+    assert_int_equal(store_find(w->reader, &q, look, &seen, &end, &fault), STORE_OK);
+    for (int which = 0; which < 4; which++) {
+        other = q;
+        switch (which) {
+        case 0: ASK(&other, sort, "asc"); break;
+        case 1: ASK(&other, domain, "sensor"); break;
+        case 2: SET(&other, start_time, START_US); break;
+        default: other.has_domain = false; break;
+        }
+        assert_int_equal(store_find(w->reader, &other, look, &seen, &end, &fault), STORE_BAD);
+        assert_string_equal(fault.field, "cursor");
+        assert_non_null(strstr(fault.why, "another question"));
+    }
+    schema_clear(latest_query_schema(), &latest);
+    SET_TEXT(&latest, cursor, q.cursor, q.cursor_size);
+    assert_int_equal(store_latest(w->reader, &latest, look, &seen, &end, &fault), STORE_BAD);
+    assert_string_equal(fault.field, "cursor");
+}
+
 struct depths { int rows, depth[8]; };
 static int note_depth(void *owner, const struct chain_row *row)
 {
@@ -687,6 +724,7 @@ int main(void)
         TEST(a_newer_format_is_refused),
         TEST(a_store_that_is_not_there_yet_is_empty_until_it_comes),
         TEST(what_contradicts_itself_names_its_field),
+        TEST(a_cursor_goes_on_with_its_own_question_only),
         TEST(a_chain_is_told_from_its_root),
         TEST(refused_bytes_are_kept_once),
     };
