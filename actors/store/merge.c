@@ -160,7 +160,8 @@ static enum store_result add_others(store_t *store, struct merge *m, const struc
     enum store_result result = STORE_OK;
     while (result == STORE_OK && list_next(&rest, &item)) {
         const struct series *s = series_by_name(store, true, item);
-        if (s)
+        bool again = list_has(q->entity_id, (size_t)((const char *)item.data - q->entity_id), item);
+        if (s && !again)
             result = add_whole(store, m, &by_link[LINK_OTHER], s->id);
     }
     return result;

@@ -215,9 +215,12 @@ static void every_filter_gives_what_brute_force_gives(void **state)
     struct maker m = { .seed = 42 };
     fill(w, &m, MANY);
     struct event_full **all = decode_truth(w);
+    static const char more_than_are_merged[] = "sensor.thing_0,sensor.thing_3,sensor.thing_6,sensor.thing_9,sensor.thing_12,"
+        "sensor.thing_15,sensor.thing_18,sensor.thing_21,sensor.thing_24,sensor.thing_27,light.thing_1,light.thing_4,light.thing_7,"
+        "light.thing_10,light.thing_13,light.thing_16,light.thing_19";
     struct events_query q;
     for (int round = 0; round < 2; round++)
-        for (int which = 0; which < 14; which++) {
+        for (int which = 0; which < 18; which++) {
             schema_clear(events_query_schema(), &q);
             ASK(&q, sort, round ? "asc" : "desc");
             switch (which) {
@@ -233,6 +236,10 @@ static void every_filter_gives_what_brute_force_gives(void **state)
             case 10: ASK(&q, exclude_category, "config,diagnostic"); break;
             case 11: ASK(&q, query, "\"LEVEL\":7,"); ASK(&q, fields, "attributes"); break;
             case 12: SET(&q, start_time, START_US + 1000000); SET(&q, end_time, START_US + 1500000); break;
+            case 14: ASK(&q, entity_id, "sensor.thing_3,light.thing_4,sensor.thing_3"); break; /* named twice */
+            case 15: ASK(&q, entity_id, more_than_are_merged); break;
+            case 16: ASK(&q, entity_id, "sensor.thing_3"); ASK(&q, event_type, "call_service"); break;
+            case 17: ASK(&q, context_id, "my own context 7"); ASK(&q, domain, "light,switch"); break;
             case 13: SET(&q, start_time, START_US + 1000000); SET(&q, end_time, START_US + 1500000); ASK(&q, domain, "sensor"); break;
             default: break;
             }
