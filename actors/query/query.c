@@ -95,6 +95,9 @@ static int finish(struct self *self, actor_t *actor, enum store_result result, c
         return actor_refuse(actor, BAD_REQUEST, fault->field, fault->why);
     case STORE_MISSING:
         return NOT_FOUND;
+    case STORE_LATE:
+        self->stats.failures++;
+        return actor_refuse(actor, TOO_LATE, "", "takes too long: ask for a shorter period");
     case STORE_TROUBLE:
         break;
     }

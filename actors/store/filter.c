@@ -87,6 +87,11 @@ bool filter_takes_all(const struct events_query *q)
         && !q->has_entity_category && !q->has_exclude_category && !q->has_context_id && !q->has_query;
 }
 
+bool filter_is_of_series(const struct events_query *q)
+{
+    return !q->has_device_id && !q->has_area_id && !q->has_entity_category && !q->has_exclude_category && !q->has_context_id && !q->has_query;
+}
+
 /* Case is ignored for the letters of ASCII. */
 static bool occurs(struct slice hay, struct slice needle)
 {

@@ -158,6 +158,7 @@ int  filter_open(struct filter *, const struct events_query *, struct fault *);
 bool filter_takes(const struct filter *, const struct event_full *); /* all but the time and the cursor */
 bool filter_takes_registry(const struct events_query *, const struct event_full *); /* device, area, category alone */
 bool filter_takes_all(const struct events_query *);  /* nothing but time is asked for */
+bool filter_is_of_series(const struct events_query *); /* nothing but time, type, domain, entity */
 bool list_next(struct slice *rest, struct slice *item);  /* "a, b,c" */
 bool list_has(const char *list, size_t size, struct slice item);
 bool slice_equal(struct slice, struct slice);
@@ -188,6 +189,7 @@ struct store {
     struct series_list series;
     msgpack_sbuffer body, scratch;
     struct row_room room;
+    int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
 };
 

@@ -66,7 +66,7 @@ void statements_close(store_t *store)
 enum store_result trouble(store_t *store, const char *doing)
 {
     snprintf(store->why, sizeof store->why, "%s: %s (%d)", doing, sqlite3_errmsg(store->db), sqlite3_extended_errcode(store->db));
-    return STORE_TROUBLE;
+    return sqlite3_errcode(store->db) == SQLITE_INTERRUPT ? STORE_LATE : STORE_TROUBLE;
 }
 
 /* An empty one is an empty blob, never NULL. */

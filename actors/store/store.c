@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LATE_EVERY = 50000 /* of SQLite's instructions: a few milliseconds */ };
 enum { JOURNAL_KEPT = 32 * 1024 * 1024, READER_SETS = 256, WRITER_SETS = 4096, READER_BYTES = 2 * 1024 * 1024, WRITER_BYTES = 4 * 1024 * 1024 };
 
 #define WORD_TABLE(name)                                                                                 \
@@ -212,6 +213,12 @@ void store_close(store_t **store_p)
 
 /* --- readers ---------------------------------------------------------------------------------- */
 
+/* SQLite asks it now and then, in the middle of whatever it does. */
+static int is_late(void *owner)
+{
+    return clock_us() > ((const store_t *)owner)->late_us;
+}
+
 static enum store_result reader_open(store_t *store, bool *empty)
 {
     if (store->db)
@@ -224,6 +231,8 @@ static enum store_result reader_open(store_t *store, bool *empty)
         close_database(store);
     else
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (rc == 0)
+        sqlite3_progress_handler(store->db, LATE_EVERY, is_late, store);
     *empty = rc == 1;
     return rc < 0 ? STORE_TROUBLE : STORE_OK;
 }
@@ -231,6 +240,7 @@ static enum store_result reader_open(store_t *store, bool *empty)
 enum store_result read_begin(store_t *store, bool *empty)
 {
     *empty = false;
+    store->late_us = clock_us() + READ_MS * 1000;
     enum store_result result = reader_open(store, empty);
     if (result != STORE_OK || *empty || store->in_transaction)
         return result;

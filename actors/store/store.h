@@ -17,7 +17,8 @@ enum store_result {
     STORE_DUPLICATE,  /* it is there already (and may have been made richer) */
     STORE_BAD,        /* this row can never be stored: quarantine it; *fault says why */
     STORE_TROUBLE,    /* disk full, locked, I/O: nothing since the last commit is stored; see store_why */
-    STORE_MISSING     /* reader: no such row; bad cursor: STORE_BAD */
+    STORE_MISSING,    /* reader: no such row; bad cursor: STORE_BAD */
+    STORE_LATE        /* reader: it would take longer than anybody waits */
 };
 
 struct store_options {
@@ -48,7 +49,9 @@ void store_limit_pages(store_t *, int64_t pages); /* it may not grow beyond this
  * Every read sees one moment. A row function returns 0 to go on, anything else to stop (no
  * room): the read ends and *end gets the cursor that continues with that very row. Rows and
  * their slices die when the function returns. Results are STORE_OK, STORE_BAD (fault names
- * the field of the query), STORE_TROUBLE. */
+ * the field of the query), STORE_TROUBLE, and STORE_LATE after READ_MS; a list ends before,
+ * with a cursor. */
+enum { READ_MS = 4000 };
 typedef int store_row_fn(void *owner, const struct event_full *);
 enum store_result store_find(store_t *, const struct events_query *, store_row_fn *, void *owner, struct page *end, struct fault *);
 enum store_result store_count(store_t *, const struct events_query *, int64_t *count, struct fault *);
