@@ -59,7 +59,9 @@ static enum store_result visit(struct chain *chain, struct slice text, bool caus
         if (result != STORE_OK)
             break;
         bool has = caused ? e.has_context_parent_id : e.has_context_id;
-        if (has && slice_equal(caused ? e.context_parent_id : e.context_id, text))
+        if (clock_us() > chain->store->late_us)
+            result = STORE_LATE;
+        else if (has && slice_equal(caused ? e.context_parent_id : e.context_id, text))
             result = fn(chain, &e, depth);
     }
     merge_close(&merge);

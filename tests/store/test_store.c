@@ -662,12 +662,73 @@ static void a_cursor_goes_on_with_its_own_question_only(void **state)
     assert_string_equal(fault.field, "cursor");
 }
 
-struct depths { int rows, depth[8]; };
+struct depths { int rows, depth[1000]; };
 static int note_depth(void *owner, const struct chain_row *row)
 {
     struct depths *d = owner;
     d->depth[d->rows++] = (int)row->depth;
     return 0;
+}
+
+static void append_caused(struct world *w, const char *context, const char *parent, int64_t at_us)
+{
+    struct event_full e;
+    one_state(&e, "x", context, "live");
+    if (parent)
+        SET(&e, context_parent_id, slice_of(parent));
+    e.timestamp = e.last_updated = at_us;
+    assert_int_equal(append(w, &e), STORE_OK);
+}
+
+static struct depths chain_of(struct world *w, const char *context)
+{
+    struct chain_query q;
+    struct page end;
+    struct depths d = { 0 };
+    schema_clear(chain_query_schema(), &q);
+    ASK(&q, context_id, context);
+    assert_int_equal(store_chain(w->reader, &q, note_depth, &d, &end), STORE_OK);
+    assert_int_equal(end.count, d.rows);
+    return d;
+}
+
+static void a_chain_ends_where_it_turns_round_or_nothing_is_known(void **state)
+{
+    struct world *w = *state;
+    append_caused(w, "a", "b", START_US);       /* a circle of three */
+    append_caused(w, "b", "c", START_US + 1);
+    append_caused(w, "c", "a", START_US + 2);
+    append_caused(w, "self", "self", START_US + 3);
+    append_caused(w, "orphan", "never stored", START_US + 4);
+    append_caused(w, "orphan's", "orphan", START_US + 5);
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    assert_int_equal(chain_of(w, "a").rows, 3);
+    assert_int_equal(chain_of(w, "c").rows, 3);
+    assert_int_equal(chain_of(w, "self").rows, 1);
+    struct depths d = chain_of(w, "orphan's");
+    assert_int_equal(d.rows, 2);
+    assert_int_equal(d.depth[0], 0);
+    assert_int_equal(d.depth[1], 1);
+    d = chain_of(w, "never stored"); /* it has no event of its own, but what it caused is there */
+    assert_int_equal(d.rows, 2);
+    assert_int_equal(d.depth[0], 1);
+    assert_int_equal(chain_of(w, "unheard of").rows, 0);
+}
+
+static void a_wide_chain_is_cut_at_its_limit(void **state)
+{
+    struct world *w = *state;
+    append_caused(w, "root", NULL, START_US);
+    for (int i = 1; i <= 3000; i++) {
+        char context[32];
+        snprintf(context, sizeof context, "child %d", i);
+        append_caused(w, context, "root", START_US + i);
+    }
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    struct depths d = chain_of(w, "child 2999");
+    assert_int_equal(d.rows, 1000);
+    assert_int_equal(d.depth[0], 0);
+    assert_int_equal(d.depth[999], 1);
 }
 
 static void a_chain_is_told_from_its_root(void **state)
@@ -733,6 +794,8 @@ int main(void)
         TEST(what_contradicts_itself_names_its_field),
         TEST(a_cursor_goes_on_with_its_own_question_only),
         TEST(a_chain_is_told_from_its_root),
+        TEST(a_chain_ends_where_it_turns_round_or_nothing_is_known),
+        TEST(a_wide_chain_is_cut_at_its_limit),
         TEST(refused_bytes_are_kept_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
