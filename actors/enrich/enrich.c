@@ -43,23 +43,28 @@ static void on_late(struct self *self, actor_t *actor, int64_t tag)
 {
     (void)tag;
     self->is_waiting = false;
-    if (!self->has_mark || is_ready(self))
+    if (is_ready(self))
         return;
-    actor_warn(actor, "the registry of session %lld has not come within %d s: joining with what is known",
-        (long long)self->wanted_session, REGISTRY_WAIT_MS / 1000);
+    if (self->has_mark)
+        actor_warn(actor, "the registry of session %lld has not come within %d s: joining with what is known",
+            (long long)self->wanted_session, REGISTRY_WAIT_MS / 1000);
+    else
+        actor_error(actor, "registry has said nothing for %lld s: events are stored without device and area",
+            (long long)self->config.registry_wait_ms / 1000);
     self->is_late = true;
     set_gate(self, actor);
 }
 
-/* Without any mark the gate stays shut however long it takes: registry always gives one. */
+/* Registry gives a mark whatever Home Assistant says. Without any it does not run: it is given
+ * time to be started again, but the log of what is captured is not held until it overflows. */
 static void set_gate(struct self *self, actor_t *actor)
 {
     bool ready = is_ready(self);
     if (ready)
         self->is_late = false;
-    else if (self->has_mark && !self->is_late && !self->is_waiting) {
+    else if (!self->is_late && !self->is_waiting) {
         self->is_waiting = true;
-        actor_after(actor, REGISTRY_WAIT_MS, on_late, 0);
+        actor_after(actor, self->has_mark ? REGISTRY_WAIT_MS : (int)self->config.registry_wait_ms, on_late, 0);
     }
     bool is_open = ready || self->is_late;
     if (is_open == self->is_open)
@@ -72,11 +77,17 @@ static void set_gate(struct self *self, actor_t *actor)
         actor_pause(actor, &event_raw_contract);
 }
 
-static void want_session(struct self *self, actor_t *actor, int64_t session)
+static void wait_anew(struct self *self, actor_t *actor)
 {
     actor_cancel(actor, on_late, 0);
-    self->wanted_session = session;
     self->is_late = self->is_waiting = false;
+}
+
+static void want_session(struct self *self, actor_t *actor, int64_t session)
+{
+    self->wanted_session = session;
+    if (self->has_mark) /* else it is registry itself that is waited for */
+        wait_anew(self, actor);
     set_gate(self, actor);
 }
 
@@ -92,6 +103,8 @@ static int on_mark(struct self *self, actor_t *actor, const struct registry_mark
 {
     if (m->session || !self->has_mark)
         self->mark_session = m->session;
+    if (!self->has_mark)
+        wait_anew(self, actor);
     self->has_mark = true;
     self->mark = (struct revisions){ m->device_revision, m->entity_revision, m->area_revision };
     actor_info(actor, "registry of session %lld%s", (long long)m->session, m->partial ? ", in part" : "");
@@ -200,6 +213,7 @@ static int open_enrich(struct self *self, actor_t *actor)
     self->reader.json = json_new();
     self->reader.known = known_new();
     actor_pause(actor, &event_raw_contract);
+    set_gate(self, actor);
     return 0;
 }
 
@@ -208,7 +222,8 @@ static enum health tell_health(struct self *self, actor_t *actor, char *why, siz
     (void)actor;
     if (self->is_open && !self->is_late)
         return HEALTHY;
-    snprintf(why, size, "%s", self->is_open ? "joining with a registry from before" : "waiting for the registry");
+    snprintf(why, size, "%s", !self->is_open ? "waiting for the registry" : self->has_mark ?
+        "joining with a registry from before" : "registry says nothing: no devices, no areas");
     return DEGRADED;
 }
 

@@ -522,6 +522,29 @@ static void a_registry_that_does_not_come_is_not_waited_for_for_ever(void **stat
     probe_destroy(&probe);
 }
 
+static void a_registry_that_does_not_run_holds_events_for_minutes_only(void **state)
+{
+    (void)state;
+    char why[240];
+    probe_t *probe = probe_new((const char *const[]){ "registry_wait_ms", "300000", NULL });
+    say_session(probe, "live", 1);
+    probe_advance(probe, 200000);
+    say_session(probe, "live", 2); /* another session does not begin the wait anew */
+    probe_advance(probe, 99999);
+    assert_true(is_paused(probe));
+    probe_advance(probe, 1);
+    assert_false(is_paused(probe));
+    assert_true(probe_logged(probe, "registry has said nothing"));
+    assert_int_equal(probe_health(probe, why, sizeof why), DEGRADED);
+    assert_non_null(strstr(why, "registry says nothing"));
+    say_mark(probe, 0); /* it is back: what it had of sessions before is not what is wanted */
+    assert_true(is_paused(probe));
+    say_mark(probe, 2);
+    assert_false(is_paused(probe));
+    assert_int_equal(probe_health(probe, why, sizeof why), HEALTHY);
+    probe_destroy(&probe);
+}
+
 static void an_event_of_a_session_not_announced_yet_waits(void **state)
 {
     (void)state;
@@ -586,6 +609,7 @@ int main(void)
         cmocka_unit_test(a_registry_from_disk_will_do_while_home_assistant_is_away),
         cmocka_unit_test(a_new_session_waits_for_its_own_registry),
         cmocka_unit_test(a_registry_that_does_not_come_is_not_waited_for_for_ever),
+        cmocka_unit_test(a_registry_that_does_not_run_holds_events_for_minutes_only),
         cmocka_unit_test(an_event_of_a_session_not_announced_yet_waits),
         cmocka_unit_test(a_mark_that_overtakes_its_rows_waits_for_them),
     };
