@@ -77,7 +77,7 @@ static int read_moment(struct reader *r, struct json_value value, const char *fi
         return refuse(fault, field, "not a text");
     if (read_time(r, text, &to->at_us)) {
         if (read_naive_time(text, &to->at_us))
-            return refuse(fault, field, "not a time of RFC 3339");
+            return refuse(fault, field, "not a time of RFC 3339 from 1970 to 9999");
         to->is_naive = r->is_odd = true;
     }
     to->is_there = true;

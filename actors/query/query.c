@@ -158,7 +158,7 @@ static int on_latest(struct self *self, actor_t *actor, const struct latest_quer
     struct fault fault = { "", "" };
     int64_t begun = elapsed_us();
     empty_page(end);
-    enum store_result result = store_latest(self->store, query, give_events_latest, &a, end, &fault);
+    enum store_result result = store_latest(self->store, query, actor_now_us(actor), give_events_latest, &a, end, &fault);
     return finish(self, actor, result, &fault, begun, end->count);
 }
 

@@ -32,7 +32,7 @@ static const char *const texts[STATEMENTS] = {
     [LINK_ADD]      = "INSERT OR IGNORE INTO link (kind, value, time, place, series, at, rest) VALUES (?, ?, ?, ?, ?, ?, ?)",
     [LINK_DROP]     = "DELETE FROM link WHERE kind = ? AND value = ? AND time = ? AND place = ? AND series = ? AND at = ? AND rest = ?",
     [EVENT_GET]     = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at = ? AND rest = ?",
-    [EVENT_LAST]    = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? ORDER BY at DESC, place DESC LIMIT 1",
+    [EVENT_LAST]    = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at <= ? ORDER BY at DESC, place DESC LIMIT 1",
     [BAD_ADD]       = "INSERT OR IGNORE INTO bad (stage, identity, field, why, place, received_at, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
     [BAD_LIST]      = "SELECT id, stage, field, why, received_at, length(bytes), substr(bytes, 1, 4096) FROM bad ORDER BY id DESC LIMIT ?",
     [TIME_COUNT]    = "SELECT count(*) FROM time WHERE time >= ? AND time < ?",

@@ -56,7 +56,9 @@ typedef int store_row_fn(void *owner, const struct event_full *);
 enum store_result store_find(store_t *, const struct events_query *, store_row_fn *, void *owner, struct page *end, struct fault *);
 enum store_result store_count(store_t *, const struct events_query *, int64_t *count, struct fault *);
 enum store_result store_get(store_t *, const char *id, store_row_fn *, void *owner); /* STORE_MISSING */
-enum store_result store_latest(store_t *, const struct latest_query *, store_row_fn *, void *owner, struct page *end, struct fault *);
+/* What has a time more than a day after `now_us` was said by a clock that was wrong: of an
+ * entity it is the latest only where there is nothing else. */
+enum store_result store_latest(store_t *, const struct latest_query *, int64_t now_us, store_row_fn *, void *owner, struct page *end, struct fault *);
 
 typedef int store_chain_fn(void *owner, const struct chain_row *);
 enum store_result store_chain(store_t *, const struct chain_query *, store_chain_fn *, void *owner, struct page *end);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define DAY_US INT64_C(86400000000)
+
 struct tally { const struct series *series; int64_t count, last; };
 
 static int more_first(const void *a, const void *b)
@@ -39,14 +41,23 @@ static bool latest_wants(const struct latest_query *q, const struct series *s)
         && (!q->has_domain || list_has(q->domain, q->domain_size, name_domain(name)));
 }
 
+static int step_latest(sqlite3_stmt *last, int64_t series, int64_t until_us)
+{
+    sqlite3_reset(last);
+    sqlite3_bind_int64(last, 1, series);
+    sqlite3_bind_int64(last, 2, until_us);
+    return sqlite3_step(last);
+}
+
 /* STORE_MISSING: there is none, or it was removed. */
-static enum store_result read_latest(store_t *store, const struct series *s, struct event_full *e)
+static enum store_result read_latest(store_t *store, const struct series *s, int64_t now_us, struct event_full *e)
 {
     sqlite3_stmt *last = statement(store, EVENT_LAST);
     if (!last)
         return STORE_TROUBLE;
-    sqlite3_bind_int64(last, 1, s->id);
-    int rc = sqlite3_step(last);
+    int rc = step_latest(last, s->id, now_us + DAY_US);
+    if (rc == SQLITE_DONE)
+        rc = step_latest(last, s->id, MAX_TIME_US);
     if (rc == SQLITE_DONE)
         return STORE_MISSING;
     if (rc != SQLITE_ROW)
@@ -58,7 +69,8 @@ static enum store_result read_latest(store_t *store, const struct series *s, str
     return result == STORE_OK && !e->has_state ? STORE_MISSING : result;
 }
 
-enum store_result store_latest(store_t *store, const struct latest_query *q, store_row_fn *row, void *owner, struct page *end, struct fault *fault)
+enum store_result store_latest(store_t *store, const struct latest_query *q, int64_t now_us, store_row_fn *row, void *owner,
+                               struct page *end, struct fault *fault)
 {
     struct row_key from = { 0 };
     bool empty;
@@ -76,7 +88,7 @@ enum store_result store_latest(store_t *store, const struct latest_query *q, sto
         struct event_full e;
         if (s->id < from.series || !latest_wants(q, s))
             continue;
-        result = read_latest(store, s, &e);
+        result = read_latest(store, s, now_us, &e);
         if (result != STORE_OK)
             continue;
         if (end->count == end->limit || row(owner, &e) != 0) {

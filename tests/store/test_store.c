@@ -658,8 +658,33 @@ static void a_cursor_goes_on_with_its_own_question_only(void **state)
     }
     schema_clear(latest_query_schema(), &latest);
     SET_TEXT(&latest, cursor, q.cursor, q.cursor_size);
-    assert_int_equal(store_latest(w->reader, &latest, look, &seen, &end, &fault), STORE_BAD);
+    assert_int_equal(store_latest(w->reader, &latest, START_US, look, &seen, &end, &fault), STORE_BAD);
     assert_string_equal(fault.field, "cursor");
+}
+
+static void what_a_wrong_clock_said_of_the_future_is_not_in_force(void **state)
+{
+    struct world *w = *state;
+    static const struct { const char *state; int64_t at_us; } said[] = {
+        { "first", START_US }, { "from 2100", INT64_C(4102444800000000) }, { "now", START_US + 5 }, { "an hour ahead", START_US + INT64_C(3600000000) },
+    };
+    struct event_full e;
+    struct latest_query q;
+    struct page end;
+    struct fault fault;
+    struct seen seen = { .rows = 0 };
+    schema_clear(latest_query_schema(), &q);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        one_state(&e, said[i].state, "c", "live");
+        e.timestamp = e.last_updated = said[i].at_us;
+        assert_int_equal(append(w, &e), STORE_OK);
+        assert_int_equal(store_commit(w->writer), STORE_OK);
+        assert_int_equal(store_latest(w->reader, &q, START_US + 10, look, &seen, &end, &fault), STORE_OK);
+        assert_string_equal(seen.state, i == 1 ? "first" : said[i].state);
+    }
+    assert_int_equal(store_latest(w->reader, &q, 0, look, &seen, &end, &fault), STORE_OK); /* our own clock is wrong */
+    assert_string_equal(seen.state, "from 2100");
+    assert_int_equal(end.count, 1);
 }
 
 struct depths { int rows, depth[1000]; };
@@ -793,6 +818,7 @@ int main(void)
         TEST(a_store_that_is_not_there_yet_is_empty_until_it_comes),
         TEST(what_contradicts_itself_names_its_field),
         TEST(a_cursor_goes_on_with_its_own_question_only),
+        TEST(what_a_wrong_clock_said_of_the_future_is_not_in_force),
         TEST(a_chain_is_told_from_its_root),
         TEST(a_chain_ends_where_it_turns_round_or_nothing_is_known),
         TEST(a_wide_chain_is_cut_at_its_limit),
