@@ -163,6 +163,11 @@ static bool backwards(const struct vector *v, const struct outcome *o)
         !time_read(old_text, &from) && !time_read(new_text, &to) && from > to && !o->full->has_duration_in_state_s;
 }
 
+static bool old_time_unread(const struct vector *v, const struct outcome *o)
+{
+    return !is_none(v->old_changed) && !is_time(v, v->old_changed) && !o->full->has_duration_in_state_s;
+}
+
 static bool names_entity(const struct vector *v, const struct outcome *o)
 {
     struct slice id;
@@ -201,6 +206,8 @@ const struct rule rules[RULES] = {
         "3.2: duration only when the state's text differs (3.1: 0 could not be told from an instant change)",
         text_is_same },
     { "duration_in_state", "a clock that went backwards gives no duration", "D-26: absent, not a made-up 0", backwards },
+    { "duration_in_state", "an old state whose time is not of RFC 3339, from 1970 on, gives no duration",
+        "D-26: bad times are never guessed at", old_time_unread },
     { "entity_id", "an event that names an entity in its data has its entity_id",
         "D-9: what is known of an event is written", names_entity },
     { "changed", "an event that is no state_changed says nothing of a change", "D-25: what is not there is absent",
