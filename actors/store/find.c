@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LOOK_US = 3000000, LOOK_EVERY = 256 }; /* how long a list may search */
+enum { LOOK_US = 1000000, LOOK_EVERY = 256 }; /* how long a list may search */
 
 int64_t clock_us(void)
 {

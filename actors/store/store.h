@@ -50,8 +50,8 @@ void store_limit_pages(store_t *, int64_t pages); /* it may not grow beyond this
  * room): the read ends and *end gets the cursor that continues with that very row. Rows and
  * their slices die when the function returns. Results are STORE_OK, STORE_BAD (fault names
  * the field of the query), STORE_TROUBLE, and STORE_LATE after READ_MS; a list ends before,
- * with a cursor. */
-enum { READ_MS = 4000 };
+ * with a cursor. Less than the broker's patience with a silent process (3 s). */
+enum { READ_MS = 2000 };
 typedef int store_row_fn(void *owner, const struct event_full *);
 enum store_result store_find(store_t *, const struct events_query *, store_row_fn *, void *owner, struct page *end, struct fault *);
 enum store_result store_count(store_t *, const struct events_query *, int64_t *count, struct fault *);
