@@ -18,10 +18,8 @@ int64_t clock_us(void)
 static enum store_result read_words(store_t *store, const struct row_refs *refs, struct event_full *e)
 {
     struct slice bytes;
-    enum store_result result = word_get(store, SNAPSHOT, refs->snapshot, &bytes);
-    if (result == STORE_OK && snapshot_read(bytes, e) != 0)
-        result = trouble(store, "a snapshot is damaged");
-    if (result == STORE_OK && refs->attributes) {
+    enum store_result result = STORE_OK;
+    if (refs->attributes) {
         result = word_get(store, ATTRIBUTE, refs->attributes, &bytes);
         SET(e, attributes, bytes);
     }
@@ -44,9 +42,10 @@ static void set_id(struct event_full *e, const struct series *series, const stru
     SET_TEXT(e, id, text, EVENT_ID);
 }
 
-enum store_result row_read(store_t *store, const struct row_key *key, struct slice body, struct event_full *e)
+/* All that filters look at but the text of attributes. */
+static enum store_result read_names(store_t *store, const struct row_key *key, struct slice body, struct event_full *e, struct row_refs *refs)
 {
-    struct row_refs refs;
+    struct slice bytes;
     const struct series *series = series_by_id(store, key->series);
     if (!series)
         return trouble(store, "a row belongs to no series");
@@ -56,9 +55,19 @@ enum store_result row_read(store_t *store, const struct row_key *key, struct sli
     SET(e, place, key->place);
     if (series->is_state)
         SET(e, entity_id, (struct slice){ series->name, series->name_size });
-    set_id(e, series, key);
-    if (body_read(body, key->at, e, &refs, &store->room) != 0)
+    if (body_read(body, key->at, e, refs, &store->room) != 0)
         return trouble(store, "a stored row is damaged");
+    enum store_result result = word_get(store, SNAPSHOT, refs->snapshot, &bytes);
+    return result == STORE_OK && snapshot_read(bytes, e) != 0 ? trouble(store, "a snapshot is damaged") : result;
+}
+
+enum store_result row_read(store_t *store, const struct row_key *key, struct slice body, struct event_full *e)
+{
+    struct row_refs refs;
+    enum store_result result = read_names(store, key, body, e, &refs);
+    if (result != STORE_OK)
+        return result;
+    set_id(e, series_by_id(store, key->series), key);
     return read_words(store, &refs, e);
 }
 
@@ -148,10 +157,13 @@ static enum store_result count_all(store_t *store, const struct events_query *q,
 static enum store_result count_row(store_t *store, struct merge *merge, const struct filter *filter, int64_t *count)
 {
     struct event_full e;
+    struct row_refs refs;
     struct slice body;
     enum store_result result = merge_body(store, merge, &body);
     if (result == STORE_OK)
-        result = row_read(store, merge_key(merge), body, &e);
+        result = read_names(store, merge_key(merge), body, &e, &refs);
+    if (result == STORE_OK && filter->query->has_query)
+        result = read_words(store, &refs, &e);
     if (result == STORE_OK)
         *count += filter_takes(filter, &e);
     return result;
