@@ -317,7 +317,7 @@ void connection_take(connection_t *c, struct slice bytes)
 
 struct slice connection_output(const connection_t *c)
 {
-    return (struct slice){ c->out.data + c->written, c->out.size - c->written };
+    return (struct slice){ c->out.data ? c->out.data + c->written : NULL, c->out.size - c->written };
 }
 
 static void after_output(connection_t *c)
