@@ -171,20 +171,37 @@ static enum store_result count_row(store_t *store, struct merge *merge, const st
 
 /* Where types, domains and entities alone are asked for, a row's series has answered already;
  * but which entity an event speaks of that is no state, only the row tells. */
-static enum store_result count_rows(store_t *store, const struct events_query *q, const struct filter *filter, int64_t *count)
+static enum store_result count_part(store_t *store, struct merge *merge, const struct filter *filter, int64_t *count)
 {
-    struct merge merge;
+    const struct events_query *q = filter->query;
     uint64_t looked = 0;
     bool series_tells = filter_is_of_series(q);
-    enum store_result result = merge_plan(store, &merge, q);
-    while (result == STORE_OK && (result = merge_next(store, &merge)) == STORE_OK) {
-        const struct series *s = series_by_id(store, merge_key(&merge)->series);
+    enum store_result result;
+    while ((result = merge_next(store, merge)) == STORE_OK) {
+        const struct series *s = series_by_id(store, merge_key(merge)->series);
         if (series_tells && s && (s->is_state || !q->has_entity_id))
             ++*count;
         else
-            result = count_row(store, &merge, filter, count);
+            result = count_row(store, merge, filter, count);
         if (++looked % LOOK_EVERY == 0 && clock_us() > store->late_us)
             result = STORE_LATE;
+        if (result != STORE_OK)
+            return result;
+    }
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
+static enum store_result count_rows(store_t *store, const struct events_query *q, const struct filter *filter, int64_t *count)
+{
+    struct merge merge;
+    enum store_result result = merge_begin_parts(store, &merge, q);
+    if (result == STORE_OK) {
+        while (result == STORE_OK && (result = merge_part(store, &merge, q)) == STORE_OK)
+            result = count_part(store, &merge, filter, count);
+    } else if (result == STORE_MISSING) {
+        result = merge_plan(store, &merge, q);
+        if (result == STORE_OK)
+            result = count_part(store, &merge, filter, count);
     }
     merge_close(&merge);
     return result == STORE_MISSING ? STORE_OK : result;

@@ -140,10 +140,14 @@ struct merge {
     struct row_key start;
     bool any_series;        /* else only those whose bit is set in `wanted` are worth a look */
     uint8_t *wanted;
-    size_t wanted_count;
+    size_t wanted_count, part;
 };
 
 enum store_result merge_plan(store_t *, struct merge *, const struct events_query *);
+/* Where order does not matter: series after series, as they lie in the file, then what lies elsewhere.
+ * merge_begin_parts: STORE_MISSING if the question is none for that; merge_part: if there is no more. */
+enum store_result merge_begin_parts(store_t *, struct merge *, const struct events_query *);
+enum store_result merge_part(store_t *, struct merge *, const struct events_query *);
 /* STORE_OK with the next row's key, STORE_MISSING at the end. */
 enum store_result merge_next(store_t *, struct merge *);
 const struct row_key *merge_key(const struct merge *);

@@ -226,6 +226,37 @@ enum store_result merge_plan(store_t *store, struct merge *m, const struct event
     return add_whole(store, m, &by_time_keys, 0);
 }
 
+static void close_sources(struct merge *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        sqlite3_finalize(m->sources[i].stmt);
+    m->count = 0;
+    m->current = MAX_SOURCES;
+}
+
+enum store_result merge_begin_parts(store_t *store, struct merge *m, const struct events_query *q)
+{
+    *m = (struct merge){ .current = MAX_SOURCES };
+    if (q->has_context_id || count_names(q) > MERGE_SERIES)
+        return STORE_MISSING;
+    bound_times(m, q);
+    return want_series(store, m, q);
+}
+
+enum store_result merge_part(store_t *store, struct merge *m, const struct events_query *q)
+{
+    close_sources(m);
+    while (m->part < m->wanted_count) {
+        size_t i = m->part++;
+        if ((m->any_series || m->wanted[i]) && (store->series.items[i].is_state || !q->has_entity_id))
+            return add_whole(store, m, &by_series, store->series.items[i].id);
+    }
+    if (m->part++ > m->wanted_count)
+        return STORE_MISSING;
+    enum store_result result = q->has_entity_id ? add_others(store, m, q) : STORE_OK;
+    return result == STORE_OK ? add_whole(store, m, &by_link[LINK_SHIFTED], 0) : result;
+}
+
 static bool is_before_start(const struct merge *m, const struct row_key *key)
 {
     int order = m->has_start ? key_order(key, &m->start) : 0;
@@ -282,8 +313,7 @@ enum store_result merge_body(store_t *store, struct merge *m, struct slice *body
 
 void merge_close(struct merge *m)
 {
-    for (size_t i = 0; i < m->count; i++)
-        sqlite3_finalize(m->sources[i].stmt);
+    close_sources(m);
     free(m->wanted);
     *m = (struct merge){ 0 };
 }
