@@ -124,14 +124,19 @@ static inline void start_broker(struct pair *pair)
     assert_non_null(pair->broker);
 }
 
+static inline void pair_options(struct pair *pair, const char *endpoint)
+{
+    pair->options = (struct broker_options){ .endpoint = endpoint, .silence_ms = 3000,
+        .publisher_messages = 1000, .publisher_bytes = 1 << 20, .last_values_bytes = 1 << 20, .owner = pair };
+}
+
 static inline void pair_open(struct pair *pair)
 {
     *pair = (struct pair){ .clock_us = 1000000000 };
     strcpy(pair->directory, "/tmp/broker-test-XXXXXX");
     assert_non_null(mkdtemp(pair->directory));
     snprintf(pair->endpoint, sizeof pair->endpoint, "ipc://%s/b", pair->directory);
-    pair->options = (struct broker_options){ .endpoint = pair->endpoint, .silence_ms = 3000,
-        .publisher_messages = 1000, .publisher_bytes = 1 << 20, .last_values_bytes = 1 << 20, .owner = pair };
+    pair_options(pair, pair->endpoint);
     start_broker(pair);
 }
 
