@@ -81,21 +81,29 @@ static const char *find_setting(const char *const settings[], const char *key)
 /* The settings as a command line, without any environment. */
 static int configure(struct suite_config *suite, void *own, const char *data, const char *const settings[])
 {
-    char *arguments[130] = { 0 }, variable[600];
-    char *const environment[] = { variable, NULL };
-    size_t n = 0;
+    char *arguments[130] = { 0 }, *environment[130] = { 0 };
+    size_t n = 0, variables = 1;
     const struct schema *schema = actor_spec.config.schema ? actor_spec.config.schema() : NULL;
-    snprintf(variable, sizeof variable, "HA_INGESTOR_DATA=%s", data);
-    for (; settings && *settings; settings += 2, n++) {
-        assert(n < 128);
-        int size = asprintf(&arguments[n], "--%s=%s", settings[0], settings[1]);
-        assert(size > 0);
+    int size = asprintf(&environment[0], "HA_INGESTOR_DATA=%s", data);
+    for (; settings && *settings; settings += 2) {
+        const struct field *f = schema ? schema_field(schema, settings[0], strlen(settings[0])) : NULL;
+        char variable[128];
+        assert(size > 0 && n < 128 && variables < 128);
+        if (f && f->flags & SECRET) { /* refused on a command line */
+            settings_variable(actor_spec.name, f, variable, sizeof variable);
+            size = asprintf(&environment[variables++], "%s=%s", variable, settings[1]);
+        } else {
+            size = asprintf(&arguments[n++], "--%s=%s", settings[0], settings[1]);
+        }
     }
+    assert(size > 0);
     struct settings_input input = { .actor = actor_spec.name, .doc = actor_spec.doc, .schema = schema,
         .arguments = arguments, .environment = environment };
     int rc = settings_read(&input, suite, own, refused, sizeof refused) == SETTINGS_READY ? 0 : -1;
     while (n > 0)
         free(arguments[--n]);
+    while (variables > 0)
+        free(environment[--variables]);
     return rc;
 }
 
