@@ -15,7 +15,7 @@
 #include "broker.h"
 #include "bus.h"
 
-enum { MOST_ACTORS = 12, MOST_HEARD = 4096, TURNS = 8000, PATIENT_TURNS = 500 };
+enum { MOST_ACTORS = 12, MOST_HEARD = 4096, TURNS = 8000, PATIENT_TURNS = 4000 };
 
 struct heard {
     char subject[64], key[32], payload[64];
