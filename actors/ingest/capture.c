@@ -33,9 +33,8 @@ struct capture {
     zlistx_t *ranges[CAPTURE_TOPICS];
     int64_t total_bytes;
     int64_t reserved;            /* offsets below this may be used */
-    int64_t waiting;
+    int64_t waiting, syncs;
     int64_t stored_us;           /* what the store said last */
-    int64_t synced_us;
     int64_t last_received_us, torn_bytes;
     int64_t lost_end;            /* of the loss told last */
     const char *why;
@@ -50,6 +49,7 @@ struct capture {
 
 static void sync_segment(struct capture *self, struct segment *segment)
 {
+    self->syncs += !segment_is_safe(segment);
     self->unsynced = segment_sync(segment, self->directory) ? strerror(errno) : NULL;
 }
 
@@ -189,7 +189,6 @@ capture_t *capture_open(const struct capture_options *options, int64_t now_us, c
     zlistx_set_comparator(self->segments, by_start);
     for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++)
         self->ranges[topic] = zlistx_new();
-    self->synced_us = now_us;
     self->why = "";
     if (prepare(self, now_us)) {
         *why = strerror(errno);
@@ -230,7 +229,7 @@ static int roll(struct capture *self, int64_t now_us)
     if (start_segment(self, full->start + full->bytes, now_us))
         return -1;
     if (self->options.sync == CAPTURE_NEVER)
-        full->dirty = false;
+        full->safe_bytes = full->bytes;
     segment_finish(full);
     return 0;
 }
@@ -308,6 +307,8 @@ int capture_append_all(capture_t *self, struct capture_record *records, size_t c
     int64_t at = segment->bytes;
     if (segment_append(segment, &self->crc, records, count))
         return fail(self);
+    if (segment->safe_bytes == at)
+        segment->unsafe_since_us = now_us;
     self->total_bytes += bytes;
     self->last_received_us = records[count - 1].received_us;
     if (at_end) {
@@ -443,6 +444,21 @@ static void credit(struct range *range, uint64_t first, uint64_t last, int64_t n
     }
 }
 
+/* The time of a turn of the loop may lie before an acknowledgement that arrived in it: the
+ * store must have begun its sync in a later one. What is acknowledged to the last event is
+ * marked: one mark at a time, until the store has synced. */
+static void stamp(struct capture *self, int64_t now_us)
+{
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments)) {
+        if (s->acked_later_us == INT64_MAX && s->acked_us < now_us)
+            s->acked_later_us = now_us;
+        if (s->acked_later_us != INT64_MAX && s->marked_bytes <= s->safe_bytes && s->bytes > s->safe_bytes && is_acked(self, s)) {
+            s->marked_bytes = s->bytes;
+            s->marked_us = s->acked_later_us;
+        }
+    }
+}
+
 int64_t capture_acked(capture_t *self, size_t topic, uint64_t first, uint64_t last, int64_t now_us)
 {
     assert(topic < CAPTURE_TOPICS && first <= last);
@@ -463,11 +479,11 @@ int64_t capture_acked(capture_t *self, size_t topic, uint64_t first, uint64_t la
     self->waiting -= count;
     if (self->options.sync == CAPTURE_NEVER)
         capture_tick(self, now_us);
+    else
+        stamp(self, now_us);
     return count;
 }
 
-/* The time of a turn of the loop may lie before an acknowledgement that arrived in it: the
- * store must have begun its sync in a later one. */
 static bool is_safe(const struct capture *self, const struct segment *segment)
 {
     return is_acked(self, segment)
@@ -489,26 +505,28 @@ void capture_stored(capture_t *self, int64_t at_us, int64_t now_us)
 {
     if (at_us > self->stored_us)
         self->stored_us = at_us;
-    unlink_safe(self, now_us);
-}
-
-static void stamp(struct capture *self, int64_t now_us)
-{
     for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
-        if (s->acked_later_us == INT64_MAX && s->acked_us < now_us)
-            s->acked_later_us = now_us;
+        if (s->marked_bytes > s->safe_bytes && s->marked_us <= self->stored_us) {
+            s->safe_bytes = s->marked_bytes;
+            s->unsafe_since_us = s->marked_us;
+        }
+    unlink_safe(self, now_us);
 }
 
 void capture_tick(capture_t *self, int64_t now_us)
 {
     stamp(self, now_us);
     unlink_safe(self, now_us);
-    if (self->options.sync != CAPTURE_INTERVAL || now_us - self->synced_us < self->options.sync_us)
+    if (self->options.sync != CAPTURE_INTERVAL)
         return;
-    self->synced_us = now_us;
     for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
-        if (s->dirty && !is_safe(self, s))
+        if (!segment_is_safe(s) && !is_safe(self, s) && now_us - s->unsafe_since_us >= self->options.sync_us)
             sync_segment(self, s);
+}
+
+int64_t capture_syncs(const capture_t *self)
+{
+    return self->syncs;
 }
 
 int64_t capture_bytes(const capture_t *self)

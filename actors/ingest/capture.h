@@ -81,6 +81,7 @@ void capture_stored(capture_t *, int64_t at_us, int64_t now_us);
 void capture_tick(capture_t *, int64_t now_us);
 
 int64_t capture_bytes(const capture_t *);
+int64_t capture_syncs(const capture_t *);  /* files synced, each time counted */
 int64_t capture_end(const capture_t *);          /* the place after the last byte */
 int64_t capture_last_received(const capture_t *);/* of the newest record there is; 0: none */
 int64_t capture_torn(const capture_t *);         /* bytes of a torn tail cut off at open */

@@ -609,6 +609,7 @@ static void count(struct self *self)
     SET(&self->stats, failures, view.failures);
     SET(&self->stats, ignored, view.ignored);
     SET(&self->stats, capture_bytes, capture_bytes(self->capture));
+    SET(&self->stats, syncs, capture_syncs(self->capture));
     SET(&self->stats, gaps, (int64_t)ledger_count(self->ledger));
     self->stats.has_frames = self->stats.has_bytes = self->stats.has_received = self->stats.has_published = true;
     self->stats.has_acknowledged = self->stats.has_replayed = self->stats.has_quarantined = true;

@@ -100,7 +100,12 @@ void segment_unlink(struct segment *self, const char *directory)
     char path[PATH_MAX];
     path_of(path, directory, self->start);
     (void)unlink(path);
-    self->dirty = false;
+    self->safe_bytes = self->bytes;
+}
+
+bool segment_is_safe(const struct segment *self)
+{
+    return self->safe_bytes >= self->bytes;
 }
 
 /* --- records --------------------------------------------------------------------------- */
@@ -161,7 +166,6 @@ int segment_append(struct segment *self, const struct crc32c *crc, const struct 
     while (written < 0 && errno == EINTR);
     if (written == whole) {
         self->bytes += whole;
-        self->dirty = true;
         return 0;
     }
     int error = written < 0 ? errno : ENOSPC;
@@ -245,6 +249,8 @@ int segment_cut(struct segment *self, const char *directory, int64_t bytes)
     char path[PATH_MAX];
     path_of(path, directory, self->start);
     self->bytes = bytes;
+    self->safe_bytes = self->safe_bytes < bytes ? self->safe_bytes : bytes;
+    self->marked_bytes = self->marked_bytes < bytes ? self->marked_bytes : bytes;
     segment_forget(self);
     return truncate(path, bytes);
 }
@@ -260,13 +266,28 @@ static void sync_directory(const char *directory)
     close(fd);
 }
 
+/* What a process before us wrote may be in the kernel's hands still. */
+static int sync_data(const struct segment *self, const char *directory)
+{
+    if (self->write_fd >= 0)
+        return fdatasync(self->write_fd);
+    char path[PATH_MAX];
+    path_of(path, directory, self->start);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int rc = fdatasync(fd);
+    close_fd(&fd);
+    return rc;
+}
+
 int segment_sync(struct segment *self, const char *directory)
 {
-    if (!self->dirty || self->write_fd < 0)
+    if (segment_is_safe(self))
         return 0;
-    if (fdatasync(self->write_fd))
+    if (sync_data(self, directory))
         return -1;
-    self->dirty = false;
+    self->safe_bytes = self->bytes;
     if (!self->is_named)
         sync_directory(directory);
     self->is_named = true;
@@ -278,7 +299,7 @@ int segment_sync(struct segment *self, const char *directory)
 void segment_finish(struct segment *self)
 {
     self->is_finished = true;
-    if (!self->dirty)
+    if (segment_is_safe(self))
         close_fd(&self->write_fd);
 }
 

@@ -16,7 +16,9 @@ struct segment {
     int64_t acked_later_us;     /* a turn of the loop after that; INT64_MAX: not yet */
     int64_t created_us;
     bool is_old;                /* written by an earlier process */
-    bool dirty;                 /* something new since the last sync */
+    int64_t safe_bytes;         /* on the disk: synced here, or acknowledged before a sync of the store */
+    int64_t unsafe_since_us;    /* what follows them was written then or later */
+    int64_t marked_bytes, marked_us; /* these were acknowledged by then: safe with the next sync of the store */
     bool is_named;              /* its directory entry has been synced */
     bool is_finished;           /* never written again */
     int write_fd, read_fd;      /* -1: closed */
@@ -28,6 +30,7 @@ struct segment {
 /* The segment that a directory entry stands for, or NULL if it is none. */
 struct segment *segment_find(const char *directory, const char *name);
 struct segment *segment_create(const char *directory, int64_t start, int64_t now_us);
+bool segment_is_safe(const struct segment *); /* nothing of it can be lost with the power */
 void segment_destroy(struct segment **);  /* closes; the file stays */
 void segment_unlink(struct segment *, const char *directory);
 

@@ -285,6 +285,53 @@ static void a_segment_goes_when_acknowledged_and_the_store_has_synced_since(void
     capture_close(&log);
 }
 
+/* A quiet house: ten events a second, each stored in 100 ms, and a store that syncs twice a second. */
+static void what_the_store_syncs_in_time_is_not_synced_here(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    for (uint64_t i = 1; i <= 300; i++) {
+        append(world, log, "event", 1);
+        assert_int_equal(publish_all(log, i), i + 1);
+        world->now += SECOND / 20;
+        capture_acked(log, 0, i, i, world->now);
+        world->now += SECOND / 20;
+        capture_tick(log, world->now);
+        if (i % 5 == 0)
+            capture_stored(log, world->now, world->now + 10);
+    }
+    assert_int_equal(capture_syncs(log), 0);
+
+    /* The store stands still: what it does not sync within a second is synced here, once. */
+    append(world, log, "late", 1);
+    publish_all(log, 301);
+    for (int i = 0; i < 3; i++) {
+        world->now += SECOND / 2;
+        capture_tick(log, world->now);
+        assert_int_equal(capture_syncs(log), i == 0 ? 0 : 1);
+    }
+    append(world, log, "later", 1);
+    world->now += SECOND;
+    capture_tick(log, world->now);
+    assert_int_equal(capture_syncs(log), 2);
+    capture_close(&log);
+}
+
+static void what_an_earlier_process_wrote_is_synced_before_long(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    append(world, log, "written, then killed", 1);
+    capture_close(&log);
+    log = open_log(world);
+    world->now += SECOND;
+    capture_tick(log, world->now);
+    assert_int_equal(capture_syncs(log), 1);
+    capture_tick(log, world->now + SECOND);
+    assert_int_equal(capture_syncs(log), 1);
+    capture_close(&log);
+}
+
 static void without_sync_a_segment_goes_at_once(void **state)
 {
     struct world *world = *state;
@@ -540,6 +587,8 @@ int main(void)
         IN_A_FOLDER(rot_in_an_older_segment_is_told_and_the_rest_is_read),
         IN_A_FOLDER(rot_in_the_newest_segment_is_told_up_to_what_came_last),
         IN_A_FOLDER(a_segment_goes_when_acknowledged_and_the_store_has_synced_since),
+        IN_A_FOLDER(what_the_store_syncs_in_time_is_not_synced_here),
+        IN_A_FOLDER(what_an_earlier_process_wrote_is_synced_before_long),
         IN_A_FOLDER(without_sync_a_segment_goes_at_once),
         IN_A_FOLDER(acknowledgements_in_any_order_of_two_topics_are_told_apart),
         IN_A_FOLDER(offsets_grow_after_everything_was_unlinked),
