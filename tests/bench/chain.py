@@ -9,10 +9,11 @@ import json
 import os
 import pathlib
 import re
-import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
 from system import Process, Workspace, free_port, microseconds, wait_for  # noqa: E402
@@ -89,8 +90,17 @@ def saturate(workers):
         first = system.api.get("/api/v1/events", sort="asc", limit=1)[0]
         seconds = moment(sink["last_commit_at"]) - moment(first["received_at"])
         system.stop()
-        size = sum(f.stat().st_size for f in system.data.glob("store.db*"))
-        return EVENTS / seconds, cpu, peak, size / EVENTS
+        return EVENTS / seconds, cpu, peak, store_size(system) / EVENTS
+
+
+def store_size(system):
+    """The file with everything in it that its write-ahead log held."""
+    base = sqlite3.connect(system.data / "store.db")
+    try:
+        base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        base.close()
+    return (system.data / "store.db").stat().st_size
 
 
 def counters(system, actor):
@@ -115,13 +125,17 @@ def latency(rate, seconds):
         return stats["latency_p50_us"] / 1000, stats["latency_p99_us"] / 1000, cpu
 
 
-def idle_memory():
+def idle():
+    """A house of 10 events/s and nobody asking: (PSS, CPU % by process), over 20 seconds or so."""
     with Workspace() as place:
         home = place.home("--rate", 10, "--wait-for-client", truth=False)
         system = place.system(home_port=home.port, enrich=1).start()
-        before = {n: cpu_seconds(p) for n, p in processes(system).items()}
-        wait_for(lambda: system.api.count() > 200, 60, "200 events at 10 a second")
-        cpu = {n: (cpu_seconds(p) - before[n]) / 20 * 100 for n, p in processes(system).items()}
+        wait_for(lambda: home.stats()["events"] > 20, 30, "the start to be over", 0.2)
+        clock = time.monotonic
+        began, before, first = clock(), {n: cpu_seconds(p) for n, p in processes(system).items()}, home.stats()["events"]
+        wait_for(lambda: home.stats()["events"] - first >= 200, 60, "200 events", 0.5)
+        seconds = clock() - began
+        cpu = {n: (cpu_seconds(p) - before[n]) / seconds * 100 for n, p in processes(system).items()}
         return memory(system), cpu
 
 
@@ -163,18 +177,20 @@ def rest():
 
 def main():
     print(f"machine: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {RUNS} runs, {EVENTS} events each", flush=True)
+    most = 0
     for workers in (1, 2):
         runs = [saturate(workers) for _ in range(RUNS)]
         rates = sorted(r[0] for r in runs)
+        most = max(most, statistics.median(rates))
         middle = min(runs, key=lambda r: abs(r[0] - statistics.median(rates)))
         print(f"{workers} enrich worker(s): {statistics.median(rates):.0f} events/s (runs {', '.join(f'{x:.0f}' for x in rates)})", flush=True)
         show("  CPU us/event", middle[1], "us")
         show("  PSS MB, peak", middle[2], "MB")
         print(f"  bytes/event on disk: {middle[3]:.0f}", flush=True)
-    for rate, seconds in ((100, 10), (1000, 10), (10000, 6)):
+    for rate, seconds in ((100, 10), (1000, 10), (10000, 6), (int(most * 0.8), 6)):
         p50, p99, cpu = latency(rate, seconds)
         print(f"{rate}/s: frame to commit p50 {p50:.1f} ms, p99 {p99:.1f} ms; CPU of ours {cpu:.0f} us/event", flush=True)
-    pss, cpu = idle_memory()
+    pss, cpu = idle()
     show("PSS MB at 10 events/s", pss, "MB")
     show("CPU % at 10 events/s", cpu, "%")
     rest()
