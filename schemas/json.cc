@@ -43,10 +43,10 @@ bool is_blank(char c)
 }
 
 /* Where the scalar of a token ends: what follows up to the next one is blank. */
-size_t scalar_end(const json_t *self, uint32_t token)
+inline size_t scalar_end(const json_t *self, uint32_t token)
 {
-    size_t end = self->at(token + 1);
-    while (end > self->at(token) && is_blank(self->text[end - 1]))
+    size_t begin = self->at(token), end = self->at(token + 1);
+    while (end > begin && is_blank(self->text[end - 1]))
         end--;
     return end;
 }
@@ -74,9 +74,8 @@ bool escapes_are_good(const char *at, const char *end)
     return true;
 }
 
-const char *check_text(const json_t *self, uint32_t token)
+const char *check_text(const json_t *self, size_t begin, size_t end)
 {
-    size_t begin = self->at(token), end = scalar_end(self, token);
     if (end - begin < 2 || self->text[end - 1] != '"')
         return "text is not closed";
     if (self->has_escapes && !escapes_are_good(self->text + begin + 1, self->text + end - 1))
@@ -115,17 +114,17 @@ bool is_number(const char *at, const char *end)
     return at == end;
 }
 
-bool is_word(const char *at, size_t size, const char *word)
+template <size_t room> bool is_word(const char *at, size_t size, const char (&word)[room])
 {
-    return strlen(word) == size && memcmp(at, word, size) == 0;
+    return size == room - 1 && memcmp(at, word, room - 1) == 0;
 }
 
 const char *check_scalar(const json_t *self, uint32_t token)
 {
-    const char *at = self->text + self->at(token);
+    size_t begin = self->at(token), end = scalar_end(self, token), size = end - begin;
+    const char *at = self->text + begin;
     if (*at == '"')
-        return check_text(self, token);
-    size_t size = scalar_end(self, token) - self->at(token);
+        return check_text(self, begin, end);
     if (is_word(at, size, "true") || is_word(at, size, "false") || is_word(at, size, "null"))
         return nullptr;
     return is_number(at, at + size) ? nullptr : "a value is neither a number, true, false nor null";
@@ -477,17 +476,21 @@ int json_each_item(json_t *self, struct slice array, json_item_fn *fn, void *own
 int json_pick(json_t *self, struct slice object, const char *const keys[], size_t count, struct json_value values[])
 {
     uint32_t token;
+    uint64_t wanted = 0; /* sizes of keys, as bits */
     size_t sizes[32];
     assert(count <= sizeof sizes / sizeof *sizes);
     for (size_t i = 0; i < count; i++) {
         values[i] = { JSON_NOTHING, { nullptr, 0 } };
         sizes[i] = strlen(keys[i]);
+        wanted |= UINT64_C(1) << (sizes[i] & 63);
     }
     if (!inside_of(self, object, '{', &token))
         return -1;
     uint32_t last = self->closing[token];
     for (token++; token < last; token = after(self, token + 2) + 1) {
         struct slice key = key_at(self, token);
+        if (!(wanted >> (key.size & 63) & 1))
+            continue;
         for (size_t i = 0; i < count; i++)
             if (sizes[i] == key.size && is_same_text(keys[i], static_cast<const char *>(key.data), key.size))
                 values[i] = value_at(self, token + 2);
