@@ -46,6 +46,8 @@ static void say(actor_t *self, const char *status, const char *why)
     struct heartbeat beat = { 0 };
     msgpack_sbuffer counters;
     msgpack_sbuffer_init(&counters);
+    if (status != self->said_status)
+        life_status(*why ? why : status);
     self->said_status = status;
     self->said_us = self->clock_us;
     SET_TEXT(&beat, actor, self->spec->name, strlen(self->spec->name));

@@ -260,12 +260,15 @@ static void a_stream_that_cannot_read_what_it_missed_is_closed(void **state)
 
 /* --- health --- */
 
-static void beat(probe_t *probe, const char *actor, const char *instance, const char *counters)
+static void beat_saying(probe_t *probe, const char *actor, const char *instance, const char *counters, const char *status,
+    const char *why)
 {
     struct heartbeat h = { 0 };
     SET_TEXT(&h, actor, actor, strlen(actor));
     SET_TEXT(&h, instance, instance, strlen(instance));
-    SET_TEXT(&h, status, "healthy", 7);
+    SET_TEXT(&h, status, status, strlen(status));
+    if (why)
+        SET_TEXT(&h, why, why, strlen(why));
     SET_TEXT(&h, version, "1", 1);
     SET(&h, pid, 7);
     SET(&h, started_at, START);
@@ -275,6 +278,11 @@ static void beat(probe_t *probe, const char *actor, const char *instance, const 
     SET(&h, rss_bytes, 4096);
     SET(&h, counters, slice_of(counters));
     assert_int_equal(probe_deliver(probe, &actor_heartbeat_contract, &h), OK);
+}
+
+static void beat(probe_t *probe, const char *actor, const char *instance, const char *counters)
+{
+    beat_saying(probe, actor, instance, counters, "healthy", NULL);
 }
 
 static void is_unhealthy_while_sink_and_query_do_not_answer(void **state)
@@ -312,23 +320,12 @@ static void is_unhealthy_when_the_sink_answers_and_says_that_it_cannot_store(voi
     (void)state;
     probe_t *probe = gateway_new(NULL, NULL);
     struct client *client = client_new(probe);
-    struct heartbeat h = { 0 };
     probe_answer(probe, &sink_ping_contract, OK, &(struct nothing){ 0 });
     probe_answer(probe, &query_ping_contract, OK, &(struct nothing){ 0 });
     beat(probe, "sink", "1", "{}");
     client_get(client, "/health");
     assert_int_equal(client_status(client), 200);
-    SET_TEXT(&h, actor, "sink", 4);
-    SET_TEXT(&h, instance, "1", 1);
-    SET_TEXT(&h, status, "unhealthy", 9);
-    SET_TEXT(&h, why, "the disk is full", 16);
-    SET_TEXT(&h, version, "1", 1);
-    SET(&h, pid, 7);
-    SET(&h, started_at, START);
-    SET(&h, at, START);
-    SET(&h, every_ms, 1000);
-    SET(&h, cpu_us, 1500000);
-    assert_int_equal(probe_deliver(probe, &actor_heartbeat_contract, &h), OK);
+    beat_saying(probe, "sink", "1", "{}", "unhealthy", "the disk is full");
     client_forget(client);
     client_get(client, "/health");
     assert_int_equal(client_status(client), 503);
