@@ -25,6 +25,7 @@ struct ledger {
     int64_t known_us, session;
     bool has_started;       /* there was a subscription once */
     bool is_unsaved;        /* the gaps could not be written */
+    int64_t unsaved_us;     /* where the first of those begins that are in no file; INT64_MAX: none */
     bool is_unnoted;        /* nor `known` */
     int known_fd;
     char damaged[PATH_MAX];
@@ -113,9 +114,12 @@ static void sync_directory(const struct ledger *self)
     close(fd);
 }
 
-static void save(struct ledger *self)
+/* `changed` is what the file does not have yet. */
+static void save(struct ledger *self, const struct gap_entry *changed)
 {
     char path[PATH_MAX], new_path[PATH_MAX];
+    if (changed && changed->start_us < self->unsaved_us)
+        self->unsaved_us = changed->start_us;
     bound(self);
     path_of(self, "gaps", path);
     path_of(self, "gaps.new", new_path);
@@ -124,8 +128,10 @@ static void save(struct ledger *self)
     if (file)
         bad |= fclose(file) != 0;
     self->is_unsaved = bad || rename(new_path, path);
-    if (!self->is_unsaved)
-        sync_directory(self);
+    if (self->is_unsaved)
+        return;
+    self->unsaved_us = INT64_MAX;
+    sync_directory(self);
 }
 
 static bool read_gap(struct ledger *self, const char *line)
@@ -177,16 +183,24 @@ static void load(struct ledger *self, int64_t now_us)
         return;
     snprintf(self->damaged, sizeof self->damaged, "%.480s/gaps.damaged-%" PRId64, self->directory, now_us);
     (void)rename(path, self->damaged); /* if not, it is lost with the next line: the log says so */
-    save(self);
+    save(self, NULL);
 }
 
 /* --- the last known moment -------------------------------------------------------------- */
+
+/* Who starts after us knows of no gap that is in no file: to him all since before it is missing,
+ * and so long before that no frame captured later says otherwise. */
+static int64_t noted(const struct ledger *self)
+{
+    int64_t before_us = self->unsaved_us > NOTED_US ? self->unsaved_us - NOTED_US : 0;
+    return before_us < self->known_us ? before_us : self->known_us;
+}
 
 static void write_known(struct ledger *self, bool in_order)
 {
     char text[KNOWN_BYTES + 1];
     int length = snprintf(text, sizeof text, "known %" PRId64 " session %" PRId64 " started %d clean %d boot %s end",
-        self->known_us, self->session, self->has_started, in_order, self->boot_id);
+        noted(self), self->session, self->has_started, in_order, self->boot_id);
     assert(length > 0 && length < KNOWN_BYTES);
     memset(text + length, ' ', (size_t)(KNOWN_BYTES - 1 - length));
     text[KNOWN_BYTES - 1] = '\n';
@@ -270,6 +284,7 @@ ledger_t *ledger_open(const struct ledger_options *options, int64_t now_us, cons
     snprintf(self->boot_id, sizeof self->boot_id, "%.36s", *options->boot_id ? options->boot_id : "-");
     self->latency_us = options->latency_us;
     self->next_number = 1;
+    self->unsaved_us = INT64_MAX;
     if (open_known(self, why)) {
         free(self);
         return NULL;
@@ -305,7 +320,7 @@ void ledger_lost(ledger_t *self, int64_t known_us, enum gap_cause cause)
     struct gap_entry *gap = open_gap(self);
     if (gap) {
         ledger_began_by(self, known_us);
-        save(self);
+        save(self, gap);
         ledger_cause(self, cause);
         return;
     }
@@ -314,7 +329,7 @@ void ledger_lost(ledger_t *self, int64_t known_us, enum gap_cause cause)
     gap->start_us = start_us;
     gap->cause = cause;
     self->known_us = known_us;
-    save(self);
+    save(self, gap);
 }
 
 void ledger_cause(ledger_t *self, enum gap_cause cause)
@@ -324,7 +339,7 @@ void ledger_cause(ledger_t *self, enum gap_cause cause)
     if (!vague || gap->cause == cause || (cause != GAP_RESTART && cause != GAP_REFUSED))
         return;
     gap->cause = cause;
-    save(self);
+    save(self, gap);
 }
 
 void ledger_began_by(ledger_t *self, int64_t us)
@@ -346,7 +361,7 @@ void ledger_live(ledger_t *self, int64_t now_us)
     self->known_us = now_us;
     if (gap) {
         gap->end_us = now_us > gap->start_us ? now_us : gap->start_us;
-        save(self);
+        save(self, gap);
     }
     write_known(self, false);
 }
@@ -364,7 +379,7 @@ void ledger_add(ledger_t *self, int64_t start_us, int64_t end_us, enum gap_cause
         gap->cause = cause;
     }
     gap->end_us = end_us > gap->start_us ? end_us : gap->start_us;
-    save(self);
+    save(self, gap);
 }
 
 int64_t ledger_next_session(ledger_t *self)
@@ -390,7 +405,7 @@ void ledger_note(ledger_t *self, int64_t known_us)
 void ledger_retry(ledger_t *self)
 {
     if (self->is_unsaved)
-        save(self);
+        save(self, NULL);
     if (self->is_unnoted)
         write_known(self, false);
 }

@@ -3,8 +3,8 @@
  * <data>/ingest/gaps: one gap a line, written anew (fsync, rename) whenever one opens or
  * closes; a file that cannot be read is kept aside and told. <data>/ingest/known: one small
  * line, overwritten every second: up to when everything is known, the session number, the
- * boot, and whether the process ended in order. A kill -9 loses none of it, a power cut at
- * most what the kernel had not written. Times are microseconds UTC. Rules: architecture 7.6. */
+ * boot, and whether the process ended in order. While a gap cannot be written, `known` stays
+ * before it. A kill -9 loses none of it, a power cut at most what the kernel had not written. Times are microseconds UTC. Rules: architecture 7.6. */
 #ifndef LEDGER_H
 #define LEDGER_H
 

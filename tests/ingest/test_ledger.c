@@ -186,6 +186,30 @@ static void what_could_not_be_written_is_written_later(void **state)
     kill_it(&ledger);
 }
 
+/* One that the disk did not take before the process ended, whichever way, is in what is opened after it. */
+static void a_gap_that_was_never_written_is_not_forgotten(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    for (int in_order = 0; in_order <= 1; in_order++) {
+        ledger_t *ledger = lived();
+        folder_file(&folder, "gaps.new", path);
+        size_t before = ledger_count(ledger);
+        assert_int_equal(mkdir(path, 0700), 0);
+        ledger_lost(ledger, T(11), GAP_CONNECTION_LOST);
+        ledger_live(ledger, T(12));
+        ledger_note(ledger, T(13));
+        ledger_close(&ledger, in_order);
+        rmdir(path);
+        ledger = open_at(T(30), "boot", T(14)); /* a frame was captured when it was live again */
+        assert_int_equal(ledger_count(ledger), before + 1);
+        assert_gap(ledger, before, T(6), 0, GAP_DOWN);
+        kill_it(&ledger);
+        tear_down(NULL);
+        set_up(NULL);
+    }
+}
+
 static void a_clock_that_is_set_back_hides_no_absence(void **state)
 {
     (void)state;
@@ -374,6 +398,7 @@ int main(void)
         IN_A_FOLDER(a_stop_in_order_is_a_gap_too),
         IN_A_FOLDER(a_power_cut_is_told_apart_and_costs_what_was_not_synced),
         IN_A_FOLDER(what_could_not_be_written_is_written_later),
+        IN_A_FOLDER(a_gap_that_was_never_written_is_not_forgotten),
         IN_A_FOLDER(a_clock_that_is_set_back_hides_no_absence),
         IN_A_FOLDER(a_second_loss_in_an_open_gap_may_reach_further_back),
         IN_A_FOLDER(what_a_torn_log_has_lost_is_in_the_gap),
