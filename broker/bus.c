@@ -263,11 +263,6 @@ int bus_fd(const bus_t *self)
     return self->epoll_fd;
 }
 
-bool bus_is_connected(const bus_t *self)
-{
-    return self->state == BUS_CONNECTED;
-}
-
 /* --- life ------------------------------------------------------------------------------ */
 
 static char *copy(const char *text)

@@ -79,6 +79,5 @@ void bus_answer(bus_t *, uint64_t ticket, int verdict, struct bus_bytes head, st
 int bus_fd(const bus_t *);
 int bus_wait_ms(const bus_t *, int64_t clock_us);
 bool bus_work(bus_t *, int64_t clock_us);
-bool bus_is_connected(const bus_t *);
 
 #endif

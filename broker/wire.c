@@ -5,20 +5,15 @@
 #include <errno.h>
 #include <string.h>
 
-struct verb_row { const char *name; enum side side; uint8_t least, most; };
+struct verb_row { enum side side; uint8_t least, most; };
 
 #define SAID_BY_(side) SAID_BY_##side
 static const struct verb_row rows[VERB_COUNT] = {
 #define VERB(name_, side_, least_, most_, doc) \
-    [VERB_##name_] = { .name = #name_, .side = SAID_BY_(side_), .least = least_, .most = most_ },
+    [VERB_##name_] = { .side = SAID_BY_(side_), .least = least_, .most = most_ },
 #include "verbs.tbl"
 #undef VERB
 };
-
-const char *verb_name(enum verb verb)
-{
-    return verb < VERB_COUNT ? rows[verb].name : "?";
-}
 
 static void put(uint8_t *to, uint64_t value, size_t size)
 {

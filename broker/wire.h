@@ -53,8 +53,6 @@ struct letter {
     struct wire wire;                 /* the header, once letter_read has returned 0 */
 };
 
-const char *verb_name(enum verb);
-
 void letter_init(struct letter *);
 void letter_clear(struct letter *);   /* back to what letter_init made */
 

@@ -213,8 +213,3 @@ size_t known_devices(const known_t *self)
 {
     return zhashx_size(self->devices);
 }
-
-size_t known_areas(const known_t *self)
-{
-    return zhashx_size(self->areas);
-}

@@ -28,6 +28,5 @@ const struct joined *known_join(known_t *, struct slice entity_id, int64_t at_us
 
 size_t known_entities(const known_t *); /* removed ones included, as in registry_mark */
 size_t known_devices(const known_t *);
-size_t known_areas(const known_t *);    /* areas, floors and labels */
 
 #endif

@@ -30,7 +30,6 @@ struct bus {
     uint64_t next_number;
     char beat[2048];            /* the last heartbeat */
     size_t beat_size, beats;
-    bool is_up;
 };
 
 bus_t *bus_new(const struct bus_options *options)
@@ -131,13 +130,11 @@ void bus_answer(bus_t *self, uint64_t ticket, int verdict, struct bus_bytes head
 int bus_fd(const bus_t *self) { return self->fd; }
 int bus_wait_ms(const bus_t *self, int64_t clock_us) { return (void)self, (void)clock_us, 1000; }
 bool bus_work(bus_t *self, int64_t clock_us) { return (void)self, (void)clock_us, false; }
-bool bus_is_connected(const bus_t *self) { return self->is_up; }
 
 /* --- what a test does with it */
 
 static inline void bus_up(bus_t *self, bool up)
 {
-    self->is_up = up;
     self->options.connected(self->options.owner, up);
 }
 
