@@ -2,9 +2,11 @@
 #include "log.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +22,8 @@ struct repeat { const char *format; int64_t since_us; uint64_t shown, hidden; en
 
 struct log {
     struct log_options options;
+    int pipe;                    /* our own way to the pipe that options.fd is; -1: it is none */
+    uint64_t lost;               /* lines that the pipe had no room for, not told yet */
     char actor[80];
     char *secrets[SECRETS];
     size_t secrets_count;
@@ -33,11 +37,24 @@ static int64_t wall_clock_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* A pipe whose reader stands still (a full disk, a stopped terminal) must not stop us. The flag belongs to
+ * the open file, which others share: so it is opened anew. */
+static int open_pipe(int fd)
+{
+    struct stat status;
+    char path[40];
+    if (fstat(fd, &status) || !S_ISFIFO(status.st_mode))
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
 log_t *log_new(const struct log_options *options)
 {
     log_t *self = calloc(1, sizeof *self);
     assert(self);
     self->options = *options;
+    self->pipe = open_pipe(options->fd);
     if (!self->options.now_us)
         self->options.now_us = wall_clock_us;
     bool has_instance = options->instance && strcmp(options->instance, "1") != 0;
@@ -110,13 +127,13 @@ static size_t escape(const char *text, char *to, size_t size)
     return n;
 }
 
-static void write_all(int fd, const char *bytes, size_t size)
+/* One call: lines of several processes stay whole. */
+static bool write_line(const log_t *self, const char *bytes, size_t size)
 {
-    ssize_t n = write(fd, bytes, size);  /* one call: lines of several processes stay whole */
-    (void)n;                             /* there is nobody left to tell */
+    return write(self->pipe < 0 ? self->options.fd : self->pipe, bytes, size) == (ssize_t)size;
 }
 
-static void emit_json(const log_t *self, const char *time, enum log_level level, const char *text)
+static bool say_json(const log_t *self, const char *time, enum log_level level, const char *text)
 {
     msgpack_sbuffer line;
     char head[256];
@@ -126,25 +143,34 @@ static void emit_json(const log_t *self, const char *time, enum log_level level,
     msgpack_sbuffer_write(&line, head, (size_t)size);
     json_write_text(slice_of(text), &line);
     msgpack_sbuffer_write(&line, "}\n", 2);
-    write_all(self->options.fd, line.data, line.size);
+    bool is_written = write_line(self, line.data, line.size);
     msgpack_sbuffer_destroy(&line);
+    return is_written;
 }
 
-static void emit(const log_t *self, int64_t now_us, enum log_level level, const char *text)
+static bool say(const log_t *self, int64_t now_us, enum log_level level, const char *text)
 {
     char time[TIME_TEXT], line[TEXT_MAX_BYTES * 4 + 200];
     time_text(now_us > 0 ? now_us : 0, time);
-    if (self->options.json) {
-        emit_json(self, time, level, text);
-        return;
-    }
+    if (self->options.json)
+        return say_json(self, time, level, text);
     size_t n = (size_t)snprintf(line, sizeof line, "%s %-5s %s ", time, levels[level].word, self->actor);
     n += escape(text, line + n, sizeof line - n - 1);
     line[n++] = '\n';
-    write_all(self->options.fd, line, n);
+    return write_line(self, line, n);
 }
 
-static void say_hidden(const log_t *self, int64_t now_us, const struct repeat *repeat)
+static void emit(log_t *self, int64_t now_us, enum log_level level, const char *text)
+{
+    char note[80];
+    snprintf(note, sizeof note, "%llu lines before this could not be written", (unsigned long long)self->lost);
+    if (self->lost && say(self, now_us, LOG_LEVEL_WARN, note))
+        self->lost = 0;
+    if (self->lost || !say(self, now_us, level, text))
+        self->lost++;
+}
+
+static void say_hidden(log_t *self, int64_t now_us, const struct repeat *repeat)
 {
     char text[200];
     snprintf(text, sizeof text, "%llu more like this were left out: %.120s", (unsigned long long)repeat->hidden, repeat->format);
@@ -221,6 +247,8 @@ void log_destroy(log_t **self_p)
             say_hidden(self, self->options.now_us(), r);
     for (size_t i = 0; i < self->secrets_count; i++)
         free(self->secrets[i]);
+    if (self->pipe >= 0)
+        close(self->pipe);
     free(self);
     *self_p = NULL;
 }

@@ -3,7 +3,8 @@
  * Repeats of one format string are rate-limited: a warning or an error is shown once and then
  * at most once a minute, with the count of those left out; information twenty times a minute
  * (so that a list of peers stays whole), debug always. Secrets that were registered are
- * written as ***, control characters are escaped, so that a line stays a line. */
+ * written as ***, control characters are escaped, so that a line stays a line. A pipe that is
+ * full is not waited for: the next line that goes says how many did not. */
 #ifndef LOG_H
 #define LOG_H
 

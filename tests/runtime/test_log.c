@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <assert.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +207,34 @@ static void signals_are_read_from_a_descriptor(void **state)
     close(fd);
 }
 
+/* The logger stands still: its disk is full, or somebody has stopped the terminal. */
+static void a_full_pipe_stops_nobody_and_what_it_did_not_take_is_counted(void **state)
+{
+    struct world *world = *state;
+    static char bytes[128 * 1024];
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    log_t *log = log_new(&(struct log_options){ .actor = "ingest", .level = LOG_LEVEL_DEBUG, .fd = ends[1], .now_us = clock_of_test });
+    assert_int_equal(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0); /* others write to it as well */
+    for (int i = 0; i < 2000; i++) /* beyond what a pipe holds: this would never end */
+        log_write(log, LOG_LEVEL_DEBUG, "a line of some length, number %d of two thousand", i);
+    ssize_t size = read(ends[0], bytes, sizeof bytes - 1);
+    assert_true(size > 0);
+    size_t held = 0;
+    for (const char *at = bytes; (at = strchr(at, '\n')); at++)
+        held++;
+    log_write(log, LOG_LEVEL_INFO, "there is room again");
+    size = read(ends[0], bytes, sizeof bytes - 1);
+    assert_true(size > 0);
+    bytes[size] = '\0';
+    snprintf(world->text, sizeof world->text, "2026-01-01T00:00:00.000000Z warn  ingest %zu lines before this could not be written\n"
+        "2026-01-01T00:00:00.000000Z info  ingest there is room again\n", 2000 - held);
+    assert_string_equal(bytes, world->text);
+    log_destroy(&log);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -217,6 +246,7 @@ int main(void)
         TEST(a_line_stays_a_line),
         TEST(secrets_are_not_shown),
         TEST(a_repeated_warning_is_shown_once_a_minute_with_the_count),
+        TEST(a_full_pipe_stops_nobody_and_what_it_did_not_take_is_counted),
         cmocka_unit_test(a_second_process_of_the_same_name_is_told_who_holds_the_lock),
         cmocka_unit_test(readiness_is_a_newline_and_a_datagram),
         cmocka_unit_test(an_orphan_notices_that_nobody_reads_its_readiness),
