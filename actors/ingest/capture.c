@@ -168,13 +168,22 @@ static int start_segment(struct capture *self, int64_t start, int64_t now_us)
     return 0;
 }
 
+/* A full disk may be full of this log: it must be read for there to be room again. What is
+ * appended before that is refused, since no place is promised to it. */
+static bool is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
 static int prepare(struct capture *self, int64_t now_us)
 {
     if (find_segments(self))
         return -1;
     cut_tail(self);
     int64_t start = first_offset(self, now_us);
-    return reserve(self, start + 1) || start_segment(self, start, now_us) ? -1 : 0;
+    if (reserve(self, start + 1) && !is_full(errno))
+        return -1;
+    return start_segment(self, start, now_us);
 }
 
 capture_t *capture_open(const struct capture_options *options, int64_t now_us, const char **why)

@@ -537,6 +537,31 @@ static void a_full_disk_takes_nothing_and_breaks_nothing(void **state)
     capture_close(&log);
 }
 
+/* The disk is full of the log itself, and the process that would empty it starts anew. */
+static void a_log_that_fills_the_disk_is_opened_and_read(void **state)
+{
+    struct world *world = *state;
+    char path[PATH_MAX];
+    capture_t *log = open_log(world);
+    append(world, log, "kept", 1);
+    int64_t limit = capture_end(log) + (INT64_C(1) << 30); /* no less may have been promised */
+    capture_close(&log);
+    folder_file(&world->folder, "position.new", path);
+    assert_int_equal(symlink("/dev/full", path), 0);
+    log = open_log(world);
+    struct capture_record record = { .received_us = world->now, .events = 1, .bytes = slice_of("new") };
+    assert_int_equal(capture_append(log, &record, world->now), -1);
+    assert_string_equal(capture_why(log), "No space left on device");
+    assert_int_equal(publish_all(log, 1), 2);
+    capture_acked(log, 0, 1, 1, world->now);
+    capture_tick(log, world->now + 1);
+    capture_stored(log, world->now + 2, world->now + 2);
+    assert_int_equal(capture_bytes(log), 0); /* it has made room */
+    unlink(path);
+    assert_true(append(world, log, "new", 1) >= limit - CAPTURE_HEADER - 4);
+    capture_close(&log);
+}
+
 static void live_frames_are_published_from_memory_only_when_they_are_next(void **state)
 {
     struct world *world = *state;
@@ -598,6 +623,7 @@ int main(void)
         IN_A_FOLDER(a_full_log_drops_what_is_acknowledged_without_a_word),
         IN_A_FOLDER(a_frame_larger_than_a_segment_is_kept_whole),
         IN_A_FOLDER(a_full_disk_takes_nothing_and_breaks_nothing),
+        IN_A_FOLDER(a_log_that_fills_the_disk_is_opened_and_read),
         IN_A_FOLDER(live_frames_are_published_from_memory_only_when_they_are_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
