@@ -2,9 +2,9 @@
  *
  * <data>/capture/ holds append-only segments, each named by the global offset of its first
  * byte (%020lld.log), and `position`, a limit below which offsets may have been used. A record
- * is a header of 40 bytes and the WebSocket frame as it came; one writev(2) each. A *place* is
- * the global offset of a byte in the log: it only grows and is never used twice, also when
- * every segment has been unlinked or a power cut took the tail.
+ * is a header of 40 bytes and the WebSocket frame as it came; frames that come together are one
+ * writev(2). A *place* is the global offset of a byte in the log: it only grows and is never
+ * used twice, also when every segment has been unlinked or a power cut took the tail.
  *
  * A reader's cursor walks the log from its oldest segment; what is published is credited to
  * the segment it stands in, and a segment goes when the cursor is past it, everything in it

@@ -4,7 +4,8 @@
  * closes; a file that cannot be read is kept aside and told. <data>/ingest/known: one small
  * line, overwritten every second: up to when everything is known, the session number, the
  * boot, and whether the process ended in order. While a gap cannot be written, `known` stays
- * before it. A kill -9 loses none of it, a power cut at most what the kernel had not written. Times are microseconds UTC. Rules: architecture 7.6. */
+ * before it. A kill -9 loses none of it, a power cut at most what the kernel had not written. Times are microseconds UTC.
+ * Rules: docs/architecture.md, Delivery 6. */
 #ifndef LEDGER_H
 #define LEDGER_H
 

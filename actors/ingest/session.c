@@ -12,7 +12,7 @@
 #define OPEN_ASKS 256
 #define DOUBT_US (2 * INT64_C(1000000))
 
-/* What a token without admin rights may subscribe; home-assistant.md 3.2. */
+/* What a token without admin rights may subscribe: SUBSCRIBE_ALLOWLIST of homeassistant/auth/permissions/events.py. */
 static const char *const allowed_types[] = {
     "state_changed", "area_registry_updated", "category_registry_updated", "component_loaded", "core_config_updated",
     "device_registry_updated", "entity_registry_updated", "floor_registry_updated", "label_registry_updated",

@@ -6,7 +6,7 @@
  * argument. Ids only grow. A token that may not have all events is refused with
  * `unauthorized`: then each type of Home Assistant's allowed list is subscribed by itself.
  * Events are the messages with the ids of our own subscriptions; results belong to whoever
- * asked; anything else is counted and ignored. Facts: spec home-assistant.md 3. */
+ * asked; anything else is counted and ignored. */
 #ifndef SESSION_H
 #define SESSION_H
 
