@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { AGAIN_MS = 500, STUCK_US = 10000000, FAST_ROWS_MS = 25 /* so many a millisecond are a flood */ };
+enum { AGAIN_MS = 500, HEARD_US = 250000 /* an acknowledgement has arrived by then */, STUCK_US = 10000000, FAST_ROWS_MS = 25 /* so many a millisecond are a flood */ };
 /* The store syncs so often in sync_ms: in time for the capture log, which then has nothing to sync. */
 enum { SYNCS = 2 };
 enum sync { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_NEVER };
@@ -30,6 +30,7 @@ struct self {
     struct latency latency;
     bool is_failing, has_unsynced, is_sync_failing;
     int64_t synced_us;      /* on the clock: when the last sync began */
+    int64_t committed_us;   /* ... and the last commit ended */
     int64_t turn_us, turn_begun_us; /* the actor's clock stands still while rows are handed over: since when */
     msgpack_sbuffer bytes;
 };
@@ -91,7 +92,8 @@ static void sync_store(struct self *self, actor_t *actor)
     if (self->is_sync_failing)
         actor_info(actor, "the store can be synced again");
     self->is_sync_failing = false;
-    self->has_unsynced = false;
+    /* Whoever waits for a sync later than his acknowledgement may not have had it yet: once more. */
+    self->has_unsynced = self->synced_us - self->committed_us < HEARD_US;
     self->stats.syncs++;
     publish_store_synced(actor, &synced);
 }
@@ -134,6 +136,7 @@ static void after_commit(struct self *self, actor_t *actor)
     self->is_failing = false;
     self->batch = (struct batch){ 0 };
     actor_release(actor);
+    self->committed_us = actor_clock_us(actor);
     self->has_unsynced = true;
     if (self->sync == SYNC_ALWAYS)
         sync_store(self, actor);
