@@ -144,7 +144,7 @@ static bool read_gap(struct ledger *self, const char *line)
     for (int i = 0; i < CAUSES; i++)
         if (strcmp(cause, cause_names[i]) == 0)
             found = i;
-    if (found < 0 || number < 1 || start_us < 0 || start_us > MAX_TIME_US || end_us < 0 || end_us > MAX_TIME_US
+    if (found < 0 || number < 1 || number > MAX_COUNT || start_us < 0 || start_us > MAX_TIME_US || end_us < 0 || end_us > MAX_TIME_US
         || (end_us > 0 && end_us < start_us))
         return false;
     struct gap_entry *gap = push(self);
@@ -216,7 +216,8 @@ static bool read_known(const struct ledger *self, struct known *known)
     return got == KNOWN_BYTES
         && sscanf(text, "known %" SCNd64 " session %" SCNd64 " started %d clean %d boot %39s %3s", &known->at_us,
             &known->session, &known->started, &known->clean, known->boot, end) == 6
-        && strcmp(end, "end") == 0;
+        && strcmp(end, "end") == 0 && known->at_us >= 0 && known->at_us <= MAX_TIME_US && known->session >= 0
+        && known->session < MAX_COUNT;
 }
 
 /* A lost note: the gaps and the capture log still say something. */

@@ -351,7 +351,8 @@ static void a_broken_file_is_kept_aside_and_told(void **state)
 {
     (void)state;
     static const char *const broken[] = { "1 5 6 connection_lost\n", "1 5 6 connection_lost\nend 2\n", "garbage", "",
-        "1 5 6 no_such_cause\nend 1\n", "1 5 6 connection_lost\n2 9 8 first_start\n", "1 5 6 connection_lost\nend 1\nmore" };
+        "1 5 6 no_such_cause\nend 1\n", "1 5 6 connection_lost\n2 9 8 first_start\n", "1 5 6 connection_lost\nend 1\nmore",
+        "9223372036854775807 5 6 connection_lost\nend 1\n" };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         const char *why = "", *damaged = NULL;
         struct ledger_options options = { .directory = folder.path, .boot_id = "boot" };
