@@ -303,7 +303,7 @@ static int fail(struct capture *self)
     return -1;
 }
 
-int capture_append_all(capture_t *self, struct capture_record *records, size_t count, int64_t now_us)
+int capture_append(capture_t *self, struct capture_record *records, size_t count, int64_t now_us)
 {
     assert(count > 0 && count <= CAPTURE_BATCH);
     bool at_end = capture_at_end(self);
@@ -333,11 +333,6 @@ int capture_append_all(capture_t *self, struct capture_record *records, size_t c
     if (self->options.sync == CAPTURE_ALWAYS)
         sync_segment(self, segment);
     return 0;
-}
-
-int capture_append(capture_t *self, struct capture_record *record, int64_t now_us)
-{
-    return capture_append_all(self, record, 1, now_us);
 }
 
 const char *capture_why(const capture_t *self)
@@ -522,6 +517,13 @@ void capture_stored(capture_t *self, int64_t at_us, int64_t now_us)
     unlink_safe(self, now_us);
 }
 
+/* Nobody knows how old it is once the clock has been set back. */
+static bool is_overdue(const struct capture *self, const struct segment *segment, int64_t now_us)
+{
+    int64_t age_us = now_us - segment->unsafe_since_us;
+    return !segment_is_safe(segment) && !is_safe(self, segment) && (age_us < 0 || age_us >= self->options.sync_us);
+}
+
 void capture_tick(capture_t *self, int64_t now_us)
 {
     stamp(self, now_us);
@@ -529,7 +531,7 @@ void capture_tick(capture_t *self, int64_t now_us)
     if (self->options.sync != CAPTURE_INTERVAL)
         return;
     for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
-        if (!segment_is_safe(s) && !is_safe(self, s) && now_us - s->unsafe_since_us >= self->options.sync_us)
+        if (is_overdue(self, s, now_us))
             sync_segment(self, s);
 }
 

@@ -58,15 +58,15 @@ void capture_close(capture_t **);
 /* Append frames, those that came together with one write; sets their places. 0, or -1 (nothing
  * was written): capture_why(). */
 enum { CAPTURE_BATCH = 256 };
-int capture_append(capture_t *, struct capture_record *, int64_t now_us);
-int capture_append_all(capture_t *, struct capture_record *, size_t count, int64_t now_us);
+int capture_append(capture_t *, struct capture_record *, size_t count, int64_t now_us);
 const char *capture_why(const capture_t *);
 const char *capture_unsynced(const capture_t *); /* why the last sync failed; NULL: it did not */
 
 /* The cursor. capture_at_end(): it stands behind the last record; capture_is_next(): on this
- * one, so that it may be published from memory. capture_read() reads the record under it (bytes live until the next call);
- * false: there is none. capture_sent() credits one event, published as message `number` of
- * `topic` (0 .. CAPTURE_TOPICS - 1), to the record under the cursor; capture_next() goes on. */
+ * one, so that it may be published from memory. capture_read() reads the record under it (bytes
+ * live until the next call); false: there is none. capture_sent() credits one event, published
+ * as message `number` of `topic` (0 .. CAPTURE_TOPICS - 1), to the record under the cursor;
+ * capture_next() goes on: after capture_read(), or capture_is_next() that was true. */
 bool capture_at_end(const capture_t *);
 bool capture_is_next(capture_t *, const struct capture_record *);
 bool capture_read(capture_t *, struct capture_record *);

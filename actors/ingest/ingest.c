@@ -135,7 +135,7 @@ static void on_loss(void *owner, const struct capture_loss *loss)
 /* -1: the disk does not take them now. `list` holds the items of all records, one after the other. */
 static int take(struct self *self, struct capture_record *records, size_t count, struct item *list)
 {
-    if (capture_append_all(self->capture, records, count, actor_now_us(self->actor)))
+    if (capture_append(self->capture, records, count, actor_now_us(self->actor)))
         return -1;
     for (size_t i = 0; i < count; i++)
         self->stats.received += records[i].events;

@@ -9,9 +9,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { AGAIN_MS = 500, HEARD_US = 250000 /* an acknowledgement has arrived by then */, STUCK_US = 10000000, FAST_ROWS_MS = 25 /* so many a millisecond are a flood */ };
-/* The store syncs so often in sync_ms: in time for the capture log, which then has nothing to sync. */
-enum { SYNCS = 2 };
+enum {
+    AGAIN_MS = 500,
+    STUCK_US = 10000000,
+    FAST_ROWS_MS = 25,  /* so many a millisecond are a flood */
+    SYNCS = 2,          /* in sync_ms: in time for the capture log, which then has nothing to sync */
+    HEARD_US = 250000   /* after a commit its acknowledgement has arrived */
+};
 enum sync { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_NEVER };
 
 /* Rows that joined the open transaction; how many there were when it was last looked whether they come fast. */

@@ -207,7 +207,7 @@ static void try_position(const void *bytes, size_t size)
     capture_t *log = capture_open(&options, NOW, &why);
     assert(log && capture_end(log) >= 0);
     struct capture_record record = { .received_us = NOW, .events = 1, .bytes = slice_of("a frame") };
-    assert(capture_append(log, &record, NOW) == 0);
+    assert(capture_append(log, &record, 1, NOW) == 0);
     int64_t end = capture_end(log);
     capture_close(&log);
     log = capture_open(&options, NOW, &why);

@@ -61,7 +61,7 @@ static int64_t append(struct world *world, capture_t *log, const char *text, uin
 {
     struct capture_record record = { .received_us = world->now, .session = 7, .first_id = 2, .last_id = 2,
         .events = events, .bytes = slice_of(text) };
-    assert_int_equal(capture_append(log, &record, world->now), 0);
+    assert_int_equal(capture_append(log, &record, 1, world->now), 0);
     return record.place;
 }
 
@@ -317,6 +317,22 @@ static void what_the_store_syncs_in_time_is_not_synced_here(void **state)
     capture_close(&log);
 }
 
+static void a_clock_set_back_holds_no_sync_up(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    append(world, log, "before", 1);
+    world->now -= 3600 * SECOND;
+    capture_tick(log, world->now);
+    assert_int_equal(capture_syncs(log), 1);
+    append(world, log, "after", 1);
+    capture_tick(log, world->now + SECOND / 2);
+    assert_int_equal(capture_syncs(log), 1);
+    capture_tick(log, world->now + SECOND);
+    assert_int_equal(capture_syncs(log), 2);
+    capture_close(&log);
+}
+
 static void what_an_earlier_process_wrote_is_synced_before_long(void **state)
 {
     struct world *world = *state;
@@ -528,7 +544,7 @@ static void a_full_disk_takes_nothing_and_breaks_nothing(void **state)
     setrlimit(RLIMIT_FSIZE, &limit);
     struct capture_record record = { .received_us = 1, .events = 1,
         .bytes = slice_of("a frame of more than the few bytes that are left on this disk, so it cannot be taken now") };
-    assert_int_equal(capture_append(log, &record, world->now), -1);
+    assert_int_equal(capture_append(log, &record, 1, world->now), -1);
     assert_true(strlen(capture_why(log)) > 0);
     setrlimit(RLIMIT_FSIZE, &before);
     append(world, log, "after", 1);
@@ -550,7 +566,7 @@ static void a_log_that_fills_the_disk_is_opened_and_read(void **state)
     assert_int_equal(symlink("/dev/full", path), 0);
     log = open_log(world);
     struct capture_record record = { .received_us = world->now, .events = 1, .bytes = slice_of("new") };
-    assert_int_equal(capture_append(log, &record, world->now), -1);
+    assert_int_equal(capture_append(log, &record, 1, world->now), -1);
     assert_string_equal(capture_why(log), "No space left on device");
     assert_int_equal(publish_all(log, 1), 2);
     capture_acked(log, 0, 1, 1, world->now);
@@ -572,7 +588,7 @@ static void live_frames_are_published_from_memory_only_when_they_are_next(void *
         { .received_us = world->now, .session = 1, .events = 1, .bytes = slice_of("three") },
     };
     assert_true(capture_at_end(log));
-    assert_int_equal(capture_append_all(log, together, 3, world->now), 0);
+    assert_int_equal(capture_append(log, together, 3, world->now), 0);
     assert_int_equal(together[1].place, together[0].place + 3 + CAPTURE_HEADER);
     assert_int_equal(together[2].place, together[1].place + 3 + CAPTURE_HEADER);
     assert_int_equal(capture_end(log), together[2].place + 5);
@@ -613,6 +629,7 @@ int main(void)
         IN_A_FOLDER(rot_in_the_newest_segment_is_told_up_to_what_came_last),
         IN_A_FOLDER(a_segment_goes_when_acknowledged_and_the_store_has_synced_since),
         IN_A_FOLDER(what_the_store_syncs_in_time_is_not_synced_here),
+        IN_A_FOLDER(a_clock_set_back_holds_no_sync_up),
         IN_A_FOLDER(what_an_earlier_process_wrote_is_synced_before_long),
         IN_A_FOLDER(without_sync_a_segment_goes_at_once),
         IN_A_FOLDER(acknowledgements_in_any_order_of_two_topics_are_told_apart),

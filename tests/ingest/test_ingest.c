@@ -57,7 +57,7 @@ static void leave_frames(const struct house *house, int frames, int events, int6
         sprintf(text + at, "]");
         struct capture_record record = { .received_us = START - 90 * SECOND + f, .session = 4, .first_id = 2, .last_id = 2,
             .events = (uint32_t)events, .bytes = slice_of(text) };
-        assert_int_equal(capture_append(log, &record, START - 90 * SECOND), 0);
+        assert_int_equal(capture_append(log, &record, 1, START - 90 * SECOND), 0);
     }
     free(text);
     capture_close(&log);
@@ -171,7 +171,7 @@ static void frames_that_cannot_be_read_go_to_the_quarantine(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct capture_record record = { .received_us = START - SECOND, .session = 4, .first_id = 2, .last_id = 2, .events = 1,
             .bytes = slice_of(texts[i]) };
-        assert_int_equal(capture_append(log, &record, START - SECOND), 0);
+        assert_int_equal(capture_append(log, &record, 1, START - SECOND), 0);
     }
     capture_close(&log);
     probe_t *probe = start(house, "better_ms", "1000");
