@@ -9,6 +9,11 @@ const char *const method_names[OTHER_METHOD] = {
     [OPTIONS] = "OPTIONS",
 };
 
+bool method_has_body(enum method method)
+{
+    return method == POST || method == PUT || method == PATCH;
+}
+
 bool slice_is(struct slice s, const char *text)
 {
     return strlen(text) == s.size && !memcmp(text, s.data, s.size);

@@ -15,6 +15,7 @@ enum {
 
 enum method { GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, OTHER_METHOD };
 extern const char *const method_names[OTHER_METHOD]; /* "GET" ... */
+bool method_has_body(enum method);                   /* one that means something */
 
 /* A request without its body. Slices point into the input. */
 struct head {

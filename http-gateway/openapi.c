@@ -149,13 +149,6 @@ static void put_component(msgpack_sbuffer *b, const struct schema *s)
 
 /* --- parameters and bodies --- */
 
-static bool in_path(const struct route *r, const struct field *f)
-{
-    char hole[80];
-    snprintf(hole, sizeof hole, "{%s}", f->name);
-    return strstr(r->path, hole) != NULL;
-}
-
 static const struct extra *extra_of(const char *path, const char *name)
 {
     for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
@@ -170,7 +163,7 @@ static bool is_taken(const struct route *r, const struct field *f, bool hole)
     bool live = r->hand == live_start && !live_takes(f->name);
     bool page = !strcmp(f->name, "limit") || !strcmp(f->name, "offset") || !strcmp(f->name, "cursor") || !strcmp(f->name, "sort");
     bool counts = r->service == &events_count_contract && page; /* a count has no pages */
-    return !(f->flags & INTERNAL) && (r->method != POST || hole) && !live && !counts && !extra_of(r->path, f->name);
+    return !(f->flags & INTERNAL) && (!method_has_body(r->method) || hole) && !live && !counts && !extra_of(r->path, f->name);
 }
 
 static void put_parameters(msgpack_sbuffer *b, const struct route *r, const struct schema *query)
@@ -179,7 +172,7 @@ static void put_parameters(msgpack_sbuffer *b, const struct route *r, const stru
     put(b, "\"parameters\":[");
     for (size_t i = 0; i < query->count; i++) {
         const struct field *f = &query->fields[i];
-        bool hole = in_path(r, f);
+        bool hole = route_has_hole(r, f->name);
         if (!is_taken(r, f, hole))
             continue;
         put(b, "%s{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"description\":", count++ ? "," : "", f->name,
@@ -204,12 +197,13 @@ static void put_reference(msgpack_sbuffer *b, const char *name)
 }
 
 /* Texts may be given as lists in a body. */
-static void put_body(msgpack_sbuffer *b, const struct schema *query)
+static void put_body(msgpack_sbuffer *b, const struct route *r, const struct schema *query)
 {
-    put(b, ",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{");
+    put(b, ",\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{",
+        r->scope < WRITE ? "true" : "false");
     for (size_t i = 0, count = 0; i < query->count; i++) {
         const struct field *f = &query->fields[i];
-        if (f->flags & INTERNAL)
+        if (f->flags & INTERNAL || route_has_hole(r, f->name))
             continue;
         put(b, "%s\"%s\":", count++ ? "," : "", f->name);
         put(b, "{\"description\":");
@@ -296,8 +290,8 @@ static void put_operation(msgpack_sbuffer *b, const struct route *r)
     put_operation_id(b, r);
     put(b, ",");
     put_parameters(b, r, query);
-    if (r->method == POST)
-        put_body(b, query);
+    if (method_has_body(r->method))
+        put_body(b, r, query);
     put_answers(b, r);
     put(b, "}");
 }

@@ -210,7 +210,7 @@ static int set_item(void *owner, struct json_value item)
     return set_value(owner, item);
 }
 
-int request_body(const struct schema *schema, json_t *json, struct slice body, void *msg, struct fault *fault)
+int request_body(const struct route *r, const struct schema *schema, json_t *json, struct slice body, void *msg, struct fault *fault)
 {
     enum { KEYS = 32 };
     const char *keys[KEYS], *why;
@@ -224,7 +224,8 @@ int request_body(const struct schema *schema, json_t *json, struct slice body, v
         return refuse(fault, "body", "must be a JSON object");
     for (size_t i = 0; i < schema->count; i++) {
         struct joining j = { json, &schema->fields[i], msg, fault };
-        if (values[i].kind == JSON_NOTHING || values[i].kind == JSON_NULL || j.field->flags & INTERNAL)
+        if (values[i].kind == JSON_NOTHING || values[i].kind == JSON_NULL || j.field->flags & INTERNAL ||
+            route_has_hole(r, j.field->name))
             continue;
         bool list = values[i].kind == JSON_ARRAY && j.field->kind == TEXT_KIND;
         int status = list ? json_each_item(json, values[i].raw, set_item, &j) : set_value(&j, values[i]);

@@ -18,8 +18,8 @@ void target_split(struct slice target, struct slice *path, struct slice *query);
  * refuse with and *fault. What is left out stays absent: its owner knows the default. */
 int request_query(const struct route *, const struct schema *, struct slice path, struct slice query, void *msg, struct fault *);
 
-/* Fill more of `msg` from a JSON object. Arrays of texts are joined by commas. */
-int request_body(const struct schema *, json_t *, struct slice body, void *msg, struct fault *);
+/* Fill more of `msg` from a JSON object; what the path has said stays. Arrays of texts are joined by commas. */
+int request_body(const struct route *, const struct schema *, json_t *, struct slice body, void *msg, struct fault *);
 
 /* A parameter of the query string that is no field: true with its text, NUL-terminated. An
  * empty one counts as absent. -1 where it cannot be read or is given twice. */

@@ -64,6 +64,13 @@ void route_allow(const struct route *found, char *to, size_t size)
         snprintf(to + used, size - used, "OPTIONS");
 }
 
+bool route_has_hole(const struct route *r, const char *name)
+{
+    char hole[80];
+    snprintf(hole, sizeof hole, "{%s}", name);
+    return strstr(r->path, hole) != NULL;
+}
+
 bool route_hole(const struct route *r, struct slice path, size_t *at, struct slice *name, struct slice *segment)
 {
     const char *pattern = r->path, *pattern_end = pattern + strlen(pattern);

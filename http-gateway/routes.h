@@ -7,7 +7,9 @@
 
 struct connection;
 
-enum scope { OPEN, READ, WRITE, ADMIN }; /* nobody has a key yet; READ is all there is to protect */
+/* Nobody has a key yet. What changes something is WRITE: no page of another site gets there (connection.c,
+ * gateway.c), and its body must say that it is JSON. */
+enum scope { OPEN, READ, WRITE, ADMIN };
 
 enum shape {
     OBJECT,       /* a service: its reply */
@@ -45,6 +47,9 @@ const struct route *route_of_method(const struct route *, enum method);
 
 /* "GET, HEAD, OPTIONS": what the path takes. */
 void route_allow(const struct route *, char *to, size_t size);
+
+/* Whether its path has {name}. */
+bool route_has_hole(const struct route *, const char *name);
 
 /* The next hole of a route's path: its name, and the segment of `path` in it. Start with
  * *at = 0; false when there are no more. */

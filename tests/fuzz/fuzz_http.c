@@ -49,8 +49,8 @@ static void read_request(const struct tools *t, const struct head *h, const stru
     request_parameter(query, "format", text, sizeof text);
     msgpack_sbuffer packed = { 0 };
     int status = request_query(r, schema, path, query, t->query, &fault);
-    if (status == 0 && r->method == POST)
-        status = request_body(schema, t->json, body, t->query, &fault);
+    if (status == 0 && method_has_body(r->method))
+        status = request_body(r, schema, t->json, body, t->query, &fault);
     if (status == 0 && schema_check(schema, t->query, &fault) == 0)
         assert(schema_encode(schema, t->query, &packed, &fault) == 0);
     assert(status == 0 || (fault.field && fault.why));
