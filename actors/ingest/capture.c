@@ -319,7 +319,9 @@ int capture_append(capture_t *self, struct capture_record *records, size_t count
     if (segment->safe_bytes == at)
         segment->unsafe_since_us = now_us;
     self->total_bytes += bytes;
-    self->last_received_us = records[count - 1].received_us;
+    for (size_t i = 0; i < count; i++)
+        if (records[i].received_us > self->last_received_us) /* one given back keeps its time */
+            self->last_received_us = records[i].received_us;
     if (at_end) {
         self->cursor.segment = segment;
         self->cursor.at = at;

@@ -1,5 +1,6 @@
 /* ingest.c - the one connection to Home Assistant: capture every event, then hand it on. */
 #include "actor.h"
+#include "again.h"
 #include "capture.h"
 #include "home.h"
 #include "ledger.h"
@@ -139,7 +140,8 @@ static int take(struct self *self, struct capture_record *records, size_t count,
         return -1;
     for (size_t i = 0; i < count; i++)
         self->stats.received += records[i].events;
-    SET(&self->stats, last_event_at, records[count - 1].received_us);
+    if (records[count - 1].received_us > self->stats.last_event_at)
+        SET(&self->stats, last_event_at, records[count - 1].received_us);
     for (size_t i = 0; i < count && capture_is_next(self->capture, &records[i]); list += records[i++].events)
         if (!publish_record(self, &records[i], &(struct items){ .list = list, .count = records[i].events }))
             break;
@@ -479,6 +481,22 @@ static int on_ask(struct self *self, actor_t *actor, const struct ha_command *qu
     return LATER;
 }
 
+static int on_again(struct self *self, actor_t *actor, const struct again_query *query, struct again_reply *reply)
+{
+    struct capture_record record;
+    const char *why;
+    flush(self); /* what came before is in the log before */
+    if (stash_count(self->stash) > 0)
+        return actor_refuse(actor, UNAVAILABLE, "", "the capture log cannot be written");
+    if (again_cut(self->read_split, query, actor_now_us(actor), &record, &self->read_items, &why))
+        return actor_refuse(actor, UNPROCESSABLE, "bytes", why);
+    if (take(self, &record, 1, self->read_items.list))
+        return actor_refuse(actor, UNAVAILABLE, "", "the capture log cannot be written");
+    self->stats.again++;
+    SET(reply, events, record.events);
+    return OK;
+}
+
 static int on_synced(struct self *self, actor_t *actor, const struct store_synced *message)
 {
     capture_stored(self->capture, message->at, actor_now_us(actor));
@@ -613,7 +631,7 @@ static void count(struct self *self)
     SET(&self->stats, gaps, (int64_t)ledger_count(self->ledger));
     self->stats.has_frames = self->stats.has_bytes = self->stats.has_received = self->stats.has_published = true;
     self->stats.has_acknowledged = self->stats.has_replayed = self->stats.has_quarantined = true;
-    self->stats.has_given_up = true;
+    self->stats.has_given_up = self->stats.has_again = true;
 }
 
 static void note(struct self *self)
@@ -771,6 +789,7 @@ static const struct handler handlers[] = {
     ANSWER(ingest_status, on_status),
     ANSWER(ingest_gaps, on_gaps),
     ANSWER(ingest_ask, on_ask),
+    ANSWER(ingest_again, on_again),
     { 0 },
 };
 

@@ -234,7 +234,8 @@ struct segment_span segment_walk(struct segment *self, const char *directory, co
     while (span.end < self->bytes && segment_read(self, directory, crc, span.end, &record) == 0) {
         if (span.records++ == 0)
             span.first_us = record.received_us;
-        span.last_us = record.received_us;
+        if (record.received_us > span.last_us) /* one given back keeps its time */
+            span.last_us = record.received_us;
         span.events += record.events;
         span.end += CAPTURE_HEADER + (int64_t)record.bytes.size;
     }

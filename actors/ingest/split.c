@@ -100,13 +100,19 @@ void items_free(struct items *items)
     *items = (struct items){ 0 };
 }
 
+static bool is_ours(int64_t id, uint32_t first_id, uint32_t last_id)
+{
+    bool is_any = first_id == ANY_FIRST_ID && last_id == ANY_LAST_ID;
+    return is_any || (id >= (int64_t)first_id && id <= (int64_t)last_id);
+}
+
 bool items_take(struct items *items, const struct message *message, uint32_t first_id, uint32_t last_id)
 {
     if (message->why) {
         items_add(items, message->whole, message->why);
         return true;
     }
-    if (message->id < (int64_t)first_id || message->id > (int64_t)last_id || !message_is(message, "event"))
+    if (!is_ours(message->id, first_id, last_id) || !message_is(message, "event"))
         return false;
     const struct json_value *event = &message->values[KEY_EVENT];
     if (event->kind == JSON_OBJECT)

@@ -34,6 +34,10 @@ struct item {
 };
 struct items { struct item *list; size_t count, room; };
 
+/* In place of the subscriptions' ids: every event message belongs there, also one without an id. */
+#define ANY_FIRST_ID 0u
+#define ANY_LAST_ID UINT32_MAX
+
 /* Add the message if it belongs there: true if it did. */
 bool items_take(struct items *, const struct message *, uint32_t first_id, uint32_t last_id);
 void items_add(struct items *, struct slice bytes, const char *why);
