@@ -1,6 +1,7 @@
 /* commands.c - the commands of Home Assistant's WebSocket API, one row each. */
 #include "home.h"
 #include "read.h"
+#include "stream.h"
 #include "shapes.h"
 
 #include <assert.h>
@@ -105,7 +106,7 @@ static void on_get_states(struct call *call)
 
 static void on_get_config(struct call *call)
 {
-    shape_config(call->home->world, begin(call), call->home->phase == RUNNING ? "RUNNING" : "STARTING");
+    shape_config(call->home->world, begin(call), call->home->core_state);
     finish(call);
 }
 
@@ -221,7 +222,10 @@ static void on_unsubscribe_events(struct call *call)
         succeed(call);
         return;
     }
-    fail(call, "not_found", "Subscription not found.");
+    if (stream_close(call->home, session->number, id))
+        succeed(call);
+    else
+        fail(call, "not_found", "Subscription not found.");
 }
 
 static void on_subscribe_entities(struct call *call)
@@ -242,7 +246,7 @@ static void on_subscribe_entities(struct call *call)
         const struct entity *entity = world->entities[i];
         struct text quoted = {0};
         text_json(&quoted, slice_of(entity->id));
-        if (entity->present && (!ids.size || memmem(ids.data, ids.size, quoted.data, quoted.size))) {
+        if (entity->present && entity->json.size && (!ids.size || memmem(ids.data, ids.size, quoted.data, quoted.size))) {
             text_printf(reply, "%s\"%s\":", first ? "" : ",", entity->id);
             shape_compressed(reply, entity, true);
             first = false;
@@ -426,30 +430,86 @@ static void on_area_create(struct call *call)
     finish(call);
 }
 
-static void on_history(struct call *call)
+/* --- history ------------------------------------------------------------------------------------ */
+
+static bool are_entity_ids(struct slice list)
 {
-    char *start = member(call, "start_time"), *end = member(call, "end_time");
-    struct question question = {.entity_ids = read_member(call->message, "entity_ids"),
-        .end_us = INT64_MAX,
-        .start_us = start ? moment_parse(slice_of(start)) : -1,
+    struct slice key, item;
+    bool all = true;
+
+    while (all && read_next(&list, &key, &item))
+        all = item.size > 2 && memchr(item.data, '.', item.size);
+    return all;
+}
+
+/* A moment of the question, or `otherwise` if there is none; -1 if it is not one. */
+static int64_t asked_moment(struct call *call, const char *key, int64_t otherwise)
+{
+    char *text = member(call, key);
+    int64_t us = text ? moment_parse(slice_of(text)) : otherwise;
+
+    free(text);
+    return us;
+}
+
+/* What is wrong with the question is answered, and it is false. */
+static bool read_question(struct call *call, struct question *question, int64_t *end_us)
+{
+    int64_t start_us = asked_moment(call, "start_time", -1);
+
+    *end_us = asked_moment(call, "end_time", INT64_MAX);
+    *question = (struct question){.entity_ids = read_member(call->message, "entity_ids"),
+        .start_s = (double)start_us / 1e6,
+        .end_s = (double)*end_us / 1e6,
+        .now_us = call->home->now_us,
         .start_state = flag(call, "include_start_time_state", true),
         .attributes = !flag(call, "no_attributes", false),
-        .minimal = flag(call, "minimal_response", false)};
-
-    if (end)
-        question.end_us = moment_parse(slice_of(end));
-    if (question.start_us < 0) {
+        .minimal = flag(call, "minimal_response", false),
+        .significant = flag(call, "significant_changes_only", true)};
+    if (start_us < 0)
         fail(call, "invalid_start_time", "Invalid start_time");
-    } else if (question.end_us < 0) {
+    else if (*end_us < 0)
         fail(call, "invalid_end_time", "Invalid end_time");
-    } else if (!question.entity_ids.size) {
+    else if (!question->entity_ids.size)
         fail(call, "invalid_format", "required key not provided @ data['entity_ids']. Got None");
-    } else {
+    else if (slice_is(question->entity_ids, "[]"))
+        fail(call, "unknown_error", "Unknown error");
+    else if (!are_entity_ids(question->entity_ids))
+        fail(call, "invalid_entity_ids", "Invalid entity_ids");
+    else
+        return true;
+    return false;
+}
+
+static void on_history(struct call *call)
+{
+    struct question question;
+    int64_t end_us;
+
+    if (!read_question(call, &question, &end_us))
+        return;
+    if (question.start_s > (double)call->home->now_us / 1e6)
+        text_say(begin(call), "{}");
+    else
         history_answer(call->home->history, begin(call), &question);
-        finish(call);
+    finish(call);
+}
+
+static void on_history_stream(struct call *call)
+{
+    struct question question;
+    int64_t end_us;
+
+    if (!read_question(call, &question, &end_us))
+        return;
+    if (question.start_s > (double)call->home->now_us / 1e6) {
+        fail(call, "invalid_start_time", "Invalid start_time");
+    } else if (question.end_s < question.start_s) {
+        fail(call, "invalid_end_time", "Invalid end_time");
+    } else {
+        succeed(call);
+        stream_open(call->session, call->id, &question, end_us <= call->home->now_us);
     }
-    free(start);
-    free(end);
 }
 
 static const struct {
@@ -476,6 +536,7 @@ static const struct {
     {"config/entity_registry/update", on_entity_update},
     {"config/area_registry/create", on_area_create},
     {"history/history_during_period", on_history},
+    {"history/stream", on_history_stream},
     {"recorder/info", on_recorder_info},
 };
 

@@ -1,21 +1,13 @@
 /* faults.c - what can be done to the home and its clients, by a script or by POST /control/. */
-#include "home.h"
-#include "read.h"
+#include "orders.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
-/* One command at work: what is left of its words, and where its answer goes. */
-struct order {
-    struct home *home;
-    const char *rest;
-    struct text *answer;
-};
-
 /* The next word, NUL-terminated in `word`; false if there is none. */
-static bool next_word(struct order *order, char *word, size_t room)
+bool order_word(struct order *order, char *word, size_t room)
 {
     size_t size = 0;
 
@@ -33,18 +25,11 @@ static bool next_word(struct order *order, char *word, size_t room)
     return true;
 }
 
-static double number(struct order *order, double otherwise)
+double order_number(struct order *order, double otherwise)
 {
     char word[64];
 
-    return next_word(order, word, sizeof word) ? strtod(word, NULL) : otherwise;
-}
-
-static struct entity *entity(struct order *order)
-{
-    char word[256];
-
-    return next_word(order, word, sizeof word) ? world_find(order->home->world, slice_of(word)) : NULL;
+    return order_word(order, word, sizeof word) ? strtod(word, NULL) : otherwise;
 }
 
 static void end_all(struct order *order, enum ending ending, const char *why)
@@ -85,7 +70,7 @@ static bool do_silence(struct order *order)
 
 static bool do_slow(struct order *order)
 {
-    double bytes_per_s = number(order, 0);
+    double bytes_per_s = order_number(order, 0);
 
     for (size_t i = 0; i < order->home->session_count; i++) {
         order->home->sessions[i]->slow_bytes_per_s = bytes_per_s;
@@ -96,7 +81,19 @@ static bool do_slow(struct order *order)
 
 static bool do_restart(struct order *order)
 {
-    startup_stop(order->home, (int64_t)(number(order, 5) * 1e6));
+    startup_stop(order->home, (int64_t)(order_number(order, 5) * 1e6));
+    return true;
+}
+
+/* The network is gone for a while: what is connected is reset, or falls silent, and nobody new gets in. */
+static bool do_cut(struct order *order)
+{
+    char word[16];
+
+    order->home->cut_until_us = order->home->now_us + (int64_t)(order_number(order, 5) * 1e6);
+    if (order_word(order, word, sizeof word) && strcmp(word, "silent") == 0)
+        return do_halfopen(order);
+    end_all(order, ENDS_WITH_RESET, "cut");
     return true;
 }
 
@@ -104,7 +101,7 @@ static bool do_refuse_auth(struct order *order)
 {
     char word[16];
 
-    order->home->refuse_auth = !(next_word(order, word, sizeof word) && strcmp(word, "off") == 0);
+    order->home->refuse_auth = !(order_word(order, word, sizeof word) && strcmp(word, "off") == 0);
     return true;
 }
 
@@ -119,7 +116,7 @@ static bool do_revoke(struct order *order)
 
 static bool do_big_frame(struct order *order)
 {
-    size_t bytes = (size_t)number(order, 64 << 20);
+    size_t bytes = (size_t)order_number(order, 64 << 20);
     struct text data = {0};
 
     text_say(&data, "{\"filler\":\"");
@@ -158,7 +155,7 @@ static void end_arrays(struct home *home)
 static bool do_array(struct order *order)
 {
     struct home *home = order->home;
-    int64_t until = home->events + (int64_t)number(order, 100);
+    int64_t until = home->events + (int64_t)order_number(order, 100);
 
     begin_arrays(home);
     for (int64_t tries = 0; home->events < until && tries < 1000000; tries++)
@@ -195,117 +192,7 @@ static bool do_bad_utf8(struct order *order)
     return send_bad(order, bad, sizeof bad - 1);
 }
 
-/* --- the house ---------------------------------------------------------------------------------- */
-
-static bool do_registry_delay(struct order *order)
-{
-    order->home->registry_delay_us = (int64_t)(number(order, 0) * 1000);
-    return true;
-}
-
-static bool do_registry_size(struct order *order)
-{
-    order->home->world->padding_bytes = (size_t)number(order, 0);
-    return true;
-}
-
-static bool do_rename(struct order *order)
-{
-    char word[256];
-    struct entity *found = entity(order);
-
-    return found && next_word(order, word, sizeof word) && world_rename(order->home->world, found, slice_of(word));
-}
-
-static bool do_move(struct order *order)
-{
-    char word[256] = "";
-    struct entity *found = entity(order);
-
-    next_word(order, word, sizeof word);
-    return found && world_move(order->home->world, found, slice_of(word));
-}
-
-static bool do_remove(struct order *order)
-{
-    struct entity *found = entity(order);
-
-    if (found)
-        world_remove(order->home->world, found);
-    return found;
-}
-
-static bool do_add(struct order *order)
-{
-    char word[256];
-
-    if (!next_word(order, word, sizeof word) || !strchr(word, '.'))
-        return false;
-    struct entity *found = world_find(order->home->world, slice_of(word));
-    if (!found)
-        world_add_plain(order->home->world, slice_of(word), slice_of("unknown"), slice_of("{}"));
-    else if (!found->present)
-        world_write(order->home->world, found, slice_of("unknown"), text_view(&found->attributes), NULL);
-    return true;
-}
-
-static bool do_fire(struct order *order)
-{
-    char type[256];
-
-    if (!next_word(order, type, sizeof type))
-        return false;
-    struct slice data = slice_of(*order->rest ? order->rest : "{}");
-    if (!read_valid(data) || *(const char *)data.data != '{')
-        return false;
-    world_fire(order->home->world, type, data, "LOCAL", NULL);
-    return true;
-}
-
-/* set ENTITY STATE [ATTRIBUTES]; the state may be a JSON string, as "" or " 12 " need it. */
-static bool do_set(struct order *order)
-{
-    char id[256], word[1024];
-    struct text state = {0};
-    struct slice rest, key, value;
-
-    if (!next_word(order, id, sizeof id))
-        return false;
-    if (*order->rest == '"') {
-        rest = slice_of(order->rest);
-        if (!read_next(&rest, &key, &value) || !read_text(value, &state))
-            return false;
-        order->rest += value.size;
-    } else if (next_word(order, word, sizeof word)) {
-        text_set(&state, word, strlen(word));
-    }
-    while (*order->rest == ' ')
-        order->rest++;
-    struct slice attributes = slice_of(order->rest);
-    struct entity *found = world_find(order->home->world, slice_of(id));
-    bool valid = !attributes.size || (read_valid(attributes) && *(const char *)attributes.data == '{');
-    if (valid && !found)
-        world_add_plain(order->home->world, slice_of(id), text_view(&state), attributes);
-    else if (valid)
-        world_write(order->home->world, found, text_view(&state),
-            attributes.size ? attributes : text_view(&found->attributes), NULL);
-    text_free(&state);
-    return valid;
-}
-
-static bool do_rate(struct order *order)
-{
-    order->home->rate = number(order, order->home->rate);
-    order->home->due = 0;
-    order->home->generating = true;
-    return true;
-}
-
-static bool do_stop_events(struct order *order)
-{
-    order->home->generating = false;
-    return true;
-}
+/* --- the home itself ------------------------------------------------------------------------------ */
 
 static bool do_flush(struct order *order)
 {
@@ -332,41 +219,44 @@ static bool do_stats(struct order *order)
     return true;
 }
 
-static const struct {
-    const char *name, *arguments;
-    bool (*run)(struct order *);
-} orders[] = {
+static const struct order_row orders[] = {
     {"close", "", do_close},
     {"abort", "", do_abort},
     {"halfopen", "", do_halfopen},
     {"silence", "", do_silence},
     {"slow", "BYTES_PER_SECOND (0: as before)", do_slow},
     {"restart", "[SECONDS]", do_restart},
+    {"cut", "[SECONDS] [silent]", do_cut},
     {"refuse-auth", "[off]", do_refuse_auth},
     {"revoke", "", do_revoke},
     {"big-frame", "BYTES", do_big_frame},
     {"array", "EVENTS", do_array},
     {"bad-json", "", do_bad_json},
     {"bad-utf8", "", do_bad_utf8},
-    {"registry-delay", "MILLISECONDS", do_registry_delay},
-    {"registry-size", "BYTES", do_registry_size},
-    {"rename", "ENTITY NEW_ENTITY", do_rename},
-    {"move", "ENTITY [AREA]", do_move},
-    {"remove", "ENTITY", do_remove},
-    {"add", "ENTITY", do_add},
-    {"fire", "TYPE [JSON]", do_fire},
-    {"set", "ENTITY STATE [ATTRIBUTES]", do_set},
-    {"rate", "EVENTS_PER_SECOND", do_rate},
-    {"stop-events", "", do_stop_events},
     {"flush", "", do_flush},
     {"stats", "", do_stats},
 };
 
+static const struct {
+    const struct order_row *rows;
+    size_t count;
+} tables[] = {{orders, sizeof orders / sizeof *orders}, {house_orders, HOUSE_ORDERS}};
+
+static const struct order_row *find_order(const char *name)
+{
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < tables[i].count; j++)
+            if (strcmp(tables[i].rows[j].name, name) == 0)
+                return &tables[i].rows[j];
+    return NULL;
+}
+
 static void say_orders(struct text *answer)
 {
     text_say(answer, "no such command, or it cannot be done. Commands:\n");
-    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
-        text_printf(answer, "  %s %s\n", orders[i].name, orders[i].arguments);
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < tables[i].count; j++)
+            text_printf(answer, "  %s %s\n", tables[i].rows[j].name, tables[i].rows[j].arguments);
 }
 
 static void note(struct home *home, const char *command)
@@ -385,17 +275,16 @@ bool fault_run(struct home *home, struct slice command, struct text *answer)
         command.size--;
     char *words = strndup(command.data, command.size), name[32];
     struct order order = {.home = home, .rest = words, .answer = answer};
+    const struct order_row *row;
     bool done = false;
 
     assert(words);
     world_set_time(home->world, home->now_us);
-    if (next_word(&order, name, sizeof name))
-        for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
-            if (strcmp(orders[i].name, name) == 0) {
-                if (orders[i].run != do_stats)
-                    note(home, words);
-                done = orders[i].run(&order);
-            }
+    if (order_word(&order, name, sizeof name) && (row = find_order(name))) {
+        if (row->run != do_stats)
+            note(home, words);
+        done = row->run(&order);
+    }
     if (!done)
         say_orders(answer);
     else if (!answer->size)

@@ -2,6 +2,7 @@
 #include "home.h"
 #include "read.h"
 #include "shapes.h"
+#include "stream.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -156,12 +157,15 @@ static void remember(struct home *home, const struct happening *happening)
 {
     const struct entity *entity = happening->entity;
 
-    if (entity && entity->present)
-        history_add(home->history, &(struct row){.entity_id = slice_of(entity->id),
-                                       .state = text_view(&entity->state),
-                                       .attributes = text_view(&entity->attributes),
-                                       .updated_us = entity->updated_us,
-                                       .changed_us = entity->changed_us});
+    if (!entity)
+        return;
+    history_add(home->history, &(struct row){.entity_id = slice_of(entity->id),
+                                   .state = text_view(&entity->state),
+                                   .attributes = text_view(&entity->attributes),
+                                   .updated_us = happening->t_us,
+                                   .changed_us = entity->changed_us,
+                                   .gone = !entity->present});
+    stream_happening(home, happening);
 }
 
 void feed_publish(void *owner, const struct happening *happening)

@@ -1,4 +1,4 @@
-/* history.h - the states of the last while, for those who ask what they missed. */
+/* history.h - what Home Assistant's recorder keeps of the states, for those who ask what they missed. */
 #ifndef HOME_HISTORY_H
 #define HOME_HISTORY_H
 
@@ -9,19 +9,42 @@ struct history;
 struct row {
     struct slice entity_id, state, attributes;
     int64_t updated_us, changed_us;
+    bool gone; /* the entity was removed: its row has no state */
 };
 
-struct history *history_new(size_t bytes); /* 0: keeps nothing */
+/* `bytes` 0: keeps nothing. `excluded`: globs of entities that are left out, with commas between
+ * them, or NULL. A row is there `commit_us` after it was written. `exact`: times have no more
+ * digits than microseconds, as 2024.3 sends them. */
+struct history_options {
+    size_t bytes;
+    const char *excluded;
+    int64_t commit_us;
+    bool exact;
+};
+
+struct history *history_new(const struct history_options *);
 void history_destroy(struct history **self_p);
 void history_add(struct history *, const struct row *);
+void history_forget(struct history *, int64_t before_us);
+void history_sync(struct history *, int64_t now_us); /* what was written until now is there */
+double history_seconds(const struct history *, int64_t us);
 
-/* What HA answers: {entity: [{s, a, lu, lc?}, ...]}, of start <= t < end, and before them the
- * row that was current at the start, if it is wanted. entity_ids is a JSON array. */
+/* What HA answers: {entity: [{s, a, lu, lc?}, ...]}, of start < t < end as HA compares them, and
+ * before them the row that was current at the start, if it is wanted. entity_ids is a JSON array. */
 struct question {
     struct slice entity_ids;
-    int64_t start_us, end_us;
-    bool start_state, attributes, minimal;
+    double start_s, end_s;
+    int64_t now_us;
+    bool start_state, attributes, minimal, significant;
 };
-void history_answer(struct history *, struct text *, const struct question *);
+/* The newest time it gave, 0 if there was nothing. */
+double history_answer(struct history *, struct text *, const struct question *);
+
+/* {s, a, lu, lc?} as the live part of history/stream says it: with all attributes. */
+void history_say_live(const struct history *, struct text *, const struct row *, bool attributes);
+
+/* Domains whose attributes alone make a change significant; that need attributes in any case. */
+bool history_significant(struct slice entity_id);
+bool history_needs_attributes(struct slice entity_id);
 
 #endif

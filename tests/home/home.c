@@ -35,6 +35,9 @@ static const char help[] =
     "  --script FILE       lines of 'at SECONDS command' or 'after EVENTS command'\n"
     "  --replay FILE[.gz]  play a recording instead of a house\n"
     "  --history-bytes N   67108864: of states kept for history/history_during_period\n"
+    "  --commit-delay S    1: a state is in the history so many seconds after it was written\n"
+    "  --keep-seconds S    0: older history is purged; 0: only for want of room\n"
+    "  --exclude GLOB,...  entities that the recorder leaves out\n"
     "  --quiet             say nothing but the port\n\n"
     "POST /control/<command> does what a script does: an unknown command lists them.\n";
 
@@ -55,6 +58,9 @@ enum option_name {
     SCRIPT,
     REPLAY,
     HISTORY,
+    COMMIT,
+    KEEP,
+    EXCLUDE,
     QUIET,
     HELP
 };
@@ -67,7 +73,8 @@ static const struct option long_options[] = {{"port", required_argument, NULL, P
     {"strict", no_argument, NULL, STRICT}, {"coalesce", no_argument, NULL, COALESCE},
     {"ha-version", required_argument, NULL, VERSION}, {"truth", required_argument, NULL, TRUTH},
     {"script", required_argument, NULL, SCRIPT}, {"replay", required_argument, NULL, REPLAY},
-    {"history-bytes", required_argument, NULL, HISTORY}, {"quiet", no_argument, NULL, QUIET},
+    {"history-bytes", required_argument, NULL, HISTORY}, {"commit-delay", required_argument, NULL, COMMIT},
+    {"keep-seconds", required_argument, NULL, KEEP}, {"exclude", required_argument, NULL, EXCLUDE}, {"quiet", no_argument, NULL, QUIET},
     {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
 
 static bool number(const char *name, const char *text, double low, double high, double *value)
@@ -102,7 +109,9 @@ static bool set_number(struct options *options, enum option_name name, const cha
         [ENTITIES] = {"entities", 1e6},
         [RATE] = {"rate", 1e6},
         [EVENTS] = {"events", 9e15},
-        [HISTORY] = {"history-bytes", 4e9}};
+        [HISTORY] = {"history-bytes", 4e9},
+        [COMMIT] = {"commit-delay", 3600},
+        [KEEP] = {"keep-seconds", 1e9}};
     double value;
 
     if (!number(rows[name].name, text, 0, rows[name].high, &value))
@@ -113,6 +122,8 @@ static bool set_number(struct options *options, enum option_name name, const cha
     case ENTITIES: options->entities = (size_t)value; break;
     case RATE: options->rate = value; break;
     case EVENTS: options->events = (int64_t)value; break;
+    case COMMIT: options->commit_s = value; break;
+    case KEEP: options->keep_s = value; break;
     default: options->history_bytes = (size_t)value; break;
     }
     return true;
@@ -131,6 +142,7 @@ static bool set(struct options *options, enum option_name name, const char *text
     case TRUTH: options->truth = text; return true;
     case SCRIPT: options->script = text; return true;
     case REPLAY: options->replay = text; return true;
+    case EXCLUDE: options->exclude = text; return true;
     case QUIET: options->quiet = true; return true;
     case HELP: fputs(help, stdout); exit(0);
     default: return set_number(options, name, text);
@@ -179,7 +191,8 @@ int main(int argc, char **argv)
         .rate = 12,
         .events = -1,
         .version = HA_2026_2,
-        .history_bytes = 64 << 20};
+        .history_bytes = 64 << 20,
+        .commit_s = 1};
     int code = read_options(argc, argv, &options);
 
     if (code)

@@ -11,8 +11,9 @@ struct options {
     const char *bind, *token, *limited_token, *truth, *script, *replay;
     int port;
     uint64_t seed;
+    const char *exclude;
     size_t entities, history_bytes;
-    double rate;
+    double rate, commit_s, keep_s;
     int64_t events; /* -1: without end */
     enum version version;
     bool quiet, strict, coalesce, wait_for_client;
@@ -82,9 +83,12 @@ struct home {
     double rate, due;
     bool generating, had_client, refuse_auth, revoked, quitting;
     enum phase phase;
-    int64_t down_until_us, registry_delay_us;
+    const char *core_state; /* NOT_RUNNING, STARTING or RUNNING, as get_config says it */
+    int64_t down_until_us, cut_until_us, registry_delay_us;
     size_t start_at; /* the next step of the start-up */
+    int64_t late_entities_due_us;
     struct late *late;
+    struct stream *streams;
     struct text scratch, reply;
     void (*wake)(struct session *); /* there is something to write or to end */
     void (*thaw)(struct session *, bool reads);

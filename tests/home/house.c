@@ -1,5 +1,6 @@
 /* house.c - the home as a whole: what happens at each tick of its clock. */
 #include "home.h"
+#include "stream.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -18,7 +19,11 @@ struct home *home_new(const struct options *options, int64_t now_us)
     self->rate = options->rate;
     self->generating = true;
     self->truth = truth_new(options->truth);
-    self->history = history_new(options->history_bytes);
+    self->core_state = "RUNNING";
+    self->history = history_new(&(struct history_options){.bytes = options->history_bytes,
+        .excluded = options->exclude,
+        .commit_us = (int64_t)(options->commit_s * 1e6),
+        .exact = options->version == HA_2024_3});
     self->script = script_new(options->script);
     self->world = world_new(options->version, options->seed, options->entities, now_us);
     self->world->owner = self;
@@ -66,7 +71,7 @@ int home_clients(const struct home *self)
 
 bool home_busy(const struct home *self)
 {
-    return self->replay || self->rate > 50 || self->phase == STARTING || self->late;
+    return self->replay || self->rate > 50 || self->phase == STARTING || self->late || self->streams;
 }
 
 /* How many events the clock owes by now. */
@@ -123,6 +128,9 @@ void home_tick(struct home *self, int64_t now_us)
         generate(self);
     self->ticked_us = now_us;
     deliver_late(self);
+    stream_tick(self);
+    if (self->options->keep_s > 0)
+        history_forget(self->history, now_us - (int64_t)(self->options->keep_s * 1e6));
     for (size_t i = 0; i < self->session_count; i++) {
         struct session *session = self->sessions[i];
         session_tick(session);

@@ -101,17 +101,23 @@ void moment_ulid(struct calendar *self, struct chance *chance, char out[ULID_SIZ
     out[ULID_SIZE] = 0;
 }
 
+/* HA keeps the float its clock gave and rounds for its ISO texts: the fraction to the nearest
+ * microsecond. One step of a double is 0.24 us in these years. */
+double moment_seconds(int64_t us)
+{
+    double exact = (double)us / 1e6, seconds = exact;
+    int64_t step = us / 7 % 5 - 2;
+
+    for (int64_t i = 0; i < (step < 0 ? -step : step); i++)
+        seconds = nextafter(seconds, step < 0 ? 0 : INFINITY);
+    double whole = floor(seconds);
+    bool same = (int64_t)whole * SECOND_US + llrint((seconds - whole) * 1e6) == us;
+    return same ? seconds : exact;
+}
+
 void moment_float(struct text *text, int64_t us)
 {
-    double seconds = (double)us / 1e6;
-
-    /* One step of a double is 0.24 us in these years: one up or down still rounds to `us`. */
-    switch (us / 7 % 3) {
-    case 1: seconds = nextafter(seconds, 0); break;
-    case 2: seconds = nextafter(seconds, INFINITY); break;
-    default: break;
-    }
-    text_float(text, seconds);
+    text_float(text, moment_seconds(us));
 }
 
 static int64_t offset_us(const char *zone)

@@ -35,6 +35,7 @@ void moment_ulid(struct calendar *, struct chance *, char out[ULID_SIZE + 1], in
 
 /* Seconds as a float, as HA's history does: its clock is a float, so the text often has more
  * digits than microseconds; rounded to microseconds it is `us` again. */
+double moment_seconds(int64_t us);
 void moment_float(struct text *, int64_t us);
 int64_t moment_parse(struct slice iso); /* microseconds, or -1 */
 int64_t moment_now_us(void);

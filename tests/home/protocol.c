@@ -2,6 +2,7 @@
 #include "home.h"
 #include "read.h"
 #include "shapes.h"
+#include "stream.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ void session_closed(struct session *self, const char *why)
         text_free(&self->subscriptions[i].entity_ids);
     }
     free(self->subscriptions);
+    stream_close(home, self->number, 0);
     outbox_free(&self->outbox);
     text_free(&self->input);
     text_free(&self->wire);

@@ -78,6 +78,8 @@ static int reply_api(struct lws *wsi, struct home *home, const char *path)
 {
     struct text body = {0};
 
+    if (home->now_us < home->cut_until_us)
+        return -1;
     if (home->phase == DOWN)
         return reply(wsi, 502, "text/plain", slice_of("502: Bad Gateway"));
     if (!has_token(wsi, home))
@@ -85,7 +87,7 @@ static int reply_api(struct lws *wsi, struct home *home, const char *path)
     if (strcmp(path, "/api/") == 0)
         text_say(&body, "{\"message\":\"API running.\"}");
     else if (strcmp(path, "/api/config") == 0)
-        shape_config(home->world, &body, home->phase == RUNNING ? "RUNNING" : "STARTING");
+        shape_config(home->world, &body, home->core_state);
     else if (strcmp(path, "/api/states") == 0)
         shape_states(home->world, &body);
     int failed = body.size ? reply(wsi, 200, "application/json", text_view(&body))
@@ -247,6 +249,8 @@ static int confirm_upgrade(struct lws *wsi, const struct home *home)
     char path[64] = "";
 
     lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI);
+    if (home->now_us < home->cut_until_us)
+        return -1;
     if (home->phase == DOWN)
         return lws_return_http_status(wsi, 502, NULL) ? -1 : 1;
     if (strcmp(path, "/api/websocket") != 0)

@@ -154,6 +154,8 @@ static const struct {
 bool world_call(
     struct world *world, struct entity *entity, struct slice service, struct slice data, const struct context *context)
 {
+    if (entity->held)
+        return false;
     for (size_t i = 0; i < sizeof callees / sizeof *callees; i++)
         if (strcmp(callees[i].domain, entity->breed->domain) == 0)
             return callees[i].call(world, entity, service, data, context);

@@ -73,7 +73,7 @@ void shape_states(struct world *world, struct text *text)
 {
     text_say(text, "[");
     for (size_t i = 0; i < world->count; i++) {
-        if (!world->entities[i]->present)
+        if (!world->entities[i]->present || !world->entities[i]->json.size)
             continue;
         begin_item(text);
         shape_state(world, text, world->entities[i]);

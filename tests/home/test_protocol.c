@@ -262,6 +262,7 @@ static void history_answers_what_was(void **state)
     world_write(world, entity, slice_of("2"), slice_of("{\"a\":1}"), NULL);
     world_set_time(world, NOW + 20 * SECOND_US);
     world_write(world, entity, slice_of("2"), slice_of("{\"a\":2}"), NULL);
+    scene->home->now_us = NOW + 21 * SECOND_US;
     char question[300], from[ISO_ROOM];
     size_t size = moment_iso(&world->calendar, from, NOW + 5 * SECOND_US);
     snprintf(question, sizeof question,
@@ -286,7 +287,7 @@ static void history_answers_what_was(void **state)
 
 static void history_forgets_the_oldest_first(void **state)
 {
-    struct history *history = history_new(4096);
+    struct history *history = history_new(&(struct history_options){.bytes = 4096});
     struct text text = {0};
 
     (void)state;
@@ -301,8 +302,8 @@ static void history_forgets_the_oldest_first(void **state)
     }
     history_answer(history, &text,
         &(struct question){.entity_ids = slice_of("[\"sensor.x\"]"),
-            .start_us = 0,
-            .end_us = INT64_MAX,
+            .end_s = 1e10,
+            .now_us = 2000 * SECOND_US,
             .start_state = true,
             .attributes = true});
     struct slice rows = read_member(text_view(&text), "sensor.x"), key, row = {0};

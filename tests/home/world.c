@@ -32,6 +32,8 @@ static void entity_destroy(struct entity **self_p)
     text_free(&self->state);
     text_free(&self->attributes);
     text_free(&self->json);
+    text_free(&self->held_state);
+    text_free(&self->held_attributes);
     free(self);
     *self_p = NULL;
 }
@@ -163,7 +165,6 @@ static void fire_change(
     text_say(event, entity->id);
     text_say(event, "\",\"old_state\":");
     old_at = event->size;
-    was_present = was_present && entity->json.size > 0; /* else: not since the last start */
     if (was_present)
         text_slice(event, text_view(&entity->json));
     else
@@ -193,7 +194,7 @@ static void fire_change(
 bool world_write(
     struct world *self, struct entity *entity, struct slice state, struct slice attributes, const struct context *cause)
 {
-    bool was_present = entity->present;
+    bool was_present = entity->present && entity->json.size; /* else: not since the last start */
     bool same_state = was_present && slice_same(state, text_view(&entity->state));
     bool same_attributes = was_present && slice_same(attributes, text_view(&entity->attributes));
 
@@ -217,7 +218,7 @@ bool world_write(
 
 void world_remove(struct world *self, struct entity *entity)
 {
-    if (!entity->present)
+    if (!entity->present || !entity->json.size)
         return;
     struct context context = world_context(self, NULL, false);
     entity->present = false;
@@ -406,6 +407,6 @@ void world_step(struct world *self, int64_t now_us)
     if (self->round_size == 0)
         return;
     struct entity *entity = self->entities[self->round[self->round_at++]];
-    if (entity->breed->live)
+    if (entity->breed->live && !entity->held)
         entity->breed->live(self, entity);
 }

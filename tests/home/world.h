@@ -54,6 +54,8 @@ struct entity {
     struct text state, attributes, json; /* json: the whole state object */
     int64_t changed_us, updated_us, reported_us;
     struct context context;
+    bool held; /* its integration is not up yet: what it will say then is in held_* */
+    struct text held_state, held_attributes;
     /* How it lives: partners are other entities by number, -1 if there is none. */
     int partner, second;
     int64_t value, other, since_us;
