@@ -14,7 +14,7 @@ struct history {
     char *ring, *excluded;
     size_t room, start, end, start_of_old, end_of_old;
     int64_t commit_us, synced_us;
-    bool exact;
+    bool as_2024_3;
 };
 
 struct stored {
@@ -35,7 +35,7 @@ struct history *history_new(const struct history_options *options)
     self->excluded = options->excluded ? strdup(options->excluded) : NULL;
     assert((self->ring || !options->bytes) && (self->excluded || !options->excluded));
     self->commit_us = options->commit_us;
-    self->exact = options->exact;
+    self->as_2024_3 = options->as_2024_3;
     return self;
 }
 
@@ -56,7 +56,7 @@ void history_sync(struct history *self, int64_t now_us)
 
 double history_seconds(const struct history *self, int64_t us)
 {
-    return self->exact ? (double)us / 1e6 : moment_seconds(us);
+    return self->as_2024_3 ? (double)us / 1e6 : moment_seconds(us);
 }
 
 /* --- keeping -------------------------------------------------------------------------------- */
@@ -192,48 +192,52 @@ bool history_needs_attributes(struct slice entity_id)
 /* What the recorder leaves out of everybody's attributes, and of those of a domain. */
 static const char *const never_kept[] = {"attribution", "restored", "supported_features", NULL};
 static const struct {
-    const char *domain;
-    const char *keys[10];
+    bool newer; /* not yet in 2024.3 */
+    const char *domain, *keys[16];
 } unrecorded[] = {
-    {"automation", {"last_triggered", "mode", "current", "max", "id"}},
-    {"climate",
+    {false, "automation", {"last_triggered", "mode", "current", "max", "id"}},
+    {false, "climate",
         {"hvac_modes", "fan_modes", "swing_modes", "min_temp", "max_temp", "min_humidity", "max_humidity",
             "target_temp_step", "preset_modes"}},
-    {"light",
+    {false, "light",
         {"supported_color_modes", "effect_list", "min_mireds", "max_mireds", "min_color_temp_kelvin",
             "max_color_temp_kelvin"}},
-    {"media_player",
+    {true, "light",
+        {"brightness", "color_mode", "color_temp", "color_temp_kelvin", "effect", "hs_color", "rgb_color", "rgbw_color",
+            "rgbww_color", "xy_color"}},
+    {false, "media_player",
         {"entity_picture_local", "entity_picture", "source_list", "media_position_updated_at", "media_position",
             "sound_mode_list"}},
-    {"person", {"device_trackers"}},
-    {"select", {"options"}},
-    {"sun",
+    {false, "person", {"device_trackers"}},
+    {false, "select", {"options"}},
+    {false, "sun",
         {"azimuth", "elevation", "rising", "next_dawn", "next_dusk", "next_midnight", "next_noon", "next_rising",
             "next_setting"}},
-    {"update", {"entity_picture", "in_progress", "release_summary"}},
-    {"weather", {"forecast"}},
+    {false, "update", {"entity_picture", "in_progress", "release_summary"}},
+    {false, "weather", {"forecast"}},
 };
 
-static bool kept(struct slice entity_id, struct slice quoted_key)
+static bool kept(const struct history *self, struct slice entity_id, struct slice quoted_key)
 {
     struct slice key = {(const char *)quoted_key.data + 1, quoted_key.size - 2};
 
     if (in_list(never_kept, key))
         return false;
     for (size_t i = 0; i < sizeof unrecorded / sizeof *unrecorded; i++)
-        if (slice_is(domain_of(entity_id), unrecorded[i].domain) && in_list(unrecorded[i].keys, key))
+        if (!(unrecorded[i].newer && self->as_2024_3) &&
+            slice_is(domain_of(entity_id), unrecorded[i].domain) && in_list(unrecorded[i].keys, key))
             return false;
     return true;
 }
 
-static void say_attributes(struct text *text, const struct row *row)
+static void say_attributes(const struct history *self, struct text *text, const struct row *row)
 {
     struct slice rest = row->attributes, key, value;
     size_t began = text->size;
 
     text_say(text, "{");
     while (read_next(&rest, &key, &value)) {
-        if (!kept(row->entity_id, key))
+        if (!kept(self, row->entity_id, key))
             continue;
         text_say(text, text->size > began + 1 ? "," : "");
         text_slice(text, key);
@@ -408,7 +412,7 @@ static void say_row(struct answer *answer, size_t at, bool first, struct row *pr
     if (!minimal || (first && question->attributes)) {
         text_say(answer->text, ",\"a\":");
         if (question->attributes)
-            say_attributes(answer->text, &row);
+            say_attributes(answer->history, answer->text, &row);
         else
             text_say(answer->text, "{}");
     }

@@ -13,13 +13,13 @@ struct row {
 };
 
 /* `bytes` 0: keeps nothing. `excluded`: globs of entities that are left out, with commas between
- * them, or NULL. A row is there `commit_us` after it was written. `exact`: times have no more
- * digits than microseconds, as 2024.3 sends them. */
+ * them, or NULL. A row is there `commit_us` after it was written. `as_2024_3`: times have no more
+ * digits than microseconds, and a light's colours are recorded. */
 struct history_options {
     size_t bytes;
     const char *excluded;
     int64_t commit_us;
-    bool exact;
+    bool as_2024_3;
 };
 
 struct history *history_new(const struct history_options *);

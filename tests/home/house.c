@@ -23,7 +23,7 @@ struct home *home_new(const struct options *options, int64_t now_us)
     self->history = history_new(&(struct history_options){.bytes = options->history_bytes,
         .excluded = options->exclude,
         .commit_us = (int64_t)(options->commit_s * 1e6),
-        .exact = options->version == HA_2024_3});
+        .as_2024_3 = options->version == HA_2024_3});
     self->script = script_new(options->script);
     self->world = world_new(options->version, options->seed, options->entities, now_us);
     self->world->owner = self;

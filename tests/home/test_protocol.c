@@ -1,125 +1,5 @@
 /* test_protocol.c - conversations with the home, without a socket: the outbox is read instead. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "home.h"
-#include "read.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#define NOW INT64_C(1795456800000000)
-#define TOKEN "a-simulated-home-needs-no-secret-token"
-#define LIMITED "this-user-is-no-administrator-at-all"
-
-struct scene {
-    struct options options;
-    struct home *home;
-    struct session *client;
-    struct text frames;
-    size_t at;
-};
-
-static void nobody_wakes(struct session *session)
-{
-    (void)session;
-}
-
-static void nobody_thaws(struct session *session, bool reads)
-{
-    (void)session;
-    (void)reads;
-}
-
-static int set_up(void **state)
-{
-    struct scene *scene = calloc(1, sizeof *scene);
-
-    scene->options = (struct options){.token = TOKEN,
-        .limited_token = LIMITED,
-        .seed = 1,
-        .entities = 60,
-        .events = -1,
-        .version = HA_2026_2,
-        .history_bytes = 1 << 20,
-        .rate = 100};
-    scene->home = home_new(&scene->options, NOW);
-    scene->home->wake = nobody_wakes;
-    scene->home->thaw = nobody_thaws;
-    scene->client = session_open(scene->home, NULL);
-    *state = scene;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct scene *scene = *state;
-
-    while (scene->home->session_count)
-        session_closed(scene->home->sessions[0], "test");
-    home_destroy(&scene->home);
-    text_free(&scene->frames);
-    free(scene);
-    return 0;
-}
-
-static void say(struct scene *scene, const char *words)
-{
-    session_receive(scene->client, slice_of(words));
-}
-
-/* The next frame that the client would get; empty if there is none. */
-static struct slice hear(struct scene *scene)
-{
-    struct text *frames = &scene->frames;
-
-    if (scene->at == frames->size) {
-        scene->at = frames->size = 0;
-        outbox_frames(&scene->client->outbox, frames, 1, scene->client->coalesce);
-        if (!frames->size)
-            return (struct slice){0};
-    }
-    const unsigned char *head = (const unsigned char *)frames->data + scene->at;
-    assert_int_equal(head[0], 0x81);
-    size_t size = head[1], skip = 2;
-    if (size > 125) {
-        skip = size == 126 ? 4 : 10;
-        size = 0;
-        for (size_t i = 2; i < skip; i++)
-            size = size << 8 | head[i];
-    }
-    scene->at += skip + size;
-    assert_true(scene->at <= frames->size);
-    struct slice frame = {head + skip, size};
-    assert_true(read_valid(frame));
-    return frame;
-}
-
-static void assert_heard(struct scene *scene, const char *words)
-{
-    struct slice frame = hear(scene);
-
-    if (!frame.size || !memmem(frame.data, frame.size, words, strlen(words)))
-        fail_msg("heard %.*s instead of %s", (int)frame.size, (const char *)frame.data, words);
-}
-
-static void enter(struct scene *scene, const char *token)
-{
-    char auth[200];
-
-    assert_heard(scene, "{\"type\":\"auth_required\",\"ha_version\":\"2026.2.3\"}");
-    snprintf(auth, sizeof auth, "{\"type\":\"auth\",\"access_token\":\"%s\"}", token);
-    say(scene, auth);
-}
-
-static void enter_as_admin(struct scene *scene)
-{
-    enter(scene, TOKEN);
-    assert_heard(scene, "auth_ok");
-}
+#include "scene.h"
 
 static void a_wrong_token_is_refused_and_the_connection_ends(void **state)
 {
@@ -250,79 +130,6 @@ static void entities_come_as_a_snapshot_and_its_differences(void **state)
     assert_heard(scene, "{\"type\":\"event\",\"event\":{\"r\":[\"sensor.x\"]},\"id\":1}");
 }
 
-static void history_answers_what_was(void **state)
-{
-    struct scene *scene = *state;
-    struct world *world = scene->home->world;
-
-    enter_as_admin(scene);
-    world_add_plain(world, slice_of("sensor.x"), slice_of("1"), slice_of("{\"a\":1}"));
-    struct entity *entity = world_find(world, slice_of("sensor.x"));
-    world_set_time(world, NOW + 10 * SECOND_US);
-    world_write(world, entity, slice_of("2"), slice_of("{\"a\":1}"), NULL);
-    world_set_time(world, NOW + 20 * SECOND_US);
-    world_write(world, entity, slice_of("2"), slice_of("{\"a\":2}"), NULL);
-    scene->home->now_us = NOW + 21 * SECOND_US;
-    char question[300], from[ISO_ROOM];
-    size_t size = moment_iso(&world->calendar, from, NOW + 5 * SECOND_US);
-    snprintf(question, sizeof question,
-        "{\"id\":1,\"type\":\"history/history_during_period\",\"start_time\":\"%.*s\",\"entity_ids\":"
-        "[\"sensor.x\",\"sensor.none\"],\"significant_changes_only\":false,\"minimal_response\":false}",
-        (int)size, from);
-    say(scene, question);
-    struct slice rows = read_member(read_member(hear(scene), "result"), "sensor.x"), key, row[4];
-    size_t count = 0;
-    while (count < 4 && read_next(&rows, &key, &row[count]))
-        count++;
-    assert_int_equal(count, 3);
-    assert_true(slice_is(read_member(row[0], "s"), "\"1\"")); /* what was current at the start */
-    assert_true(slice_is(read_member(row[1], "s"), "\"2\""));
-    assert_int_equal(read_member(row[1], "lc").size, 0);
-    assert_true(slice_is(read_member(row[2], "a"), "{\"a\":2}"));
-    assert_true(read_member(row[2], "lc").size > 0);
-    say(scene,
-        "{\"id\":2,\"type\":\"history/history_during_period\",\"start_time\":\"soon\",\"entity_ids\":[\"sensor.x\"]}");
-    assert_heard(scene, "invalid_start_time");
-}
-
-static void history_forgets_the_oldest_first(void **state)
-{
-    struct history *history = history_new(&(struct history_options){.bytes = 4096});
-    struct text text = {0};
-
-    (void)state;
-    for (int64_t i = 1; i <= 1000; i++) {
-        char digits[24];
-        snprintf(digits, sizeof digits, "%lld", (long long)i);
-        history_add(history, &(struct row){.entity_id = slice_of("sensor.x"),
-                                 .state = slice_of(digits),
-                                 .attributes = slice_of("{}"),
-                                 .updated_us = i * SECOND_US,
-                                 .changed_us = i * SECOND_US});
-    }
-    history_answer(history, &text,
-        &(struct question){.entity_ids = slice_of("[\"sensor.x\"]"),
-            .end_s = 1e10,
-            .now_us = 2000 * SECOND_US,
-            .start_state = true,
-            .attributes = true});
-    struct slice rows = read_member(text_view(&text), "sensor.x"), key, row = {0};
-    int64_t last = 0, first = 0;
-    struct text word = {0};
-    while (read_next(&rows, &key, &row)) {
-        assert_true(read_text(read_member(row, "s"), &word));
-        int64_t number = strtoll(word.data, NULL, 10);
-        first = first ? first : number;
-        assert_true(last == 0 || number == last + 1);
-        last = number;
-    }
-    assert_int_equal(last, 1000);
-    assert_in_range(first, 900, 960);
-    text_free(&word);
-    text_free(&text);
-    history_destroy(&history);
-}
-
 /* --- what waits --------------------------------------------------------------------------------- */
 
 static void messages_are_joined_only_if_the_client_may_be_sent_arrays(void **state)
@@ -402,13 +209,6 @@ static void too_many_for_too_long_is_cut_off_as_well(void **state)
 
 /* --- faults ---------------------------------------------------------------------------------------- */
 
-static void order(struct scene *scene, const char *command, bool done)
-{
-    struct text answer = {0};
-
-    assert_int_equal(fault_run(scene->home, slice_of(command), &answer), done);
-    text_free(&answer);
-}
 
 static void an_array_has_as_many_events_as_asked(void **state)
 {
@@ -522,8 +322,6 @@ static void broken_texts_do_not_break_the_reader(void **state)
     text_free(&out);
 }
 
-#define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,8 +334,6 @@ int main(void)
         WITH_HOME(only_administrators_hear_everything),
         WITH_HOME(a_service_acts_within_one_context),
         WITH_HOME(entities_come_as_a_snapshot_and_its_differences),
-        WITH_HOME(history_answers_what_was),
-        cmocka_unit_test(history_forgets_the_oldest_first),
         cmocka_unit_test(messages_are_joined_only_if_the_client_may_be_sent_arrays),
         WITH_HOME(a_slow_client_holds_the_house_or_is_cut_off),
         WITH_HOME(too_many_for_too_long_is_cut_off_as_well),
