@@ -153,19 +153,14 @@ static bool offer(struct session *session, const struct happening *happening)
     return sent;
 }
 
-static void remember(struct home *home, const struct happening *happening)
+void feed_record(struct home *home, const struct entity *entity, int64_t t_us)
 {
-    const struct entity *entity = happening->entity;
-
-    if (!entity)
-        return;
     history_add(home->history, &(struct row){.entity_id = slice_of(entity->id),
                                    .state = text_view(&entity->state),
                                    .attributes = text_view(&entity->attributes),
-                                   .updated_us = happening->t_us,
+                                   .updated_us = t_us,
                                    .changed_us = entity->changed_us,
                                    .gone = !entity->present});
-    stream_happening(home, happening);
 }
 
 void feed_publish(void *owner, const struct happening *happening)
@@ -188,7 +183,10 @@ void feed_publish(void *owner, const struct happening *happening)
             home->sent_to[count++] = session->number;
     }
     truth_event(home->truth, happening->t_us, home->sent_to, count, happening->json);
-    remember(home, happening);
+    if (happening->entity) {
+        feed_record(home, happening->entity, happening->t_us);
+        stream_happening(home, happening);
+    }
 }
 
 /* A client that is slow slows the house down; HA would cut it off, and so does --strict. */

@@ -114,6 +114,7 @@ void command_run(struct session *, struct slice message);
 
 /* feed.c: events on their way to the subscribers */
 void feed_publish(void *home, const struct happening *);
+void feed_record(struct home *, const struct entity *, int64_t t_us); /* the recorder's part of it */
 bool feed_has_room(const struct home *);
 void feed_note_subscription(struct session *, const struct subscription *);
 

@@ -28,6 +28,8 @@ struct home *home_new(const struct options *options, int64_t now_us)
     self->world = world_new(options->version, options->seed, options->entities, now_us);
     self->world->owner = self;
     self->world->happen = feed_publish;
+    for (size_t i = 0; i < self->world->count; i++)
+        feed_record(self, self->world->entities[i], self->world->entities[i]->updated_us);
     if (options->replay)
         self->replay = replay_new(options->replay);
     if (!self->truth)
