@@ -19,6 +19,8 @@
 #define SECOND_US INT64_C(1000000)
 #define MS_US INT64_C(1000)
 #define PUMP_EVENTS 4096        /* read back from the log in one turn, so that reading goes on */
+#define PUMP_BEHIND 64          /* ... after a read, while the socket has more than one read takes */
+#define BEHIND_MS 5             /* how long after a full read that is so */
 #define BATCH_ITEMS 4096        /* of one write */
 #define SESSION_MS 100          /* between two announcements of the connection's state */
 #define WARN_US (60 * SECOND_US)
@@ -45,6 +47,7 @@ struct self {
     bool session_changed;
     int64_t session_told_us;    /* monotonic */
     int64_t noted_us;           /* monotonic */
+    int64_t behind_us;          /* monotonic: the socket has more than we have read, until then */
     int64_t lost_us;            /* monotonic: the open gap began no later than this */
     uint64_t random;
 };
@@ -103,14 +106,20 @@ static bool publish_record(struct self *self, const struct capture_record *recor
     return true;
 }
 
-/* Go on with what is in the log. */
-static void pump(struct self *self)
+static bool is_behind(const struct self *self)
+{
+    return actor_clock_us(self->actor) < self->behind_us;
+}
+
+/* Go on with what is in the log. Home Assistant cuts off whoever does not read fast enough, and the
+ * log waits: while the socket is full, it comes first, and few events are read back between two reads. */
+static void pump(struct self *self, int64_t events)
 {
     struct capture_record record;
-    int64_t until = self->stats.published + PUMP_EVENTS;
+    int64_t until = self->stats.published + events;
     while (!capture_at_end(self->capture) && actor_room(self->actor, &event_raw_contract) > 0) {
         if (self->stats.published >= until) {
-            actor_wake(self->actor, 0);
+            actor_wake(self->actor, is_behind(self) ? BEHIND_MS : 0);
             return;
         }
         if (!capture_read(self->capture, &record))
@@ -119,6 +128,14 @@ static void pump(struct self *self)
         if (!publish_record(self, &record, &self->read_items))
             return;
     }
+}
+
+static void pump_calmly(struct self *self)
+{
+    if (is_behind(self))
+        actor_wake(self->actor, BEHIND_MS);
+    else
+        pump(self, PUMP_EVENTS);
 }
 
 static void on_loss(void *owner, const struct capture_loss *loss)
@@ -328,6 +345,8 @@ static void wire_done(void *owner)
 {
     struct wire *wire = owner;
     flush(wire->self);
+    if (is_behind(wire->self))
+        pump(wire->self, PUMP_BEHIND);
 }
 
 static void wire_heard(void *owner)
@@ -339,6 +358,7 @@ static void wire_heard(void *owner)
 static void wire_behind(void *owner)
 {
     struct wire *wire = owner;
+    wire->self->behind_us = actor_clock_us(wire->self->actor) + BEHIND_MS * MS_US;
     link_behind(wire->link);
 }
 
@@ -666,7 +686,7 @@ static int ingest_tick(struct self *self, actor_t *actor)
         due_us = home_tick(self->home, actor_clock_us(actor));
     retry_stash(self);
     capture_tick(self->capture, actor_now_us(actor));
-    pump(self);
+    pump_calmly(self);
     note(self);
     tell_session(self);
     count(self);
@@ -679,14 +699,14 @@ static void ingest_connected(struct self *self, actor_t *actor, bool up)
 {
     (void)actor;
     if (up)
-        pump(self);
+        pump_calmly(self);
 }
 
 static void ingest_acked(struct self *self, actor_t *actor, const struct contract *topic, uint64_t first, uint64_t last)
 {
     size_t which = topic == &event_raw_contract ? RAW : BAD;
     self->stats.acknowledged += capture_acked(self->capture, which, first, last, actor_now_us(actor));
-    pump(self);
+    pump_calmly(self);
 }
 
 static enum health ingest_health(struct self *self, actor_t *actor, char *why, size_t size)
@@ -758,7 +778,7 @@ static int ingest_drain(struct self *self, actor_t *actor)
     stop_home(self);
     if (!self->capture)
         return 0;
-    pump(self);
+    pump(self, PUMP_EVENTS);
     return capture_waiting(self->capture) > 0 ? 20 : 0;
 }
 

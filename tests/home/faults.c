@@ -210,9 +210,10 @@ static bool do_stats(struct order *order)
         pending += home->sessions[i]->outbox.pending + (home->sessions[i]->wire.size > 0);
     getrusage(RUSAGE_SELF, &usage);
     text_printf(order->answer,
-        "{\"events\":%lld,\"clients\":%d,\"connections\":%d,\"pending\":%zu,\"dropped\":%lld,\"entities\":%zu,"
+        "{\"events\":%lld,\"clients\":%d,\"connections\":%d,\"pending\":%zu,\"pending_peak\":%zu,\"dropped\":%lld,\"entities\":%zu,"
         "\"running\":%s,\"generating\":%s,\"cpu_us\":%lld}",
-        (long long)home->events, home_clients(home), home->connections, pending, (long long)home->dropped,
+        (long long)home->events, home_clients(home), home->connections, pending, home->pending_peak,
+        (long long)home->dropped,
         home->world->count, home->phase == RUNNING ? "true" : "false", home->generating ? "true" : "false",
         (long long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
             usage.ru_stime.tv_usec);

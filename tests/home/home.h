@@ -80,6 +80,7 @@ struct home {
     int *sent_to;
     size_t sent_room;
     int64_t now_us, began_us, events, dropped, ticked_us;
+    size_t pending_peak; /* of any session, ever */
     double rate, due;
     bool generating, had_client, refuse_auth, revoked, quitting;
     enum phase phase;

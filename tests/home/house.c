@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* No more than this is made up for after a pause, and made in one go. */
-enum { LONGEST_PAUSE_US = 100000, FRUITLESS = 200 };
+enum { LONGEST_PAUSE_US = 100000, FRUITLESS = 200, BURST = 256 };
 
 struct home *home_new(const struct options *options, int64_t now_us)
 {
@@ -86,11 +86,14 @@ static double owed(struct home *self)
     return self->due + self->rate * (double)(elapsed_us < 0 ? 0 : elapsed_us) / 1e6;
 }
 
+/* HA writes to its clients between any two states, at the latest when MAX_PENDING_FORCE_READY wait:
+ * a home that was kept from its core must not make up for that in one go. */
 static void generate(struct home *self)
 {
     int fruitless = 0;
+    int64_t until = self->events + BURST;
 
-    for (self->due = owed(self); self->due >= 1 && fruitless < FRUITLESS;) {
+    for (self->due = owed(self); self->due >= 1 && fruitless < FRUITLESS && self->events < until;) {
         int64_t before = self->events;
         if (self->options->events >= 0 && self->events >= self->options->events) {
             self->generating = false;

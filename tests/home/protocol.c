@@ -131,6 +131,7 @@ void session_drop_if_behind(struct session *self)
     struct home *home = self->home;
     size_t pending = self->outbox.pending;
 
+    home->pending_peak = pending > home->pending_peak ? pending : home->pending_peak;
     if (!home->options->strict || self->ending || self->frozen)
         return;
     if (pending <= PEAK_PENDING)

@@ -214,8 +214,11 @@ static int writable(struct lws *wsi, struct session *session)
     bool at_boundary = session->wire_at == session->wire.size;
     if (at_boundary && !session->ending && session->home->now_us >= session->ping_due_us && !session->silent)
         return write_ping(wsi, session) || (lws_callback_on_writable(wsi), 0);
-    if (write_frames(wsi, session))
-        return -1;
+    /* as HA's writer: all that waits goes to the socket, until that is full */
+    do
+        if (write_frames(wsi, session))
+            return -1;
+    while (has_more(session) && session->slow_bytes_per_s <= 0 && !lws_send_pipe_choked(wsi));
     if (has_more(session)) {
         if (session->slow_bytes_per_s <= 0)
             lws_callback_on_writable(wsi);
@@ -324,7 +327,8 @@ struct server *server_new(struct home *home)
     static const struct lws_protocols protocols[] = {{.name = "home-assistant",
                                                          .callback = on_event,
                                                          .per_session_data_size = sizeof(struct peer),
-                                                         .rx_buffer_size = 65536},
+                                                         .rx_buffer_size = 65536,
+                                                         .tx_packet_size = WRITE_BYTES},
         {.name = "clock", .callback = on_clock}, {0}};
     struct server *self = calloc(1, sizeof *self);
     struct lws_context_creation_info info = {.port = home->options->port,
