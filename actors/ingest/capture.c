@@ -2,6 +2,7 @@
 #include "capture.h"
 #include "crc32c.h"
 #include "segment.h"
+#include "syncer.h"
 
 #include <assert.h>
 #include <czmq.h>
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RESERVE_BYTES (INT64_C(1) << 30)  /* offsets promised to `position` at a time */
+#define RESERVE_BYTES (INT64_C(1) << 36)  /* offsets promised to `position` at a time: it is synced while frames wait */
 #define ROLL_US (20 * INT64_C(1000000))   /* before the kernel writes old pages back by itself (30 s) */
 
 /* Consecutive messages of one topic that came from one segment. */
@@ -28,6 +29,7 @@ struct capture {
     struct capture_options options;
     char *directory;
     struct crc32c crc;
+    syncer_t *syncer;
     zlistx_t *segments;          /* oldest first; the last one is written to */
     struct segment *active;
     zlistx_t *ranges[CAPTURE_TOPICS];
@@ -194,6 +196,7 @@ capture_t *capture_open(const struct capture_options *options, int64_t now_us, c
     self->directory = strdup(options->directory);
     assert(self->directory);
     crc32c_open(&self->crc);
+    self->syncer = syncer_new();
     self->segments = zlistx_new();
     zlistx_set_comparator(self->segments, by_start);
     for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++)
@@ -211,6 +214,7 @@ void capture_close(capture_t **self_p)
     struct capture *self = *self_p;
     if (!self)
         return;
+    syncer_destroy(&self->syncer);
     if (self->active && self->active->bytes == 0) {
         segment_unlink(self->active, self->directory);
     } else if (self->options.sync != CAPTURE_NEVER) {
@@ -526,15 +530,67 @@ static bool is_overdue(const struct capture *self, const struct segment *segment
     return !segment_is_safe(segment) && !is_safe(self, segment) && (age_us < 0 || age_us >= self->options.sync_us);
 }
 
+static struct segment *find(const struct capture *self, int64_t start)
+{
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        if (s->start == start)
+            return s;
+    return NULL;
+}
+
+static void take_synced(struct capture *self, const struct sync_job *job)
+{
+    self->unsynced = NULL;
+    for (const struct sync_file *file = job->files; file < job->files + job->count; file++) {
+        struct segment *segment = find(self, file->tag); /* NULL: it has gone meanwhile */
+        if (file->error)
+            self->unsynced = strerror(file->error);
+        if (file->error || !segment)
+            continue;
+        segment_synced(segment, file->bytes);
+        segment->unsafe_since_us = job->at_us;
+    }
+}
+
+static bool add_file(struct capture *self, struct sync_job *job, const struct segment *segment)
+{
+    int fd = segment_sync_fd(segment, self->directory);
+    if (fd < 0) {
+        self->unsynced = strerror(errno);
+        return false;
+    }
+    if (!segment->is_named && job->directory_fd < 0)
+        job->directory_fd = open(self->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    job->files[job->count++] = (struct sync_file){ .fd = fd, .tag = segment->start, .bytes = segment->bytes };
+    self->syncs++;
+    return true;
+}
+
+static void sync_overdue(struct capture *self, int64_t now_us)
+{
+    struct sync_job job;
+    if (syncer_done(self->syncer, false, &job))
+        take_synced(self, &job);
+    if (syncer_is_busy(self->syncer))
+        return;
+    job.at_us = now_us;
+    job.directory_fd = -1;
+    job.count = 0;
+    for (struct segment *s = zlistx_first(self->segments); s && job.count < SYNC_FILES; s = zlistx_next(self->segments))
+        if (is_overdue(self, s, now_us) && !add_file(self, &job, s))
+            break;
+    if (job.count == 0 || (self->options.sync_aside && syncer_start(self->syncer, &job)))
+        return;
+    sync_run(&job);
+    take_synced(self, &job);
+}
+
 void capture_tick(capture_t *self, int64_t now_us)
 {
     stamp(self, now_us);
     unlink_safe(self, now_us);
-    if (self->options.sync != CAPTURE_INTERVAL)
-        return;
-    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
-        if (is_overdue(self, s, now_us))
-            sync_segment(self, s);
+    if (self->options.sync == CAPTURE_INTERVAL)
+        sync_overdue(self, now_us);
 }
 
 int64_t capture_syncs(const capture_t *self)

@@ -36,6 +36,7 @@ struct capture_options {
     int64_t segment_bytes, max_bytes;
     enum capture_sync sync;
     int64_t sync_us;
+    bool sync_aside;            /* capture_tick() has a thread sync and does not wait for it */
     capture_loss_fn *on_loss;
     void *owner;
 };

@@ -580,7 +580,7 @@ static int open_capture(struct self *self)
     if (actor_path(self->actor, position, sizeof position, "capture/position") == 0) {
         *strrchr(position, '/') = '\0';
         struct capture_options options = { .directory = position, .segment_bytes = self->config.segment_bytes,
-            .max_bytes = self->config.capture_max_bytes, .sync_us = suite->sync_ms * MS_US, .on_loss = on_loss,
+            .max_bytes = self->config.capture_max_bytes, .sync_us = suite->sync_ms * MS_US, .sync_aside = true, .on_loss = on_loss,
             .owner = self, .sync = strcmp(suite->sync, "always") == 0 ? CAPTURE_ALWAYS
                 : strcmp(suite->sync, "never") == 0 ? CAPTURE_NEVER : CAPTURE_INTERVAL };
         self->capture = capture_open(&options, actor_now_us(self->actor), &why);

@@ -288,13 +288,26 @@ int segment_sync(struct segment *self, const char *directory)
         return 0;
     if (sync_data(self, directory))
         return -1;
-    self->safe_bytes = self->bytes;
     if (!self->is_named)
         sync_directory(directory);
-    self->is_named = true;
-    if (self->is_finished)
-        close_fd(&self->write_fd);
+    segment_synced(self, self->bytes);
     return 0;
+}
+
+int segment_sync_fd(const struct segment *self, const char *directory)
+{
+    char path[PATH_MAX];
+    path_of(path, directory, self->start);
+    return self->write_fd >= 0 ? fcntl(self->write_fd, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
+}
+
+void segment_synced(struct segment *self, int64_t bytes)
+{
+    self->is_named = true;
+    if (self->safe_bytes < bytes)
+        self->safe_bytes = bytes;
+    if (self->is_finished && segment_is_safe(self))
+        close_fd(&self->write_fd);
 }
 
 void segment_finish(struct segment *self)

@@ -37,6 +37,10 @@ void segment_unlink(struct segment *, const char *directory);
 /* At most CAPTURE_BATCH records, with one write. */
 int segment_append(struct segment *, const struct crc32c *, const struct capture_record *, size_t count);
 int segment_sync(struct segment *, const char *directory);
+/* The same in two steps: a descriptor for another to sync and close, and what came of it. Its
+ * directory is to be synced too until it is named. */
+int segment_sync_fd(const struct segment *, const char *directory);
+void segment_synced(struct segment *, int64_t bytes);
 void segment_finish(struct segment *);
 int segment_cut(struct segment *, const char *directory, int64_t bytes);
 
