@@ -161,8 +161,10 @@ static int quarantine(struct self *self, actor_t *actor, struct slice bytes, con
     SET_TEXT(&bad, field, fault->field, strlen(fault->field));
     SET_TEXT(&bad, why, fault->why, strlen(fault->why));
     SET(&bad, received_at, raw ? raw->received_at : actor_now_us(actor));
-    if (raw)
+    if (raw) {
         SET(&bad, place, raw->place);
+        SET_TEXT(&bad, provenance, raw->provenance, raw->provenance_size);
+    }
     actor_warn(actor, "an event goes to quarantine: %s: %s", fault->field, fault->why);
     count(&self->stats.has_quarantined, &self->stats.quarantined);
     return publish_event_bad(actor, &bad) ? BROKEN : OK;

@@ -90,6 +90,7 @@ static int finish(struct self *self, actor_t *actor, enum store_result result, c
     switch (result) {
     case STORE_OK:
     case STORE_DUPLICATE:
+    case STORE_REDELIVERED:
         return OK;
     case STORE_BAD:
         return actor_refuse(actor, BAD_REQUEST, fault->field, fault->why);

@@ -19,10 +19,12 @@ enum {
 enum sync { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_NEVER };
 
 /* Rows that joined the open transaction; how many there were when it was last looked whether they come fast. */
-struct batch { int64_t rows, stored, duplicate, quarantined, since_us, looked_us, looked_rows; };
+struct batch { int64_t rows, stored, duplicate, redelivered, quarantined, since_us, looked_us, looked_rows; };
 
 /* When the rows of the batch were received. */
 struct times { int64_t *us; size_t count, room; };
+
+static const char canary[] = "ha_ingestor_canary";
 
 struct self {
     struct sink_config config;
@@ -35,6 +37,7 @@ struct self {
     bool is_failing, has_unsynced, is_sync_failing;
     int64_t synced_us;      /* on the clock: when the last sync began */
     int64_t committed_us;   /* ... and the last commit ended */
+    int64_t kept, forgotten; /* how far back the capture log goes; below this its places are forgotten */
     int64_t turn_us, turn_begun_us; /* the actor's clock stands still while rows are handed over: since when */
     msgpack_sbuffer bytes;
 };
@@ -132,6 +135,7 @@ static void after_commit(struct self *self, actor_t *actor)
     self->stats.commits++;
     self->stats.stored += self->batch.stored;
     self->stats.duplicate += self->batch.duplicate;
+    self->stats.redelivered += self->batch.redelivered;
     self->stats.quarantined += self->batch.quarantined;
     SET(&self->stats, last_commit_at, now);
     measure(self, actor);
@@ -151,7 +155,13 @@ static enum store_result commit(struct self *self, actor_t *actor)
     if (self->batch.rows == 0)
         return STORE_OK;
     note_turn(self, actor);
-    enum store_result result = store_commit(self->store);
+    enum store_result result = STORE_OK;
+    if (self->kept > self->forgotten)
+        result = store_forget_places(self->store, self->kept);
+    if (result == STORE_OK)
+        result = store_commit(self->store);
+    if (result == STORE_OK)
+        self->forgotten = self->kept;
     if (result == STORE_OK)
         after_commit(self, actor);
     else
@@ -174,6 +184,8 @@ static int count_row(struct self *self, actor_t *actor, enum store_result result
         on_trouble(self, actor);
     else if (result == STORE_DUPLICATE)
         batch->duplicate++;
+    else if (result == STORE_REDELIVERED)
+        batch->redelivered++;
     else if (is_bad)
         batch->quarantined++;
     else
@@ -203,7 +215,14 @@ static enum store_result quarantine_event(struct self *self, const struct event_
     SET_TEXT(&bad, why, fault->why, strlen(fault->why));
     SET(&bad, place, e->place);
     SET(&bad, received_at, e->received_at);
+    SET_TEXT(&bad, provenance, e->provenance, e->provenance_size);
     return store_quarantine(self->store, &bad);
+}
+
+/* What monitor sends through the chain to see that it holds: only the newest is kept. */
+static bool is_canary(const struct event_full *e)
+{
+    return !e->is_state && e->event_type.size == sizeof canary - 1 && memcmp(e->event_type.data, canary, sizeof canary - 1) == 0;
 }
 
 static int on_event(struct self *self, actor_t *actor, const struct event_full *e)
@@ -212,6 +231,8 @@ static int on_event(struct self *self, actor_t *actor, const struct event_full *
     if (!make_room(self, actor))
         return HOLD;
     enum store_result result = store_append(self->store, e, &fault);
+    if (result == STORE_OK && is_canary(e))
+        result = store_clear_older(self->store, e);
     if (result != STORE_BAD)
         return count_row(self, actor, result, false, e->received_at);
     return count_row(self, actor, quarantine_event(self, e, &fault), true, e->received_at);
@@ -240,6 +261,38 @@ static void on_poison(struct self *self, actor_t *actor, const struct contract *
     SET_TEXT(&bad, why, why, size < (int)sizeof why ? (size_t)size : sizeof why - 1);
     SET(&bad, received_at, actor_now_us(actor));
     publish_event_bad(actor, &bad);
+}
+
+/* --- what has become of them ------------------------------------------------------------------------ */
+
+static int on_settled(struct self *self, actor_t *actor, const struct nothing *query, rows_t *rows, struct page *end)
+{
+    static const char *const names[STORE_SOURCES] = { [STORE_INGEST] = "ingest", [STORE_IMPORT] = "import" };
+    struct store_totals totals;
+    (void)actor, (void)query;
+    store_totals(self->store, &totals);
+    for (size_t source = 0; source < STORE_SOURCES; source++) {
+        const int64_t *of = totals.of[source];
+        struct settled_row row = { 0 };
+        SET_TEXT(&row, source, names[source], strlen(names[source]));
+        SET(&row, stored, of[STORE_FATE_STORED]);
+        SET(&row, duplicate, of[STORE_FATE_DUPLICATE]);
+        SET(&row, filtered, of[STORE_FATE_FILTERED]);
+        SET(&row, thinned, of[STORE_FATE_THINNED]);
+        SET(&row, quarantined, of[STORE_FATE_QUARANTINED]);
+        SET(&row, redelivered, of[STORE_FATE_REDELIVERED]);
+        if (row_sink_settled(rows, &row))
+            return BROKEN;
+    }
+    SET(end, count, STORE_SOURCES);
+    return OK;
+}
+
+static int on_kept(struct self *self, actor_t *actor, const struct ingest_kept *kept)
+{
+    (void)actor;
+    self->kept = kept->place;
+    return OK;
 }
 
 /* --- time ------------------------------------------------------------------------------------------ */
@@ -311,7 +364,7 @@ static bool read_sync(struct self *self, const char *text)
 static void show_counters(struct self *self)
 {
     struct sink_stats *s = &self->stats;
-    s->has_received = s->has_stored = s->has_duplicate = s->has_quarantined = true;
+    s->has_received = s->has_stored = s->has_duplicate = s->has_redelivered = s->has_quarantined = true;
     s->has_commits = s->has_failures = s->has_syncs = true;
     SET(s, store_bytes, store_bytes(self->store));
 }
@@ -360,6 +413,8 @@ static void close_sink(struct self *self, actor_t *actor)
 static const struct handler handlers[] = {
     ON(event_full, on_event),
     ON(event_bad, on_bad),
+    ON(ingest_kept, on_kept),
+    ANSWER(sink_settled, on_settled),
     { 0 }
 };
 

@@ -6,6 +6,7 @@
 
 struct twin {
     bool looked, found, richer_wins;
+    bool is_imported;     /* the old one: its place is none of the capture log */
     int32_t rest;         /* where the new row goes, or the old one stands */
     int64_t time, place;  /* of the old one */
     struct context parent, context;
@@ -85,7 +86,7 @@ static enum store_result find_twin(store_t *store, const struct event_full *e, i
         int like = likeness(e, &row);
         if (like > best) {
             best = like;
-            *twin = (struct twin){ true, true, richness(e) > richness(&row), rest, row.timestamp, sqlite3_column_int64(find, 3),
+            *twin = (struct twin){ true, true, richness(e) > richness(&row), source_of(true, row.provenance) == STORE_IMPORT, rest, row.timestamp, sqlite3_column_int64(find, 3),
                 context_of(row.has_context_parent_id, row.context_parent_id),
                 context_of(row.has_context_id, row.context_id) };
         }
@@ -242,6 +243,59 @@ static enum store_result look_for_twin(store_t *store, const struct event_full *
     return result == STORE_OK ? find_twin(store, e, series->id, at, twin) : result;
 }
 
+/* Whether it was settled before. A duplicate's place is noted, and that of a row whose place it takes. */
+static enum store_result look_for_place(store_t *store, const struct event_full *e, const struct twin *twin)
+{
+    bool is_imported = source_of(e->has_provenance, e->provenance) == STORE_IMPORT;
+    if (!twin->looked || is_imported)
+        return twin->found && is_imported && twin->is_imported && twin->place == e->place ? STORE_REDELIVERED : STORE_OK;
+    if (!twin->found)
+        return passed_look(store, e->place);
+    if (!twin->is_imported && twin->place == e->place)
+        return STORE_REDELIVERED;
+    enum store_result result = passed_add(store, e->place);
+    if (result != STORE_OK || !twin->richer_wins || twin->is_imported)
+        return result;
+    return passed_add(store, twin->place) == STORE_TROUBLE ? STORE_TROUBLE : STORE_OK;
+}
+
+/* The row of an event that is no state and speaks of no entity goes, and its links. */
+enum store_result row_drop(store_t *store, const struct row_key *key)
+{
+    struct event_full e;
+    struct row_refs refs;
+    sqlite3_stmt *get = statement(store, EVENT_GET), *drop;
+    if (!get)
+        return STORE_TROUBLE;
+    schema_clear(event_full_schema(), &e);
+    SET(&e, is_state, false);
+    SET(&e, timestamp, key->time);
+    sqlite3_bind_int64(get, 1, key->series);
+    sqlite3_bind_int64(get, 2, key->at);
+    sqlite3_bind_int(get, 3, key->rest);
+    if (sqlite3_step(get) != SQLITE_ROW || body_read(column_bytes(get, 5), key->at, &e, &refs, &store->room) != 0) {
+        sqlite3_reset(get);
+        return trouble(store, "cannot read a row that is to go");
+    }
+    struct context context = context_of(e.has_context_id, e.context_id);
+    struct context parent = context_of(e.has_context_parent_id, e.context_parent_id);
+    enum store_result result = change_links(store, LINK_DROP, key, 0, &context, &parent);
+    if (result == STORE_OK)
+        result = change_time(store, TIME_DROP, key);
+    bool is_imported = source_of(e.has_provenance, e.provenance) == STORE_IMPORT;
+    sqlite3_reset(get);
+    if (result != STORE_OK || !(drop = statement(store, EVENT_DROP)))
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(drop, 1, key->series);
+    sqlite3_bind_int64(drop, 2, key->at);
+    sqlite3_bind_int(drop, 3, key->rest);
+    int rc = sqlite3_step(drop);
+    sqlite3_reset(drop);
+    if (rc != SQLITE_DONE)
+        return trouble(store, "cannot drop a row");
+    return !is_imported && passed_add(store, key->place) == STORE_TROUBLE ? STORE_TROUBLE : STORE_OK;
+}
+
 static enum store_result put_row(store_t *store, const struct event_full *e)
 {
     struct event_key id = event_key(e);
@@ -254,6 +308,8 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
         result = series_put(store, id.series, e->is_state, e->is_state ? e->entity_id : e->event_type, &series);
     if (result == STORE_OK)
         result = look_for_twin(store, e, series, id.at, &twin);
+    if (result == STORE_OK)
+        result = look_for_place(store, e, &twin);
     if (result != STORE_OK || (twin.found && !twin.richer_wins))
         return result == STORE_OK ? STORE_DUPLICATE : result;
     result = put_refs(store, e, series, &refs);
@@ -277,7 +333,12 @@ enum store_result store_append(store_t *store, const struct event_full *e, struc
         result = store_begin(store);
     if (result == STORE_OK)
         result = put_row(store, e);
-    return result == STORE_TROUBLE ? store_abandon(store, NULL) : result;
+    if (result == STORE_TROUBLE)
+        return store_abandon(store, NULL);
+    if (result != STORE_BAD)
+        settle(store, source_of(e->has_provenance, e->provenance), result == STORE_OK ? STORE_FATE_STORED
+            : result == STORE_DUPLICATE ? STORE_FATE_DUPLICATE : STORE_FATE_REDELIVERED);
+    return result;
 }
 
 enum store_result store_quarantine(store_t *store, const struct event_bad *bad)
@@ -308,5 +369,9 @@ enum store_result store_quarantine(store_t *store, const struct event_bad *bad)
         trouble(store, "cannot write to the quarantine");
         return store_abandon(store, NULL);
     }
-    return sqlite3_changes(store->db) ? STORE_OK : STORE_DUPLICATE;
+    /* Bytes without a place cannot be told from the same bytes once more. */
+    bool is_new = sqlite3_changes(store->db) > 0;
+    settle(store, source_of(bad->has_provenance, bad->provenance), is_new ? STORE_FATE_QUARANTINED
+        : bad->has_place ? STORE_FATE_REDELIVERED : STORE_FATE_DUPLICATE);
+    return is_new ? STORE_OK : bad->has_place ? STORE_REDELIVERED : STORE_DUPLICATE;
 }

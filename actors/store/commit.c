@@ -36,6 +36,7 @@ enum store_result store_abandon(store_t *store, const char *doing)
         words_forget(&store->words[i]);
     series_forget(&store->memory);
     waiting_forget(&store->waiting);
+    settled_abandon(store);
     return STORE_TROUBLE;
 }
 
@@ -68,7 +69,7 @@ enum store_result store_commit(store_t *store)
 {
     if (!store->in_transaction)
         return STORE_OK;
-    if (waiting_write(store) != STORE_OK)
+    if (waiting_write(store) != STORE_OK || settled_write(store) != STORE_OK)
         return store_abandon(store, NULL);
     for (int i = 0; i < STATEMENTS; i++)
         if (store->ready[i])
@@ -80,6 +81,7 @@ enum store_result store_commit(store_t *store)
         return store_abandon(store, "cannot commit");
     sqlite3_reset(commit);
     store->in_transaction = false;
+    settled_commit(store);
     if ((store->log_pages - store->carried_pages) * PAGE_BYTES >= LOG_BYTES)
         carry_over(store);
     return STORE_OK;

@@ -22,7 +22,7 @@ enum statement {
     READING_FIND, READING_ADD, READING_GET,
     USER_FIND, USER_ADD, USER_GET,
     EVENT_ADD, EVENTS_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST, LINK_ADD, LINK_DROP,
-    BAD_ADD, BAD_LIST,
+    BAD_ADD, BAD_LIST, SETTLED_PUT, PASSED_ADD, PASSED_FIND, PASSED_DROP, EVENTS_BEFORE, EVENT_DROP,
     TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
     STATEMENTS
 };
@@ -190,12 +190,24 @@ struct store {
     struct words words[WORD_KINDS];
     struct waiting waiting;
     struct series_memory memory;
+    struct store_totals settled, settling; /* as committed; with what has joined since */
     struct series_list series;
     msgpack_sbuffer body, scratch;
     struct row_room room;
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
 };
+
+/* What has become of events, and the places of those that have no row. */
+int  settled_open(store_t *);              /* -1: why is set */
+void settle(store_t *, enum store_source, enum store_fate);
+enum store_source source_of(bool has, const char *provenance);
+enum store_result settled_write(store_t *);
+void settled_commit(store_t *);
+void settled_abandon(store_t *);
+enum store_result passed_add(store_t *, int64_t place);  /* STORE_REDELIVERED: it was there */
+enum store_result passed_look(store_t *, int64_t place); /* STORE_REDELIVERED: it is there */
+enum store_result row_drop(store_t *, const struct row_key *); /* of an event that is no state and speaks of no entity; its place has passed */
 
 int  store_prepare_file(store_t *);        /* make or check the tables; -1: why is set */
 void statements_close(store_t *);

@@ -121,7 +121,7 @@ int store_prepare_file(store_t *store)
              store->sync_always ? "FULL" : "NORMAL", JOURNAL_KEPT);
     if (run(store, text, "cannot use a write-ahead log") || waiting_offer(store))
         return -1;
-    return state == 1 ? 0 : make_tables(store);
+    return (state == 0 && make_tables(store)) || settled_open(store) ? -1 : 0;
 }
 
 /* A lock of our own: SQLite would let two writers take turns. */

@@ -15,6 +15,7 @@ typedef struct store store_t;
 enum store_result {
     STORE_OK = 0,
     STORE_DUPLICATE,  /* it is there already (and may have been made richer) */
+    STORE_REDELIVERED,/* this very event, of the same place, has been settled before: after a kill it comes again */
     STORE_BAD,        /* this row can never be stored: quarantine it; *fault says why */
     STORE_TROUBLE,    /* disk full, locked, I/O: nothing since the last commit is stored; see store_why */
     STORE_MISSING,    /* reader: no such row; bad cursor: STORE_BAD */
@@ -44,6 +45,24 @@ enum store_result store_commit(store_t *);
 enum store_result store_sync(store_t *);  /* what is committed reaches the disk (power cut) */
 int64_t store_bytes(const store_t *);     /* size of all its files */
 void store_limit_pages(store_t *, int64_t pages); /* it may not grow beyond this (or what it has); 0: as it likes */
+
+/* --- what has become of every event -----------------------------------------------------------
+ * Each that comes is settled once: by store_append, store_quarantine or store_drop. The totals are
+ * written with the commit, so they are as true as the rows, whoever is killed when. Of those of the
+ * capture log that have no row with their place, the places are kept until the log cannot give them
+ * again. What was imported has places of its own, and is recognised by its rows alone. */
+enum store_fate { STORE_FATE_STORED, STORE_FATE_DUPLICATE, STORE_FATE_FILTERED, STORE_FATE_THINNED, STORE_FATE_QUARANTINED,
+    STORE_FATE_REDELIVERED /* has been counted before */, STORE_FATES };
+enum store_source { STORE_INGEST, STORE_IMPORT, STORE_SOURCES };
+struct store_totals { int64_t of[STORE_SOURCES][STORE_FATES]; };
+void store_totals(const store_t *, struct store_totals *); /* as of the last commit */
+
+/* Settle an event without a row: STORE_OK, STORE_REDELIVERED, STORE_TROUBLE. */
+enum store_result store_drop(store_t *, const struct event_full *, enum store_fate);
+/* The capture log begins there: what lies before does not come again. Some of them a call. */
+enum store_result store_forget_places(store_t *, int64_t below);
+/* Of this event's type (no state, and it speaks of no entity) the older rows go, some of them a call. */
+enum store_result store_clear_older(store_t *, const struct event_full *);
 
 /* --- readers --------------------------------------------------------------------------------
  * Every read sees one moment. A row function returns 0 to go on, anything else to stop (no

@@ -84,6 +84,9 @@ static void repeats_are_counted_and_the_sum_holds(void **state)
     probe_t *probe = probe_new((const char *const[]){ NULL });
     for (int i = 0; i < 10; i++)
         deliver(probe, i % 4);
+    struct event_full twin = an_event(1);
+    twin.place = 100;
+    assert_int_equal(probe_deliver(probe, &event_full_contract, &twin), HOLD);
     struct event_bad bad;
     schema_clear(event_bad_schema(), &bad);
     SET(&bad, bytes, slice_of("junk"));
@@ -94,9 +97,18 @@ static void repeats_are_counted_and_the_sum_holds(void **state)
     probe_advance(probe, 100);
     struct sink_stats s = stats(probe);
     assert_int_equal(s.stored, 4);
-    assert_int_equal(s.duplicate, 6);
+    assert_int_equal(s.redelivered, 6);
+    assert_int_equal(s.duplicate, 1);
     assert_int_equal(s.quarantined, 1);
-    assert_int_equal(s.received, s.stored + s.duplicate + s.quarantined);
+    assert_int_equal(s.received, s.stored + s.duplicate + s.redelivered + s.quarantined);
+    struct nothing nothing = { 0 };
+    struct page end;
+    struct settled_row row;
+    assert_int_equal(probe_call(probe, &sink_settled_contract, &nothing, &end), OK);
+    assert_int_equal(probe_row(probe, 0, &row), 0);
+    assert_string_equal(row.source, "ingest");
+    assert_int_equal(row.stored + row.duplicate + row.quarantined, 6);
+    assert_int_equal(row.redelivered, 6);
     assert_int_equal(probe_held(probe), 0);
     probe_destroy(&probe);
 }

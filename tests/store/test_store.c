@@ -9,6 +9,7 @@
 #include "store.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -311,9 +312,9 @@ static void an_event_that_comes_again_is_stored_once(void **state)
             make_event(&m, &e, some_time(&m, i));
             enum store_result result = append(w, &e);
             if (round == 1)
-                assert_int_equal(result, STORE_DUPLICATE);
+                assert_int_equal(result, STORE_REDELIVERED);
             stored += result == STORE_OK;
-            assert_int_equal(append(w, &e), STORE_DUPLICATE);
+            assert_int_equal(append(w, &e), STORE_REDELIVERED);
         }
         assert_int_equal(store_commit(w->writer), STORE_OK);
         assert_int_equal(count_all(w), stored);
@@ -371,6 +372,8 @@ static void a_row_without_context_matches_a_live_one_and_the_richer_stays(void *
     one_state(&live, "live", "01HXYZ0000000000000000000A", "live");
     one_state(&other, "other", "01HXYZ0000000000000000000B", "live");
     one_state(&history, "history", NULL, "backfill");
+    live.place = 2;
+    other.place = 3;
     assert_int_equal(append(w, &history), STORE_OK);
     look_at_all(w, &seen);
     strcpy(first_id, seen.id);
@@ -380,10 +383,13 @@ static void a_row_without_context_matches_a_live_one_and_the_richer_stays(void *
     assert_string_equal(seen.state, "live");
     assert_string_equal(seen.id, first_id);
     assert_int_equal(store_get(w->reader, live.id, look, &seen), STORE_OK); /* as it was announced */
-    assert_int_equal(append(w, &history), STORE_DUPLICATE);
-    assert_int_equal(append(w, &live), STORE_DUPLICATE);
+    assert_int_equal(append(w, &history), STORE_REDELIVERED);
+    assert_int_equal(append(w, &live), STORE_REDELIVERED);
     assert_int_equal(append(w, &other), STORE_OK);
+    assert_int_equal(append(w, &history), STORE_REDELIVERED);
+    history.place = 4;
     assert_int_equal(append(w, &history), STORE_DUPLICATE);
+    assert_int_equal(append(w, &history), STORE_REDELIVERED);
     look_at_all(w, &seen);
     assert_int_equal(seen.rows, 2);
 }
@@ -458,7 +464,7 @@ static void what_was_committed_outlives_a_kill_at_any_moment(void **state)
         for (int64_t i = 0; i < committed; i++) {
             struct event_full e;
             make_event(&m, &e, some_time(&m, (size_t)i));
-            assert_int_equal(append(w, &e), STORE_DUPLICATE);
+            assert_int_equal(append(w, &e), STORE_REDELIVERED);
         }
         assert_int_equal(store_commit(w->writer), STORE_OK);
         store_close(&w->writer);
@@ -796,8 +802,132 @@ static void refused_bytes_are_kept_once(void **state)
     assert_int_equal(store_quarantine(w->writer, &bad), STORE_DUPLICATE);
     SET(&bad, place, 12);
     assert_int_equal(store_quarantine(w->writer, &bad), STORE_OK);
-    assert_int_equal(store_quarantine(w->writer, &bad), STORE_DUPLICATE);
+    assert_int_equal(store_quarantine(w->writer, &bad), STORE_REDELIVERED);
     assert_int_equal(store_commit(w->writer), STORE_OK);
+}
+
+/* --- what has become of them --- */
+
+static int64_t settled(const struct world *w, enum store_source source, enum store_fate fate)
+{
+    struct store_totals totals;
+    store_totals(w->writer, &totals);
+    return totals.of[source][fate];
+}
+
+static int64_t settled_in_all(const struct world *w)
+{
+    int64_t sum = 0;
+    for (int fate = 0; fate < STORE_FATE_REDELIVERED; fate++)
+        sum += settled(w, STORE_INGEST, (enum store_fate)fate);
+    return sum;
+}
+
+static void reopen(struct world *w)
+{
+    store_close(&w->writer);
+    w->writer = open_store(w, true);
+    assert_non_null(w->writer);
+}
+
+static void totals_are_those_of_the_committed_rows(void **state)
+{
+    struct world *w = *state;
+    struct event_full a, b;
+    one_state(&a, "a", "01HXYZ0000000000000000000A", "live");
+    one_state(&b, "b", "01HXYZ0000000000000000000B", "live");
+    b.place = 2;
+    append(w, &a);
+    assert_int_equal(settled_in_all(w), 0);
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    append(w, &b);
+    reopen(w); /* not committed: as after a kill */
+    assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_STORED), 1);
+    append(w, &a);
+    append(w, &b);
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    reopen(w);
+    assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_STORED), 2);
+    assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_REDELIVERED), 1);
+    assert_int_equal(settled_in_all(w), 2);
+}
+
+static void what_has_no_row_of_its_own_is_counted_once_all_the_same(void **state)
+{
+    struct world *w = *state;
+    struct event_full first, twin, dropped;
+    one_state(&first, "a", "01HXYZ0000000000000000000A", "live");
+    twin = dropped = first;
+    twin.place = 2;
+    dropped.place = 3;
+    append(w, &first);
+    for (int round = 0; round < 3; round++) {
+        append(w, &twin);
+        assert_int_equal(store_drop(w->writer, &dropped, STORE_FATE_FILTERED), round ? STORE_REDELIVERED : STORE_OK);
+        assert_int_equal(store_commit(w->writer), STORE_OK);
+        reopen(w);
+        assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_DUPLICATE), 1);
+        assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_FILTERED), 1);
+        assert_int_equal(settled_in_all(w), 3);
+    }
+    assert_int_equal(store_forget_places(w->writer, 3), STORE_OK);
+    assert_int_equal(append(w, &twin), STORE_DUPLICATE); /* had it come again in spite of that */
+    assert_int_equal(store_drop(w->writer, &dropped, STORE_FATE_FILTERED), STORE_REDELIVERED);
+}
+
+static void what_is_imported_is_counted_apart(void **state)
+{
+    struct world *w = *state;
+    struct event_full live, imported;
+    one_state(&live, "a", "01HXYZ0000000000000000000A", "live");
+    one_state(&imported, "a", NULL, "import");
+    append(w, &live);
+    assert_int_equal(append(w, &imported), STORE_DUPLICATE); /* the same number is another place there */
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    assert_int_equal(settled(w, STORE_IMPORT, STORE_FATE_DUPLICATE), 1);
+    assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_STORED), 1);
+}
+
+static void a_canary(struct event_full *e, int64_t n)
+{
+    schema_clear(event_full_schema(), e);
+    SET(e, event_type, slice_of("canary"));
+    SET(e, timestamp, START_US + n * 1000000);
+    SET(e, received_at, START_US);
+    SET(e, place, n);
+    SET(e, data, slice_of("{}"));
+    SET(e, context_id, slice_of("01HXYZ0000000000000000000A")); /* made at another time: there is a link */
+    SET_TEXT(e, provenance, "live", 4);
+    event_id_set(e);
+}
+
+static void of_a_canary_only_the_newest_stays(void **state)
+{
+    struct world *w = *state;
+    struct event_full e;
+    for (int64_t n = 1; n <= 5; n++) {
+        a_canary(&e, n);
+        assert_int_equal(append(w, &e), STORE_OK);
+        assert_int_equal(store_clear_older(w->writer, &e), STORE_OK);
+        assert_int_equal(store_commit(w->writer), STORE_OK);
+        assert_int_equal(count_all(w), 1);
+    }
+    for (int64_t n = 1; n <= 5; n++) {
+        a_canary(&e, n);
+        assert_int_equal(append(w, &e), STORE_REDELIVERED);
+    }
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    assert_int_equal(count_all(w), 1);
+    assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_STORED), 5);
+    sqlite3_stmt *links = NULL;
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT (SELECT count(*) FROM link), (SELECT count(*) FROM time)", -1, &links, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(links), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(links, 0), 1);
+    assert_int_equal(sqlite3_column_int(links, 1), 1);
+    sqlite3_finalize(links);
+    sqlite3_close(db);
 }
 
 int main(void)
@@ -823,6 +953,10 @@ int main(void)
         TEST(a_chain_ends_where_it_turns_round_or_nothing_is_known),
         TEST(a_wide_chain_is_cut_at_its_limit),
         TEST(refused_bytes_are_kept_once),
+        TEST(totals_are_those_of_the_committed_rows),
+        TEST(what_has_no_row_of_its_own_is_counted_once_all_the_same),
+        TEST(what_is_imported_is_counted_apart),
+        TEST(of_a_canary_only_the_newest_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
