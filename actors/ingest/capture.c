@@ -3,6 +3,7 @@
 #include "crc32c.h"
 #include "segment.h"
 #include "syncer.h"
+#include "tally.h"
 
 #include <assert.h>
 #include <czmq.h>
@@ -36,6 +37,8 @@ struct capture {
     int64_t total_bytes;
     int64_t reserved;            /* offsets below this may be used */
     int64_t waiting, syncs;
+    struct capture_totals totals;
+    bool has_untold;             /* the tally on the disk is an older one */
     int64_t stored_us;           /* what the store said last */
     int64_t last_received_us, torn_bytes;
     int64_t lost_end;            /* of the loss told last */
@@ -134,6 +137,40 @@ static int64_t log_end(const struct capture *self)
     return newest ? newest->start + newest->bytes : 0;
 }
 
+/* --- how many ever ---------------------------------------------------------------------- */
+
+static void tell_tally(struct capture *self)
+{
+    size_t count = zlistx_size(self->segments), i = 0;
+    struct tally tally = { .given_up = self->totals.given_up, .rows = calloc(count + 1, sizeof *tally.rows) };
+    assert(tally.rows);
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        tally.rows[i++] = (struct tally_row){ s->start, s->before };
+    tally.count = count;
+    self->has_untold = tally_write(&tally, self->directory, &self->crc) != 0;
+    tally_free(&tally);
+}
+
+/* What the tally says of a segment and of the next tells how much is in it; the newest are counted. */
+static void count_segments(struct capture *self)
+{
+    struct tally tally;
+    tally_read(&tally, self->directory, &self->crc);
+    self->totals.given_up = tally.given_up;
+    if (tally.count > 0)
+        self->totals.received = tally.rows[tally.count - 1].before;
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments)) {
+        const struct tally_row *row = tally_find(&tally, s->start);
+        bool is_told = row && row + 1 < tally.rows + tally.count;
+        s->before = row ? row->before : self->totals.received;
+        s->events = is_told ? row[1].before - row->before : segment_walk(s, self->directory, &self->crc, 0).events;
+        if (!is_told)
+            self->totals.received = s->before + s->events;
+        self->totals.in_flight += s->events;
+    }
+    tally_free(&tally);
+}
+
 /* A new process always begins behind everything that may ever have been used: a power cut
  * can take a tail whose places are in the store already. */
 static int64_t first_offset(const struct capture *self, int64_t now_us)
@@ -165,8 +202,10 @@ static int start_segment(struct capture *self, int64_t start, int64_t now_us)
     struct segment *segment = segment_create(self->directory, start, now_us);
     if (!segment)
         return -1;
+    segment->before = self->totals.received;
     zlistx_add_end(self->segments, segment);
     self->active = segment;
+    tell_tally(self);
     return 0;
 }
 
@@ -182,6 +221,7 @@ static int prepare(struct capture *self, int64_t now_us)
     if (find_segments(self))
         return -1;
     cut_tail(self);
+    count_segments(self);
     int64_t start = first_offset(self, now_us);
     if (reserve(self, start + 1) && !is_full(errno))
         return -1;
@@ -268,6 +308,14 @@ static void move_cursor_past(struct capture *self, const struct segment *segment
     self->cursor.done = 0;
 }
 
+/* They are in no hand any more. */
+static void give_up(struct capture *self, int64_t events)
+{
+    self->totals.in_flight -= events;
+    self->totals.given_up += events;
+    tell_tally(self);
+}
+
 /* The log is full: its oldest segment goes, told and counted unless all of it is stored. */
 static void give_up_oldest(struct capture *self)
 {
@@ -283,6 +331,7 @@ static void give_up_oldest(struct capture *self)
                 - (int64_t)self->cursor.done;
         loss.continues = self->lost_end > 0 && self->lost_end == oldest->start;
         self->lost_end = oldest->start + oldest->bytes;
+        give_up(self, loss.events);
         self->options.on_loss(self->options.owner, &loss);
     }
     move_cursor_past(self, oldest);
@@ -333,6 +382,9 @@ int capture_append(capture_t *self, struct capture_record *records, size_t count
         self->cursor.done = 0;
     }
     for (size_t i = 0; i < count; i++) {
+        segment->events += records[i].events;
+        self->totals.received += records[i].events;
+        self->totals.in_flight += records[i].events;
         records[i].place = segment->start + at + CAPTURE_HEADER;
         at += CAPTURE_HEADER + (int64_t)records[i].bytes.size;
     }
@@ -384,6 +436,8 @@ static void tell_damage(struct capture *self, struct segment *segment, int64_t a
         .last_us = behind.records ? behind.first_us : self->last_received_us };
     self->total_bytes -= segment->bytes - at;
     segment_cut(segment, self->directory, at);
+    give_up(self, segment->events - before.events);
+    segment->events = before.events;
     self->options.on_loss(self->options.owner, &loss);
 }
 
@@ -487,6 +541,7 @@ int64_t capture_acked(capture_t *self, size_t topic, uint64_t first, uint64_t la
         }
     }
     self->waiting -= count;
+    self->totals.in_flight -= count;
     if (self->options.sync == CAPTURE_NEVER)
         capture_tick(self, now_us);
     else
@@ -587,6 +642,8 @@ static void sync_overdue(struct capture *self, int64_t now_us)
 
 void capture_tick(capture_t *self, int64_t now_us)
 {
+    if (self->has_untold)
+        tell_tally(self);
     stamp(self, now_us);
     unlink_safe(self, now_us);
     if (self->options.sync == CAPTURE_INTERVAL)
@@ -616,6 +673,17 @@ int64_t capture_last_received(const capture_t *self)
 int64_t capture_torn(const capture_t *self)
 {
     return self->torn_bytes;
+}
+
+struct capture_totals capture_totals(const capture_t *self)
+{
+    return self->totals;
+}
+
+int64_t capture_oldest(const capture_t *self)
+{
+    const struct segment *oldest = zlistx_first(self->segments);
+    return oldest->start;
 }
 
 int64_t capture_waiting(const capture_t *self)

@@ -86,6 +86,13 @@ int64_t capture_syncs(const capture_t *);  /* files synced, each time counted */
 int64_t capture_end(const capture_t *);          /* the place after the last byte */
 int64_t capture_last_received(const capture_t *);/* of the newest record there is; 0: none */
 int64_t capture_torn(const capture_t *);         /* bytes of a torn tail cut off at open */
+
+/* Since the log was made, across restarts: appended = acknowledged + in flight + given up. After a
+ * start all that the log holds is in flight, and what is published of a segment that was given up is
+ * so until it is acknowledged. Given up are also events of damaged segments. */
+struct capture_totals { int64_t received, in_flight, given_up; };
+struct capture_totals capture_totals(const capture_t *);
+int64_t capture_oldest(const capture_t *);       /* no event before this place comes again */
 int64_t capture_waiting(const capture_t *);      /* published, not acknowledged */
 
 #endif

@@ -44,6 +44,7 @@ struct self {
     struct items batch_items;   /* theirs, one record after the other */
     stash_t *stash;             /* frames that the disk would not take yet */
     json_t *json;
+    int64_t kept;               /* told last: how far back the log goes */
     bool session_changed;
     int64_t session_told_us;    /* monotonic */
     int64_t noted_us;           /* monotonic */
@@ -517,6 +518,16 @@ static int on_again(struct self *self, actor_t *actor, const struct again_query 
     return OK;
 }
 
+static int on_totals(struct self *self, actor_t *actor, const struct nothing *query, struct ingest_totals *reply)
+{
+    (void)actor, (void)query;
+    struct capture_totals totals = capture_totals(self->capture);
+    SET(reply, received, totals.received);
+    SET(reply, in_flight, totals.in_flight);
+    SET(reply, given_up, totals.given_up);
+    return OK;
+}
+
 static int on_synced(struct self *self, actor_t *actor, const struct store_synced *message)
 {
     capture_stored(self->capture, message->at, actor_now_us(actor));
@@ -679,6 +690,18 @@ static void tell_session(struct self *self)
     (void)publish_ingest_session(self->actor, &session);
 }
 
+/* Who remembers places of the log need not remember those that are gone. */
+static void tell_kept(struct self *self)
+{
+    int64_t oldest = capture_oldest(self->capture);
+    struct ingest_kept kept = { 0 };
+    if (oldest == self->kept)
+        return;
+    self->kept = oldest;
+    SET(&kept, place, oldest);
+    (void)publish_ingest_kept(self->actor, &kept);
+}
+
 static int ingest_tick(struct self *self, actor_t *actor)
 {
     int64_t due_us = SECOND_US / 4;
@@ -689,6 +712,7 @@ static int ingest_tick(struct self *self, actor_t *actor)
     pump_calmly(self);
     note(self);
     tell_session(self);
+    tell_kept(self);
     count(self);
     if (self->session_changed && due_us > SESSION_MS * MS_US)
         due_us = SESSION_MS * MS_US;
@@ -810,6 +834,7 @@ static const struct handler handlers[] = {
     ANSWER(ingest_gaps, on_gaps),
     ANSWER(ingest_ask, on_ask),
     ANSWER(ingest_again, on_again),
+    ANSWER(ingest_totals, on_totals),
     { 0 },
 };
 

@@ -12,6 +12,7 @@
 struct segment {
     int64_t start, bytes;
     int64_t published, acked;   /* events */
+    int64_t before, events;     /* appended before it since the log was made, and in it */
     int64_t acked_us;           /* when the last acknowledgement came */
     int64_t acked_later_us;     /* a turn of the loop after that; INT64_MAX: not yet */
     int64_t created_us;

@@ -465,6 +465,55 @@ static void a_full_log_gives_up_its_oldest_segment_and_says_what_was_in_it(void 
     capture_close(&log);
 }
 
+static void what_was_ever_appended_is_known_in_every_process(void **state)
+{
+    struct world *world = *state;
+    char text[1500];
+    int64_t ever = 0;
+    uint64_t acked = 0, sent = 1;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (uint32_t round = 0; round < 40; round++) {
+        capture_t *log = open_log(world); /* which leaves nothing to be written at its end */
+        assert_int_equal(capture_totals(log).received, ever);
+        assert_true(capture_totals(log).in_flight <= ever);
+        for (uint32_t i = 0; i < round % 7; i++, ever += i)
+            append(world, log, text, i + 1);
+        acked = sent - 1;
+        sent = publish_all(log, sent);
+        if (round % 3 && sent > acked + 1) {
+            capture_acked(log, 0, acked + 1, sent - 1, world->now);
+            assert_int_equal(capture_totals(log).in_flight, 0);
+        }
+        world->now += 40 * SECOND;
+        capture_tick(log, world->now);
+        capture_stored(log, world->now, world->now);
+        capture_close(&log);
+    }
+}
+
+static void what_is_given_up_is_known_in_every_process(void **state)
+{
+    struct world *world = *state;
+    char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    world->options.max_bytes = 3 * (CAPTURE_HEADER + 3999);
+    capture_t *log = open_log(world);
+    for (uint32_t i = 0; i < 5; i++)
+        append(world, log, big, 10 + i);
+    assert_int_equal(capture_totals(log).given_up, 10 + 11);
+    capture_close(&log);
+    log = open_log(world);
+    assert_int_equal(capture_totals(log).received, 60);
+    assert_int_equal(capture_totals(log).given_up, 21);
+    assert_int_equal(capture_totals(log).in_flight, 39);
+    uint64_t next = publish_all(log, 1);
+    capture_acked(log, 0, 1, next - 1, world->now);
+    assert_int_equal(capture_totals(log).in_flight, 0);
+    capture_close(&log);
+}
+
 static void a_full_log_gives_up_half_read_segments_too(void **state)
 {
     struct world *world = *state;
@@ -637,6 +686,8 @@ int main(void)
         IN_A_FOLDER(a_power_cut_that_takes_the_tail_does_not_bring_places_back),
         IN_A_FOLDER(a_full_log_gives_up_its_oldest_segment_and_says_what_was_in_it),
         IN_A_FOLDER(a_full_log_gives_up_half_read_segments_too),
+        IN_A_FOLDER(what_was_ever_appended_is_known_in_every_process),
+        IN_A_FOLDER(what_is_given_up_is_known_in_every_process),
         IN_A_FOLDER(a_full_log_drops_what_is_acknowledged_without_a_word),
         IN_A_FOLDER(a_frame_larger_than_a_segment_is_kept_whole),
         IN_A_FOLDER(a_full_disk_takes_nothing_and_breaks_nothing),
