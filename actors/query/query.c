@@ -1,5 +1,6 @@
 /* query.c - answers questions about what is stored; any number of these read one store. */
 #include "actor.h"
+#include "imports.h"
 #include "store.h"
 
 #include <string.h>
@@ -78,6 +79,18 @@ static int give_events_quarantine(void *owner, const struct bad_row *row)
 {
     struct answering *a = owner;
     return is_full(a) ? -1 : given(a, row_events_quarantine(a->rows, row));
+}
+
+static int give_statistics(void *owner, const struct statistic_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_statistics_find(a->rows, row));
+}
+
+static int give_statistic_series(void *owner, const struct statistic_series *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_statistics_series(a->rows, row));
 }
 
 /* --- verdicts ------------------------------------------------------------------------------------ */
@@ -210,6 +223,39 @@ static int on_quarantine(struct self *self, actor_t *actor, const struct bad_que
     return finish(self, actor, result, NULL, begun, end->count);
 }
 
+static int on_statistics(struct self *self, actor_t *actor, const struct statistics_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_statistics(self->store, query, give_statistics, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_statistic_series(struct self *self, actor_t *actor, const struct series_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_statistic_series(self->store, query, give_statistic_series, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_import_status(struct self *self, actor_t *actor, const struct nothing *query, struct import_status *reply)
+{
+    (void)self;
+    (void)query;
+    return import_tell(actor, reply);
+}
+
+static int on_import_start(struct self *self, actor_t *actor, const struct import_request *request, struct import_status *reply)
+{
+    (void)self;
+    return import_ask(actor, request, reply);
+}
+
 /* --- life ---------------------------------------------------------------------------------------------- */
 
 static int open_query(struct self *self, actor_t *actor)
@@ -248,6 +294,10 @@ static const struct handler handlers[] = {
     ANSWER(events_entities, on_entities),
     ANSWER(events_types, on_types),
     ANSWER(events_quarantine, on_quarantine),
+    ANSWER(statistics_find, on_statistics),
+    ANSWER(statistics_series, on_statistic_series),
+    ANSWER(import_status, on_import_status),
+    ANSWER(import_start, on_import_start),
     { 0 }
 };
 

@@ -19,7 +19,7 @@ enum {
 enum sync { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_NEVER };
 
 /* Rows that joined the open transaction; how many there were when it was last looked whether they come fast. */
-struct batch { int64_t rows, stored, duplicate, redelivered, quarantined, since_us, looked_us, looked_rows; };
+struct batch { int64_t rows, stored, duplicate, redelivered, quarantined, statistics, since_us, looked_us, looked_rows; };
 
 /* When the rows of the batch were received. */
 struct times { int64_t *us; size_t count, room; };
@@ -73,7 +73,7 @@ static void note_received(struct times *times, int64_t us)
 static void on_trouble(struct self *self, actor_t *actor)
 {
     self->stats.failures++;
-    self->stats.received -= self->batch.rows;
+    self->stats.received -= self->batch.rows - self->batch.statistics;
     if (!self->is_failing)
         actor_error(actor, "nothing can be stored, trying again until it can: %s", store_why(self->store));
     self->is_failing = true;
@@ -137,6 +137,7 @@ static void after_commit(struct self *self, actor_t *actor)
     self->stats.duplicate += self->batch.duplicate;
     self->stats.redelivered += self->batch.redelivered;
     self->stats.quarantined += self->batch.quarantined;
+    self->stats.statistics += self->batch.statistics;
     SET(&self->stats, last_commit_at, now);
     measure(self, actor);
     if (self->is_failing)
@@ -171,14 +172,23 @@ static enum store_result commit(struct self *self, actor_t *actor)
 
 /* --- in ------------------------------------------------------------------------------------------ */
 
-static int count_row(struct self *self, actor_t *actor, enum store_result result, bool is_bad, int64_t received_at)
+/* One more row of the open transaction. */
+static void join(struct self *self, actor_t *actor)
 {
     struct batch *batch = &self->batch;
-    self->stats.received++;
     if (batch->rows++ == 0) {
         batch->since_us = batch->looked_us = actor_clock_us(actor);
         actor_wake(actor, (int)self->config.commit_ms);
     }
+    if (batch->rows >= self->config.commit_rows)
+        actor_wake(actor, 0);
+}
+
+static int count_row(struct self *self, actor_t *actor, enum store_result result, bool is_bad, int64_t received_at)
+{
+    struct batch *batch = &self->batch;
+    self->stats.received++;
+    join(self, actor);
     note_received(&self->received, received_at);
     if (result == STORE_TROUBLE)
         on_trouble(self, actor);
@@ -190,8 +200,6 @@ static int count_row(struct self *self, actor_t *actor, enum store_result result
         batch->quarantined++;
     else
         batch->stored++;
-    if (batch->rows >= self->config.commit_rows)
-        actor_wake(actor, 0);
     return HOLD;
 }
 
@@ -243,6 +251,37 @@ static int on_bad(struct self *self, actor_t *actor, const struct event_bad *bad
     if (!make_room(self, actor))
         return HOLD;
     return count_row(self, actor, store_quarantine(self->store, bad), true, bad->received_at);
+}
+
+static int quarantine_statistic(struct self *self, actor_t *actor, const struct statistic_row *row, const struct fault *fault)
+{
+    struct event_bad bad;
+    msgpack_sbuffer_clear(&self->bytes);
+    schema_clear(event_bad_schema(), &bad);
+    schema_json(statistic_row_schema(), row, &self->bytes);
+    SET(&bad, bytes, (struct slice){ self->bytes.data, self->bytes.size });
+    SET_TEXT(&bad, stage, "sink", 4);
+    SET_TEXT(&bad, field, fault->field, strlen(fault->field));
+    SET_TEXT(&bad, why, fault->why, strlen(fault->why));
+    SET(&bad, place, row->place);
+    SET(&bad, received_at, row->received_at);
+    return count_row(self, actor, store_quarantine(self->store, &bad), true, row->received_at);
+}
+
+/* Statistics are no events: they are counted apart. */
+static int on_statistic(struct self *self, actor_t *actor, const struct statistic_row *row)
+{
+    struct fault fault = { "", "" };
+    if (!make_room(self, actor))
+        return HOLD;
+    enum store_result result = store_statistic(self->store, row, &fault);
+    if (result == STORE_BAD)
+        return quarantine_statistic(self, actor, row, &fault);
+    join(self, actor);
+    self->batch.statistics++;
+    if (result == STORE_TROUBLE)
+        on_trouble(self, actor);
+    return HOLD;
 }
 
 /* What cannot be decoded goes round once more as refused bytes: it is acknowledged only when
@@ -365,6 +404,7 @@ static void show_counters(struct self *self)
 {
     struct sink_stats *s = &self->stats;
     s->has_received = s->has_stored = s->has_duplicate = s->has_redelivered = s->has_quarantined = true;
+    s->has_statistics = true;
     s->has_commits = s->has_failures = s->has_syncs = true;
     SET(s, store_bytes, store_bytes(self->store));
 }
@@ -415,6 +455,7 @@ static const struct handler handlers[] = {
     ON(event_bad, on_bad),
     ON(ingest_kept, on_kept),
     ANSWER(sink_settled, on_settled),
+    ON(statistic_row, on_statistic),
     { 0 }
 };
 

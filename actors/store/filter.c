@@ -197,6 +197,22 @@ uint32_t latest_mark(const struct latest_query *q)
     return mark_of(latest_query_schema(), &asked);
 }
 
+uint32_t statistics_mark(const struct statistics_query *q)
+{
+    struct statistics_query asked = *q;
+    asked.has_limit = asked.has_cursor = false;
+    if (!asked.has_period)
+        SET_TEXT(&asked, period, "hour", 4);
+    return mark_of(statistics_query_schema(), &asked);
+}
+
+uint32_t series_mark(const struct series_query *q)
+{
+    struct series_query asked = *q;
+    asked.has_limit = asked.has_cursor = false;
+    return mark_of(series_query_schema(), &asked);
+}
+
 void cursor_write(const struct row_key *key, uint32_t mark, struct page *page)
 {
     char text[160];

@@ -23,6 +23,9 @@ enum statement {
     USER_FIND, USER_ADD, USER_GET,
     EVENT_ADD, EVENTS_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST, LINK_ADD, LINK_DROP,
     BAD_ADD, BAD_LIST, SETTLED_PUT, PASSED_ADD, PASSED_FIND, PASSED_DROP, EVENTS_BEFORE, EVENT_DROP,
+    BAD_ADD, BAD_LIST,
+    STATISTIC_LOOK, STATISTIC_SERIES_FIND, STATISTIC_SERIES_ADD, STATISTIC_SERIES_LIST, STATISTIC_META_FIND, STATISTIC_META_ADD,
+    STATISTIC_PUT, STATISTIC_LIST, STATISTIC_ENDS,
     TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
     STATEMENTS
 };
@@ -170,6 +173,7 @@ struct slice name_domain(struct slice entity_id);
 
 /* A cursor is a key and the mark of the query that it belongs to: everything asked for but how much of it. */
 uint32_t events_mark(const struct events_query *), latest_mark(const struct latest_query *);
+uint32_t statistics_mark(const struct statistics_query *), series_mark(const struct series_query *);
 void cursor_write(const struct row_key *, uint32_t mark, struct page *);
 int  cursor_read(struct slice text, struct row_key *, uint32_t *mark);
 int  cursor_check(struct slice text, uint32_t mark, struct row_key *, struct fault *); /* -1: none of this query */

@@ -41,6 +41,22 @@ static const char *const texts[STATEMENTS] = {
     [PASSED_DROP]   = "DELETE FROM passed WHERE place < min(?1, coalesce((SELECT place FROM passed ORDER BY place LIMIT 1 OFFSET ?2), ?1))",
     [EVENTS_BEFORE] = "SELECT at + shift, place, at, rest FROM event WHERE series = ? AND at < ? ORDER BY at",
     [EVENT_DROP]    = "DELETE FROM event WHERE series = ? AND at = ? AND rest = ?",
+    [STATISTIC_LOOK] = "SELECT 1 FROM sqlite_master WHERE name = 'statistic'",
+    [STATISTIC_SERIES_FIND] = "SELECT id FROM statistic_series WHERE name = ? AND seconds = ?",
+    [STATISTIC_SERIES_ADD]  = "INSERT INTO statistic_series (name, seconds) VALUES (?, ?)",
+    [STATISTIC_SERIES_LIST] = "SELECT id, name, seconds FROM statistic_series WHERE id >= ? ORDER BY id",
+    [STATISTIC_META_FIND]   = "SELECT id FROM statistic_meta WHERE bytes = ?",
+    [STATISTIC_META_ADD]    = "INSERT INTO statistic_meta (bytes) VALUES (?)",
+    /* The same period again: what was said last, and no change where it is the same. */
+    [STATISTIC_PUT]  = "INSERT INTO statistic (series, start, meta, mean, min, max, state, sum, weight, reset) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                       " ON CONFLICT DO UPDATE SET meta = excluded.meta, mean = excluded.mean, min = excluded.min, max = excluded.max,"
+                       " state = excluded.state, sum = excluded.sum, weight = excluded.weight, reset = excluded.reset"
+                       " WHERE meta <> excluded.meta OR mean IS NOT excluded.mean OR min IS NOT excluded.min OR max IS NOT excluded.max"
+                       " OR state IS NOT excluded.state OR sum IS NOT excluded.sum OR weight IS NOT excluded.weight OR reset IS NOT excluded.reset",
+    [STATISTIC_LIST] = "SELECT start, bytes, mean, min, max, state, sum, weight, reset FROM statistic JOIN statistic_meta ON id = meta"
+                       " WHERE series = ? AND start >= ? AND start < ? ORDER BY start",
+    [STATISTIC_ENDS] = "SELECT (SELECT start FROM statistic WHERE series = ?1 ORDER BY start LIMIT 1), start, bytes"
+                       " FROM statistic JOIN statistic_meta ON id = meta WHERE series = ?1 ORDER BY start DESC LIMIT 1",
     [TIME_COUNT]    = "SELECT count(*) FROM time WHERE time >= ? AND time < ?",
     [SERIES_COUNT]  = "SELECT count(*) FROM event WHERE series = ? AND at >= ? AND at < ?",
     [TIME_NEWEST]   = "SELECT time FROM time WHERE time >= ? AND time < ? ORDER BY time DESC LIMIT 1",

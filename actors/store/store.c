@@ -36,6 +36,13 @@ static const char *const tables =
     "INSERT INTO meta VALUES ('made_by', '" SUITE_VERSION "');";
 #undef WORD_TABLE
 
+/* Tables that came later: a store made before gets them from its next writer, and its format stays. */
+static const char *const later_tables =
+    "CREATE TABLE IF NOT EXISTS statistic_series (id INTEGER PRIMARY KEY, name BLOB NOT NULL, seconds INTEGER NOT NULL, UNIQUE (name, seconds));"
+    "CREATE TABLE IF NOT EXISTS statistic_meta (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS statistic (series INTEGER NOT NULL, start INTEGER NOT NULL, meta INTEGER NOT NULL, mean REAL, min REAL, max REAL,"
+    " state REAL, sum REAL, weight REAL, reset INTEGER, PRIMARY KEY (series, start)) WITHOUT ROWID;";
+
 static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(store_t *store, const char *format, ...)
 {
@@ -121,7 +128,9 @@ int store_prepare_file(store_t *store)
              store->sync_always ? "FULL" : "NORMAL", JOURNAL_KEPT);
     if (run(store, text, "cannot use a write-ahead log") || waiting_offer(store))
         return -1;
-    return (state == 0 && make_tables(store)) || settled_open(store) ? -1 : 0;
+    if (state != 1 && make_tables(store))
+        return -1;
+    return run(store, later_tables, "cannot make the tables") ? -1 : settled_open(store);
 }
 
 /* A lock of our own: SQLite would let two writers take turns. */

@@ -41,6 +41,7 @@ const char *store_why(const store_t *);
  * appends all of it again. Several rows of one call may be sorted for locality. */
 enum store_result store_append(store_t *, const struct event_full *, struct fault *);
 enum store_result store_quarantine(store_t *, const struct event_bad *);
+enum store_result store_statistic(store_t *, const struct statistic_row *, struct fault *); /* the last said of a period stays */
 enum store_result store_commit(store_t *);
 enum store_result store_sync(store_t *);  /* what is committed reaches the disk (power cut) */
 int64_t store_bytes(const store_t *);     /* size of all its files */
@@ -78,6 +79,12 @@ enum store_result store_get(store_t *, const char *id, store_row_fn *, void *own
 /* What has a time more than a day after `now_us` was said by a clock that was wrong: of an
  * entity it is the latest only where there is nothing else. */
 enum store_result store_latest(store_t *, const struct latest_query *, int64_t now_us, store_row_fn *, void *owner, struct page *end, struct fault *);
+
+/* One series after the other, each oldest first. */
+typedef int store_statistic_fn(void *owner, const struct statistic_row *);
+enum store_result store_statistics(store_t *, const struct statistics_query *, store_statistic_fn *, void *owner, struct page *end, struct fault *);
+typedef int store_series_fn(void *owner, const struct statistic_series *);
+enum store_result store_statistic_series(store_t *, const struct series_query *, store_series_fn *, void *owner, struct page *end, struct fault *);
 
 typedef int store_chain_fn(void *owner, const struct chain_row *);
 enum store_result store_chain(store_t *, const struct chain_query *, store_chain_fn *, void *owner, struct page *end);
