@@ -205,6 +205,16 @@ static int set_value(struct joining *j, struct json_value v)
     return set_or_join(j->field, text.data, text.size, j->msg, j->fault);
 }
 
+/* Any value, as it was written; it lives as long as the body. */
+static int set_json(const struct field *f, struct json_value v, void *msg, struct fault *fault)
+{
+    if (v.raw.size > f->max)
+        return refuse(fault, f->name, "is too long");
+    *(struct slice *)(void *)((char *)msg + f->at) = v.raw;
+    *(bool *)((char *)msg + f->has_at) = true;
+    return 0;
+}
+
 static int set_item(void *owner, struct json_value item)
 {
     return set_value(owner, item);
@@ -228,7 +238,8 @@ int request_body(const struct route *r, const struct schema *schema, json_t *jso
             route_has_hole(r, j.field->name))
             continue;
         bool list = values[i].kind == JSON_ARRAY && j.field->kind == TEXT_KIND;
-        int status = list ? json_each_item(json, values[i].raw, set_item, &j) : set_value(&j, values[i]);
+        int status = j.field->kind == JSON_KIND ? set_json(j.field, values[i], msg, fault)
+            : list ? json_each_item(json, values[i].raw, set_item, &j) : set_value(&j, values[i]);
         if (status)
             return status > 0 ? status : refuse(fault, j.field->name, "not readable");
     }

@@ -27,6 +27,17 @@ static size_t sequence_at(const uint8_t *at, size_t left)
     return overlong || beyond ? 0 : size;
 }
 
+bool text_is_plain(struct slice text)
+{
+    const uint8_t *bytes = text.data;
+    for (size_t at = 0, size; at < text.size; at += size) {
+        size = sequence_at(bytes + at, text.size - at);
+        if (size == 0 || (bytes[at] < 0x20 && !memchr("\t\n\r", bytes[at], 3)))
+            return false;
+    }
+    return true;
+}
+
 static bool surrogate_at(const uint8_t *at, size_t left)
 {
     return left >= 3 && at[0] == 0xed && at[1] >= 0xa0 && at[1] < 0xc0 && (at[2] & 0xc0) == 0x80;

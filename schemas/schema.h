@@ -138,6 +138,9 @@ int schema_from_json(const struct schema *, struct slice text, void *msg, msgpac
  * are not UTF-8 become U+FFFD. */
 void json_write_text(struct slice text, msgpack_sbuffer *out);
 
+/* UTF-8 without control characters other than tab and line breaks: something to read. */
+bool text_is_plain(struct slice text);
+
 /* RFC 3339, UTC, six digits, Z: always 27 characters and a NUL. */
 enum { TIME_TEXT = 28 };
 void time_text(int64_t at_us, char to[TIME_TEXT]);

@@ -68,6 +68,8 @@ static void publish_bad(struct self *self, const struct capture_record *record, 
     SET_TEXT(&bad, why, item->why, strlen(item->why));
     SET(&bad, place, record->place + ((const char *)item->bytes.data - (const char *)record->bytes.data));
     SET(&bad, received_at, record->received_us);
+    if (record->first_id == ANY_FIRST_ID && record->last_id == ANY_LAST_ID)
+        SET(&bad, again, true);
     if (publish_event_bad(self->actor, &bad) == 0)
         capture_sent(self->capture, BAD, actor_published(self->actor, &event_bad_contract));
     self->stats.quarantined++;

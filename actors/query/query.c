@@ -93,6 +93,12 @@ static int give_statistic_series(void *owner, const struct statistic_series *row
     return is_full(a) ? -1 : given(a, row_statistics_series(a->rows, row));
 }
 
+static int give_events_refused(void *owner, const struct bad_whole *row)
+{
+    struct answering *a = owner;
+    return given(a, row_events_refused(a->rows, row));
+}
+
 /* --- verdicts ------------------------------------------------------------------------------------ */
 
 static int finish(struct self *self, actor_t *actor, enum store_result result, const struct fault *fault, int64_t begun_us, int64_t rows)
@@ -219,7 +225,18 @@ static int on_quarantine(struct self *self, actor_t *actor, const struct bad_que
     struct answering a = answering(self, rows);
     int64_t begun = elapsed_us();
     empty_page(end);
-    enum store_result result = store_bad_rows(self->store, query, give_events_quarantine, &a, end);
+    struct fault fault = { "", "" };
+    enum store_result result = store_bad_rows(self->store, query, give_events_quarantine, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_refused(struct self *self, actor_t *actor, const struct bad_id *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_bad_get(self->store, query->id, give_events_refused, &a);
+    end->count = (int64_t)a.given;
     return finish(self, actor, result, NULL, begun, end->count);
 }
 
@@ -298,6 +315,7 @@ static const struct handler handlers[] = {
     ANSWER(statistics_series, on_statistic_series),
     ANSWER(import_status, on_import_status),
     ANSWER(import_start, on_import_start),
+    ANSWER(events_refused, on_refused),
     { 0 }
 };
 

@@ -1,6 +1,7 @@
 /* sink.c - the store's one writer: what comes is appended, committed, and only then acknowledged. */
 #include "actor.h"
 #include "latency.h"
+#include "replay.h"
 #include "store.h"
 
 #include <assert.h>
@@ -34,6 +35,8 @@ struct self {
     struct batch batch;
     struct times received;
     struct latency latency;
+    replay_t *replay;
+    bool has_changed;       /* something but an event joined the transaction */
     bool is_failing, has_unsynced, is_sync_failing;
     int64_t synced_us;      /* on the clock: when the last sync began */
     int64_t committed_us;   /* ... and the last commit ended */
@@ -79,7 +82,9 @@ static void on_trouble(struct self *self, actor_t *actor)
     self->is_failing = true;
     self->batch = (struct batch){ 0 };
     self->received.count = 0;
+    self->has_changed = false;
     actor_again(actor, AGAIN_MS);
+    replay_forget(self->replay);
 }
 
 /* --- on the disk ------------------------------------------------------------------------------- */
@@ -142,7 +147,7 @@ static void after_commit(struct self *self, actor_t *actor)
     measure(self, actor);
     if (self->is_failing)
         actor_info(actor, "the store takes rows again");
-    self->is_failing = false;
+    self->is_failing = self->has_changed = false;
     self->batch = (struct batch){ 0 };
     actor_release(actor);
     self->committed_us = actor_clock_us(actor);
@@ -153,7 +158,7 @@ static void after_commit(struct self *self, actor_t *actor)
 
 static enum store_result commit(struct self *self, actor_t *actor)
 {
-    if (self->batch.rows == 0)
+    if (self->batch.rows == 0 && !self->has_changed)
         return STORE_OK;
     note_turn(self, actor);
     enum store_result result = STORE_OK;
@@ -184,12 +189,13 @@ static void join(struct self *self, actor_t *actor)
         actor_wake(actor, 0);
 }
 
-static int count_row(struct self *self, actor_t *actor, enum store_result result, bool is_bad, int64_t received_at)
+static int count_row(struct self *self, actor_t *actor, enum store_result result, bool is_bad, int64_t place, int64_t received_at)
 {
     struct batch *batch = &self->batch;
     self->stats.received++;
     join(self, actor);
-    note_received(&self->received, received_at);
+    if (!replay_has_place(self->replay, place)) /* how long it lay in the quarantine is no latency */
+        note_received(&self->received, received_at);
     if (result == STORE_TROUBLE)
         on_trouble(self, actor);
     else if (result == STORE_DUPLICATE)
@@ -210,6 +216,12 @@ static bool make_room(struct self *self, actor_t *actor)
     return self->batch.rows < self->config.commit_rows || commit(self, actor) == STORE_OK;
 }
 
+static enum store_result quarantine(struct self *self, const struct event_bad *bad)
+{
+    enum store_result result = store_quarantine(self->store, bad);
+    return result == STORE_TROUBLE || replay_refused(self->replay, bad) == STORE_TROUBLE ? STORE_TROUBLE : result;
+}
+
 static enum store_result quarantine_event(struct self *self, const struct event_full *e, const struct fault *fault)
 {
     struct event_bad bad;
@@ -224,7 +236,7 @@ static enum store_result quarantine_event(struct self *self, const struct event_
     SET(&bad, place, e->place);
     SET(&bad, received_at, e->received_at);
     SET_TEXT(&bad, provenance, e->provenance, e->provenance_size);
-    return store_quarantine(self->store, &bad);
+    return quarantine(self, &bad);
 }
 
 /* What monitor sends through the chain to see that it holds: only the newest is kept. */
@@ -242,15 +254,15 @@ static int on_event(struct self *self, actor_t *actor, const struct event_full *
     if (result == STORE_OK && is_canary(e))
         result = store_clear_older(self->store, e);
     if (result != STORE_BAD)
-        return count_row(self, actor, result, false, e->received_at);
-    return count_row(self, actor, quarantine_event(self, e, &fault), true, e->received_at);
+        return count_row(self, actor, result, false, e->has_place ? e->place : -1, e->received_at);
+    return count_row(self, actor, quarantine_event(self, e, &fault), true, e->has_place ? e->place : -1, e->received_at);
 }
 
 static int on_bad(struct self *self, actor_t *actor, const struct event_bad *bad)
 {
     if (!make_room(self, actor))
         return HOLD;
-    return count_row(self, actor, store_quarantine(self->store, bad), true, bad->received_at);
+    return count_row(self, actor, quarantine(self, bad), true, bad->has_place ? bad->place : -1, bad->received_at);
 }
 
 static int quarantine_statistic(struct self *self, actor_t *actor, const struct statistic_row *row, const struct fault *fault)
@@ -265,7 +277,7 @@ static int quarantine_statistic(struct self *self, actor_t *actor, const struct 
     SET_TEXT(&bad, why, fault->why, strlen(fault->why));
     SET(&bad, place, row->place);
     SET(&bad, received_at, row->received_at);
-    return count_row(self, actor, store_quarantine(self->store, &bad), true, row->received_at);
+    return count_row(self, actor, quarantine(self, &bad), true, row->place, row->received_at);
 }
 
 /* Statistics are no events: they are counted apart. */
@@ -334,11 +346,89 @@ static int on_kept(struct self *self, actor_t *actor, const struct ingest_kept *
     return OK;
 }
 
+/* --- the quarantine given back -------------------------------------------------------------------- */
+
+static enum store_result append_again(struct self *self, actor_t *actor, const struct event_full *e, struct fault *fault)
+{
+    enum store_result result = store_append(self->store, e, fault);
+    if (result == STORE_TROUBLE || result == STORE_BAD)
+        return result;
+    self->stats.received++;
+    join(self, actor);
+    self->batch.stored += result == STORE_OK;
+    self->batch.duplicate += result == STORE_DUPLICATE;
+    self->batch.redelivered += result == STORE_REDELIVERED;
+    return result;
+}
+
+static void on_taken(struct self *self, actor_t *actor, int64_t id, const struct answer *answer, const struct again_reply *reply)
+{
+    (void)reply;
+    self->has_changed = true;
+    if (replay_answered(self->replay, id, answer) == STORE_TROUBLE)
+        on_trouble(self, actor);
+}
+
+static int ask_again(struct self *self, actor_t *actor, const struct again_query *query, int deadline_ms, int64_t id)
+{
+    (void)self;
+    return ask_ingest_again(actor, query, deadline_ms, on_taken, id);
+}
+
+static const struct replay_hooks replay_hooks = { .append = append_again, .ask = ask_again };
+
+static int on_replay(struct self *self, actor_t *actor, const struct replay_query *query, struct replay_reply *reply)
+{
+    (void)actor, (void)reply;
+    return replay_begin(self->replay, query);
+}
+
+static int on_discard(struct self *self, actor_t *actor, const struct bad_id *query, struct bad_id *reply)
+{
+    if (replay_has_row(self->replay, query->id))
+        return actor_refuse(actor, CONFLICT, "id", "is being replayed");
+    enum store_result result = store_refused_drop(self->store, query->id);
+    if (result == STORE_MISSING)
+        return NOT_FOUND;
+    self->has_changed = true;
+    if (result == STORE_TROUBLE)
+        on_trouble(self, actor);
+    if (result == STORE_TROUBLE || commit(self, actor) != STORE_OK)
+        return actor_refuse(actor, UNAVAILABLE, "", "the store takes nothing now");
+    self->stats.discarded++;
+    SET(reply, id, query->id);
+    return OK;
+}
+
+static int step_replay(struct self *self, actor_t *actor)
+{
+    if (!replay_is_busy(self->replay))
+        return -1;
+    self->has_changed = true;
+    if (replay_step(self->replay) == STORE_TROUBLE)
+        on_trouble(self, actor);
+    else if (commit(self, actor) == STORE_OK)
+        return replay_tell(self->replay);
+    return -1;
+}
+
+static void on_acked(struct self *self, actor_t *actor, const struct contract *topic, uint64_t first, uint64_t last)
+{
+    (void)actor;
+    if (topic == &event_raw_contract)
+        replay_acked(self->replay, first, last);
+}
+
 /* --- time ------------------------------------------------------------------------------------------ */
 
 static int until(int64_t due_us, int64_t now_us)
 {
     return due_us <= now_us ? 0 : (int)((due_us - now_us + 999) / 1000);
+}
+
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 /* A commit costs the same pages for a few rows and for many, so in a flood it waits for more;
@@ -364,13 +454,15 @@ static int tick(struct self *self, actor_t *actor)
     int64_t commit_us = self->config.commit_ms * 1000, sync_us = actor_suite(actor)->sync_ms * 1000 / SYNCS;
     if (is_due(self, now))
         commit(self, actor);
+    int replay_in = step_replay(self, actor);
+    SET(&self->stats, replayed, replay_count(self->replay));
     if (self->sync == SYNC_INTERVAL && self->has_unsynced && now - self->synced_us >= sync_us) {
         sync_store(self, actor);
         SET(&self->stats, store_bytes, store_bytes(self->store));
     }
     int commit_in = self->batch.rows > 0 ? until(self->batch.looked_us + commit_us, now) : -1;
     int sync_in = self->sync == SYNC_INTERVAL && self->has_unsynced ? until(self->synced_us + sync_us, now) : -1;
-    return commit_in < 0 || (sync_in >= 0 && sync_in < commit_in) ? sync_in : commit_in;
+    return sooner(replay_in, sooner(commit_in, sync_in));
 }
 
 static enum health health(struct self *self, actor_t *actor, char *why, size_t size)
@@ -404,7 +496,7 @@ static void show_counters(struct self *self)
 {
     struct sink_stats *s = &self->stats;
     s->has_received = s->has_stored = s->has_duplicate = s->has_redelivered = s->has_quarantined = true;
-    s->has_statistics = true;
+    s->has_statistics = s->has_replayed = s->has_discarded = true;
     s->has_commits = s->has_failures = s->has_syncs = true;
     SET(s, store_bytes, store_bytes(self->store));
 }
@@ -430,6 +522,7 @@ static int open_sink(struct self *self, actor_t *actor)
         actor_error(actor, "cannot open the store: %s", why);
         return 111;
     }
+    self->replay = replay_new(self, actor, self->store, &replay_hooks);
     show_counters(self);
     actor_resume(actor, &event_full_contract, (size_t)self->config.window_messages, (size_t)self->config.window_bytes);
     return 0;
@@ -445,6 +538,7 @@ static int drain(struct self *self, actor_t *actor)
 static void close_sink(struct self *self, actor_t *actor)
 {
     (void)actor;
+    replay_destroy(&self->replay);
     store_close(&self->store);
     free(self->received.us);
     msgpack_sbuffer_destroy(&self->bytes);
@@ -456,6 +550,8 @@ static const struct handler handlers[] = {
     ON(ingest_kept, on_kept),
     ANSWER(sink_settled, on_settled),
     ON(statistic_row, on_statistic),
+    ANSWER(sink_replay, on_replay),
+    ANSWER(sink_discard, on_discard),
     { 0 }
 };
 
@@ -468,6 +564,7 @@ const struct actor_spec actor_spec = {
     .handlers = handlers,
     .open     = open_sink,
     .tick     = tick,
+    .acked    = on_acked,
     .poison   = on_poison,
     .health   = health,
     .drain    = drain,

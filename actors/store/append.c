@@ -340,38 +340,3 @@ enum store_result store_append(store_t *store, const struct event_full *e, struc
             : result == STORE_DUPLICATE ? STORE_FATE_DUPLICATE : STORE_FATE_REDELIVERED);
     return result;
 }
-
-enum store_result store_quarantine(store_t *store, const struct event_bad *bad)
-{
-    assert(store->writer);
-    if (store_begin(store) != STORE_OK)
-        return store_abandon(store, NULL);
-    sqlite3_stmt *add = statement(store, BAD_ADD);
-    if (!add)
-        return store_abandon(store, NULL);
-    /* Without a place the bytes themselves tell a repetition; below zero, where no place is. */
-    int64_t identity = bad->has_place ? bad->place : -1 - (int64_t)(hash_bytes(HASH_SEED, bad->bytes) >> 1);
-    sqlite3_bind_text(add, 1, bad->stage, (int)bad->stage_size, SQLITE_STATIC);
-    sqlite3_bind_int64(add, 2, identity);
-    sqlite3_bind_null(add, 3);
-    if (bad->has_field)
-        sqlite3_bind_text(add, 3, bad->field, (int)bad->field_size, SQLITE_STATIC);
-    sqlite3_bind_text(add, 4, bad->why, (int)bad->why_size, SQLITE_STATIC);
-    sqlite3_bind_null(add, 5);
-    if (bad->has_place)
-        sqlite3_bind_int64(add, 5, bad->place);
-    sqlite3_bind_int64(add, 6, bad->received_at);
-    bind_bytes(add, 7, bad->bytes);
-    int rc = sqlite3_step(add);
-    sqlite3_reset(add);
-    sqlite3_clear_bindings(add);
-    if (rc != SQLITE_DONE) {
-        trouble(store, "cannot write to the quarantine");
-        return store_abandon(store, NULL);
-    }
-    /* Bytes without a place cannot be told from the same bytes once more. */
-    bool is_new = sqlite3_changes(store->db) > 0;
-    settle(store, source_of(bad->has_provenance, bad->provenance), is_new ? STORE_FATE_QUARANTINED
-        : bad->has_place ? STORE_FATE_REDELIVERED : STORE_FATE_DUPLICATE);
-    return is_new ? STORE_OK : bad->has_place ? STORE_REDELIVERED : STORE_DUPLICATE;
-}

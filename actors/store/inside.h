@@ -22,10 +22,10 @@ enum statement {
     READING_FIND, READING_ADD, READING_GET,
     USER_FIND, USER_ADD, USER_GET,
     EVENT_ADD, EVENTS_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST, LINK_ADD, LINK_DROP,
-    BAD_ADD, BAD_LIST, SETTLED_PUT, PASSED_ADD, PASSED_FIND, PASSED_DROP, EVENTS_BEFORE, EVENT_DROP,
-    BAD_ADD, BAD_LIST,
+    SETTLED_PUT, PASSED_ADD, PASSED_FIND, PASSED_DROP, EVENTS_BEFORE, EVENT_DROP,
     STATISTIC_LOOK, STATISTIC_SERIES_FIND, STATISTIC_SERIES_ADD, STATISTIC_SERIES_LIST, STATISTIC_META_FIND, STATISTIC_META_ADD,
     STATISTIC_PUT, STATISTIC_LIST, STATISTIC_ENDS,
+    BAD_ADD, BAD_SAY, BAD_SAY_ID, BAD_LIKE, BAD_LIST, BAD_COUNT, BAD_COUNT_SINCE, BAD_GET, BAD_NEXT, BAD_LAST, BAD_DROP, BAD_TOP, SOURCE_ADD, SOURCE_DROP,
     TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
     STATEMENTS
 };
@@ -196,7 +196,7 @@ struct store {
     struct series_memory memory;
     struct store_totals settled, settling; /* as committed; with what has joined since */
     struct series_list series;
-    msgpack_sbuffer body, scratch;
+    msgpack_sbuffer body, scratch, refused; /* refused: the bytes handed out last */
     struct row_room room;
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
@@ -205,6 +205,7 @@ struct store {
 /* What has become of events, and the places of those that have no row. */
 int  settled_open(store_t *);              /* -1: why is set */
 void settle(store_t *, enum store_source, enum store_fate);
+void unsettle(store_t *, enum store_source, enum store_fate); /* it is settled in another way */
 enum store_source source_of(bool has, const char *provenance);
 enum store_result settled_write(store_t *);
 void settled_commit(store_t *);

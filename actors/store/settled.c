@@ -43,6 +43,11 @@ void settle(store_t *store, enum store_source source, enum store_fate fate)
     store->settling.of[source][fate]++;
 }
 
+void unsettle(store_t *store, enum store_source source, enum store_fate fate)
+{
+    store->settling.of[source][fate]--;
+}
+
 enum store_source source_of(bool has, const char *provenance)
 {
     return has && strcmp(provenance, "import") == 0 ? STORE_IMPORT : STORE_INGEST;

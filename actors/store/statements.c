@@ -33,8 +33,6 @@ static const char *const texts[STATEMENTS] = {
     [LINK_DROP]     = "DELETE FROM link WHERE kind = ? AND value = ? AND time = ? AND place = ? AND series = ? AND at = ? AND rest = ?",
     [EVENT_GET]     = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at = ? AND rest = ?",
     [EVENT_LAST]    = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at <= ? ORDER BY at DESC, place DESC LIMIT 1",
-    [BAD_ADD]       = "INSERT OR IGNORE INTO bad (stage, identity, field, why, place, received_at, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    [BAD_LIST]      = "SELECT id, stage, field, why, received_at, length(bytes), substr(bytes, 1, 4096) FROM bad ORDER BY id DESC LIMIT ?",
     [SETTLED_PUT]   = "INSERT OR REPLACE INTO settled (source, fate, count) VALUES (?, ?, ?)",
     [PASSED_ADD]    = "INSERT OR IGNORE INTO passed (place) VALUES (?)",
     [PASSED_FIND]   = "SELECT 1 FROM passed WHERE place = ?",
@@ -57,6 +55,24 @@ static const char *const texts[STATEMENTS] = {
                        " WHERE series = ? AND start >= ? AND start < ? ORDER BY start",
     [STATISTIC_ENDS] = "SELECT (SELECT start FROM statistic WHERE series = ?1 ORDER BY start LIMIT 1), start, bytes"
                        " FROM statistic JOIN statistic_meta ON id = meta WHERE series = ?1 ORDER BY start DESC LIMIT 1",
+    /* A number is given once, also when its row has gone: somebody may still hold it in his hand. */
+    [BAD_ADD]       = "INSERT OR IGNORE INTO bad (id, stage, identity, field, why, place, received_at, bytes) VALUES (1 + max(ifnull((SELECT max(id) FROM bad), 0),"
+                      " ifnull((SELECT value FROM meta WHERE name = 'bad_top'), 0)), ?, ?, ?, ?, ?, ?, ?)",
+    [BAD_SAY]       = "UPDATE bad SET field = ?3, why = ?4 WHERE stage = ?1 AND identity = ?2 AND (why <> ?4 OR field IS NOT ?3)",
+    [BAD_SAY_ID]    = "UPDATE bad SET field = ?2, why = ?3 WHERE id = ?1 AND (why <> ?3 OR field IS NOT ?2)",
+    [BAD_LIKE]      = "SELECT 1 FROM bad WHERE stage = ? AND received_at = ? AND bytes = ?",
+    [BAD_LIST]      = "SELECT id, stage, field, why, received_at, length(bytes), substr(bytes, 1, 4096) FROM bad"
+                      " WHERE id < ?1 AND (?2 = '' OR stage = ?2) AND received_at >= ?3 ORDER BY id DESC LIMIT ?4",
+    [BAD_COUNT]     = "SELECT count(*) FROM bad WHERE ?1 = '' OR stage = ?1",
+    [BAD_COUNT_SINCE] = "SELECT count(*) FROM bad WHERE (?1 = '' OR stage = ?1) AND received_at >= ?2",
+    [BAD_GET]       = "SELECT id, stage, field, why, received_at, length(bytes), bytes FROM bad WHERE id = ?",
+    [BAD_NEXT]      = "SELECT bad.id, stage, place, received_at, bytes, provenance FROM bad LEFT JOIN bad_source USING (id)"
+                      " WHERE bad.id >= ?1 AND (?2 = '' OR stage = ?2) ORDER BY bad.id LIMIT 1",
+    [BAD_LAST]      = "SELECT ifnull(max(id), 0) FROM bad",
+    [BAD_DROP]      = "DELETE FROM bad WHERE id = ?",
+    [BAD_TOP]       = "INSERT INTO meta VALUES ('bad_top', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)",
+    [SOURCE_ADD]    = "INSERT OR REPLACE INTO bad_source VALUES (?, ?)",
+    [SOURCE_DROP]   = "DELETE FROM bad_source WHERE id = ?",
     [TIME_COUNT]    = "SELECT count(*) FROM time WHERE time >= ? AND time < ?",
     [SERIES_COUNT]  = "SELECT count(*) FROM event WHERE series = ? AND at >= ? AND at < ?",
     [TIME_NEWEST]   = "SELECT time FROM time WHERE time >= ? AND time < ? ORDER BY time DESC LIMIT 1",

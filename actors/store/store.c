@@ -38,6 +38,9 @@ static const char *const tables =
 
 /* Tables that came later: a store made before gets them from its next writer, and its format stays. */
 static const char *const later_tables =
+    "CREATE TABLE IF NOT EXISTS bad_source (id INTEGER PRIMARY KEY, provenance TEXT NOT NULL);" /* of a refused event that did not come live */
+    "CREATE TABLE IF NOT EXISTS filter (id INTEGER PRIMARY KEY CHECK (id = 1), rules BLOB NOT NULL, set_at INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS filter_count (rule INTEGER PRIMARY KEY, filtered INTEGER NOT NULL, thinned INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS statistic_series (id INTEGER PRIMARY KEY, name BLOB NOT NULL, seconds INTEGER NOT NULL, UNIQUE (name, seconds));"
     "CREATE TABLE IF NOT EXISTS statistic_meta (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);"
     "CREATE TABLE IF NOT EXISTS statistic (series INTEGER NOT NULL, start INTEGER NOT NULL, meta INTEGER NOT NULL, mean REAL, min REAL, max REAL,"
@@ -130,7 +133,7 @@ int store_prepare_file(store_t *store)
         return -1;
     if (state != 1 && make_tables(store))
         return -1;
-    return run(store, later_tables, "cannot make the tables") ? -1 : settled_open(store);
+    return run(store, later_tables, "cannot add tables") ? -1 : settled_open(store);
 }
 
 /* A lock of our own: SQLite would let two writers take turns. */
@@ -182,6 +185,7 @@ store_t *store_open(const struct store_options *options, const char **why)
     store->lock = -1;
     msgpack_sbuffer_init(&store->body);
     msgpack_sbuffer_init(&store->scratch);
+    msgpack_sbuffer_init(&store->refused);
     msgpack_sbuffer_init(&store->waiting.bodies);
     store->waiting.number = 1; /* of which no series knows yet */
     for (int i = 0; i < WORD_KINDS; i++)
@@ -216,6 +220,7 @@ void store_close(store_t **store_p)
     free(store->series.items);
     msgpack_sbuffer_destroy(&store->body);
     msgpack_sbuffer_destroy(&store->scratch);
+    msgpack_sbuffer_destroy(&store->refused);
     free(store->path);
     free(store);
 }

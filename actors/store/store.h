@@ -40,7 +40,6 @@ const char *store_why(const store_t *);
  * against kill -9; checked: on STORE_TROUBLE it has been rolled back whole and the caller
  * appends all of it again. Several rows of one call may be sorted for locality. */
 enum store_result store_append(store_t *, const struct event_full *, struct fault *);
-enum store_result store_quarantine(store_t *, const struct event_bad *);
 enum store_result store_statistic(store_t *, const struct statistic_row *, struct fault *); /* the last said of a period stays */
 enum store_result store_commit(store_t *);
 enum store_result store_sync(store_t *);  /* what is committed reaches the disk (power cut) */
@@ -64,6 +63,17 @@ enum store_result store_drop(store_t *, const struct event_full *, enum store_fa
 enum store_result store_forget_places(store_t *, int64_t below);
 /* Of this event's type (no state, and it speaks of no entity) the older rows go, some of them a call. */
 enum store_result store_clear_older(store_t *, const struct event_full *);
+/* --- refused bytes (refused.c): their numbers are never given again, also when a row has gone ---
+ * quarantine: bytes that are there already (stage and place, else the bytes) stay one row, with
+ * the newer reason: STORE_REDELIVERED or STORE_DUPLICATE. next: the first row from `id` on of a stage ("": of any);
+ * STORE_MISSING if there is none; its bytes live until the next call. All join the transaction. */
+struct store_refused { int64_t id, place, received_at; bool has_place; char stage[33], provenance[13]; struct slice bytes; };
+enum store_result store_quarantine(store_t *, const struct event_bad *);
+enum store_result store_refused_next(store_t *, int64_t id, const char *stage, struct store_refused *);
+enum store_result store_refused_last(store_t *, int64_t *id); /* the highest number; 0: none */
+enum store_result store_refused_say(store_t *, int64_t id, const struct fault *); /* another reason */
+enum store_result store_refused_drop(store_t *, int64_t id); /* for ever, or its frame was given back: STORE_MISSING */
+enum store_result store_refused_settle(store_t *, int64_t id); /* its event was settled otherwise: it counts as refused no more */
 
 /* --- readers --------------------------------------------------------------------------------
  * Every read sees one moment. A row function returns 0 to go on, anything else to stop (no
@@ -95,6 +105,8 @@ enum store_result store_entities(store_t *, const struct limit_query *, store_ac
 typedef int store_type_fn(void *owner, const struct type_row *);
 enum store_result store_types(store_t *, const struct limit_query *, store_type_fn *, void *owner, struct page *end);
 typedef int store_bad_fn(void *owner, const struct bad_row *);
-enum store_result store_bad_rows(store_t *, const struct bad_query *, store_bad_fn *, void *owner, struct page *end);
+enum store_result store_bad_rows(store_t *, const struct bad_query *, store_bad_fn *, void *owner, struct page *end, struct fault *);
+typedef int store_bad_whole_fn(void *owner, const struct bad_whole *);
+enum store_result store_bad_get(store_t *, int64_t id, store_bad_whole_fn *, void *owner); /* STORE_MISSING */
 
 #endif

@@ -1,4 +1,4 @@
-/* summary.c - the house at a glance: latest states, counts of a period, entities, types, refused bytes. */
+/* summary.c - the house at a glance: latest states, counts of a period, entities, types. */
 #include "inside.h"
 #include "pack.h"
 
@@ -336,48 +336,6 @@ enum store_result store_types(store_t *store, const struct limit_query *q, store
         give_types(tallies, store->series.count, row, owner, end);
     }
     free(tallies);
-    read_end(store);
-    return result;
-}
-
-/* --- what was refused ----------------------------------------------------------------------------------------- */
-
-static void read_bad(sqlite3_stmt *list, struct bad_row *bad)
-{
-    schema_clear(bad_row_schema(), bad);
-    SET(bad, id, sqlite3_column_int64(list, 0));
-    struct slice stage = column_bytes(list, 1), field = column_bytes(list, 2), why = column_bytes(list, 3);
-    SET_TEXT(bad, stage, stage.data, stage.size);
-    if (sqlite3_column_type(list, 2) != SQLITE_NULL)
-        SET_TEXT(bad, field, field.data, field.size);
-    SET_TEXT(bad, why, why.data, why.size);
-    SET(bad, received_at, sqlite3_column_int64(list, 4));
-    SET(bad, size, sqlite3_column_int64(list, 5));
-    SET(bad, bytes, column_bytes(list, 6));
-}
-
-enum store_result store_bad_rows(store_t *store, const struct bad_query *q, store_bad_fn *row, void *owner, struct page *end)
-{
-    bool empty;
-    int rc = SQLITE_DONE;
-    schema_clear(page_schema(), end);
-    SET(end, count, 0);
-    SET(end, limit, q->has_limit ? q->limit : 100);
-    enum store_result result = read_begin(store, &empty);
-    if (result != STORE_OK || empty)
-        return result;
-    sqlite3_stmt *list = statement(store, BAD_LIST);
-    if (list)
-        sqlite3_bind_int64(list, 1, end->limit);
-    while (list && (rc = sqlite3_step(list)) == SQLITE_ROW) {
-        struct bad_row bad;
-        read_bad(list, &bad);
-        if (row(owner, &bad) != 0)
-            break;
-        end->count++;
-    }
-    if (!list || (rc != SQLITE_DONE && rc != SQLITE_ROW))
-        result = trouble(store, "cannot read the quarantine");
     read_end(store);
     return result;
 }
