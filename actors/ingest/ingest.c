@@ -19,7 +19,8 @@
 #define SECOND_US INT64_C(1000000)
 #define MS_US INT64_C(1000)
 #define PUMP_EVENTS 4096        /* read back from the log in one turn, so that reading goes on */
-#define PUMP_BEHIND 64          /* ... after a read, while the socket has more than one read takes */
+#define PUMP_BEHIND 8           /* ... after a read, while the socket has more than a read takes */
+#define AHEAD_BEHIND 512        /* and only while fewer are on their way */
 #define BEHIND_MS 5             /* how long after a full read that is so */
 #define BATCH_ITEMS 4096        /* of one write */
 #define SESSION_MS 100          /* between two announcements of the connection's state */
@@ -109,13 +110,15 @@ static bool publish_record(struct self *self, const struct capture_record *recor
     return true;
 }
 
+/* Home Assistant cuts off whoever does not read fast enough, and the log waits. While the socket has more
+ * than we have read, it comes first: what arrives is captured and no more, and of the log only so little is
+ * handed on that those behind us do not take the processor away from us. */
 static bool is_behind(const struct self *self)
 {
     return actor_clock_us(self->actor) < self->behind_us;
 }
 
-/* Go on with what is in the log. Home Assistant cuts off whoever does not read fast enough, and the
- * log waits: while the socket is full, it comes first, and few events are read back between two reads. */
+/* Go on with what is in the log. */
 static void pump(struct self *self, int64_t events)
 {
     struct capture_record record;
@@ -162,6 +165,8 @@ static int take(struct self *self, struct capture_record *records, size_t count,
         self->stats.received += records[i].events;
     if (records[count - 1].received_us > self->stats.last_event_at)
         SET(&self->stats, last_event_at, records[count - 1].received_us);
+    if (is_behind(self))
+        return 0;
     for (size_t i = 0; i < count && capture_is_next(self->capture, &records[i]); list += records[i++].events)
         if (!publish_record(self, &records[i], &(struct items){ .list = list, .count = records[i].events }))
             break;
@@ -347,9 +352,10 @@ static void wire_received(void *owner, struct slice message)
 static void wire_done(void *owner)
 {
     struct wire *wire = owner;
-    flush(wire->self);
-    if (is_behind(wire->self))
-        pump(wire->self, PUMP_BEHIND);
+    struct self *self = wire->self;
+    flush(self);
+    if (is_behind(self) && capture_waiting(self->capture) < AHEAD_BEHIND)
+        pump(self, PUMP_BEHIND);
 }
 
 static void wire_heard(void *owner)
