@@ -6,6 +6,7 @@
 #include "ledger.h"
 #include "stash.h"
 #include "view.h"
+#include "wall.h"
 #include "websocket.h"
 
 #include <assert.h>
@@ -51,12 +52,15 @@ struct self {
     int64_t noted_us;           /* monotonic */
     int64_t behind_us;          /* monotonic: the socket has more than we have read, until then */
     int64_t lost_us;            /* monotonic: the open gap began no later than this */
+    struct wall wall;
     uint64_t random;
 };
 
-static int64_t wall(const struct self *self, int64_t clock_us)
+/* UTC of a moment up to which everything is known. */
+static int64_t wall(struct self *self, int64_t known_us)
 {
-    return actor_now_us(self->actor) - (actor_clock_us(self->actor) - clock_us);
+    wall_look(&self->wall, actor_clock_us(self->actor), actor_now_us(self->actor), known_us);
+    return wall_at(&self->wall, known_us);
 }
 
 /* --- down the chain --------------------------------------------------------------------- */
@@ -269,6 +273,7 @@ static void on_live(void *owner, bool took_over)
     if (!took_over)
         ledger_began_by(self->ledger, wall(self, self->lost_us));
     ledger_live(self->ledger, actor_now_us(self->actor));
+    (void)wall(self, actor_clock_us(self->actor));
     actor_info(self->actor, "%s %s: Home Assistant %s, session %" PRId64 "%s", took_over ? "moved to" : "connected to",
         view.endpoint->url, view.ha_version, view.session,
         view.all_events ? "" : "; the token is no administrator's: only some event types are given");

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -106,13 +107,13 @@ class Process:
 class Home:
     """The simulated Home Assistant with its truth log."""
 
-    def __init__(self, directory, *arguments, port=None, truth=True):
+    def __init__(self, directory, *arguments, port=None, truth=True, environment=None):
         self.directory = pathlib.Path(directory)
         self.port = port or free_port()
         self.truth_path = self.directory / "truth.ndjson"
         self.process = Process([str(BIN / "home"), "--port", str(self.port), "--token", TOKEN,
                                 *(["--truth", str(self.truth_path)] if truth else []), *map(str, arguments)],
-                               self.directory / "home.log")
+                               self.directory / "home.log", {**os.environ, **(environment or {})})
         wait_for(self.stats, 10, "the simulated home to listen")
 
     def control(self, command, body=""):
@@ -129,6 +130,12 @@ class Home:
     def stats(self):
         return json.loads(self.control("stats"))
 
+    def states(self):
+        """What get_states would say."""
+        status, _, body = Api(self.port).request("GET", "/api/states", headers={"Authorization": "Bearer " + TOKEN})
+        assert status == 200, (status, body)
+        return exact(body)
+
     def stop(self):
         return self.process.stop()
 
@@ -141,6 +148,18 @@ class Home:
                 row = exact(line)
                 (events if "event" in row and isinstance(row["event"], dict) else others).append(row)
         return events, others
+
+
+class Clock:
+    """The wall clock of all processes that are started with its environment; a home's `sleep` turns it."""
+
+    def __init__(self, directory):
+        self.path = pathlib.Path(directory) / "clock"
+        self.path.write_bytes(bytes(8))
+        self.environment = {"LD_PRELOAD": str(BIN / "libclock.so"), "CLOCK_FILE": str(self.path)}
+
+    def ahead_us(self):
+        return int.from_bytes(self.path.read_bytes(), sys.byteorder)
 
 
 class System:
