@@ -183,9 +183,8 @@ static void a_slow_client_holds_the_house_or_is_cut_off(void **state)
     assert_int_equal(scene->client->ending, STAYS);
     assert_in_range(outbox_bytes(&scene->client->outbox), OUTBOX_BYTES, OUTBOX_BYTES + 100000);
     scene->options.strict = true;
-    home_tick(scene->home, NOW + 2000000);
-    home_tick(scene->home, NOW + 2010000);
-    home_tick(scene->home, NOW + 2020000);
+    for (int i = 0; i < 100 && !scene->client->ending; i++)
+        home_tick(scene->home, NOW + 2000000 + i * 10000);
     assert_int_equal(scene->client->ending, ENDS_NOW);
     assert_int_equal(scene->home->dropped, 1);
 }
