@@ -1,10 +1,12 @@
 """witness.py - the home's truth, the store and the ledger of gaps, held against each other.
 
 Every event that happened is either stored as Home Assistant sent it, or given back by its history,
-or missing; and whatever is missing has to be what the ledger says is missing.
+or missing; and whatever is missing has to be what the ledger says is missing. Rows and events are
+read one by one, and of what is as it should be only a digest is kept: a million of them fit.
 """
 
 import bisect
+import hashlib
 
 from system import canonical, exact, expected_row, microseconds, stored_row
 
@@ -33,71 +35,86 @@ def recorded(entity_id, attributes):
     return {key: value for key, value in attributes.items() if key not in left_out}
 
 
+def digest(row):
+    return hashlib.blake2b(canonical(row).encode(), digest_size=16).digest()
+
+
 class Gap:
     def __init__(self, gap):
-        self.gap = gap
+        self.state = gap["state"]
         self.start, self.end = microseconds(gap["start"]), microseconds(gap["end"]) if gap["end"] else 1 << 62
         self.lost = gap["unrecoverable"] or {}
         self.excluded = set(self.lost.get("excluded_entities", []))
 
     def predicts(self, kind, entity_id):
         """It says that such an event is missing."""
-        if self.gap["state"] in ("open", "filling"):
-            return True
         if kind == "other":
             return bool(self.lost.get("events"))
-        if self.gap["state"] == "unrecoverable" or entity_id in self.excluded:
+        if self.state in ("open", "filling", "unrecoverable") or entity_id in self.excluded:
             return True
         return kind == "removal" and bool(self.lost.get("removals"))
 
 
 class Witness:
-    """Sort every event and every row; `problems` are sentences, none if all is as it was promised."""
+    """`problems` are sentences, none if all is as it was promised; `table` counts by class."""
 
-    def __init__(self, events, others, initial, rows, gaps):
-        self.problems, self.table = [], {}
+    def __init__(self, initial, gaps, rows):
+        self.problems, self.table, self.count_of_rows = [], {}, 0
         self.gaps = [Gap(gap) for gap in gaps]
-        self.rows = [exact(row) for row in rows]
-        self.used = set()
         self.initial = {(s["entity_id"], microseconds(s["last_updated"])): s for s in initial}
-        self.index()
-        for line in events:
-            self.look_at(line["event"], bool(line["sent_to"]))
-        for line in others:
-            if line.get("what") == "gone":
-                self.look_at_gone(int(line["t"]), line["entity_id"])
-        self.look_for_inventions()
-
-    def index(self):
-        self.live, self.states, self.removals, ids = {}, {}, {}, {}
-        for number, row in enumerate(self.rows):
-            ids[row["id"]] = ids.get(row["id"], 0) + 1
-            if row["provenance"] == "live":
-                self.live.setdefault(canonical(stored_row(row)), []).append(number)
-            elif row["event_type"] != "state_changed":
-                self.problem(f"a {row['event_type']} of provenance {row['provenance']}", row)
-            if row["event_type"] == "state_changed" and row["state"] is not None:
-                key = (row["entity_id"], microseconds(row["last_updated"]))
-                if key in self.states:
-                    self.problem("the same state twice", row)
-                self.states[key] = number
-            elif row["event_type"] == "state_changed":
-                self.removals.setdefault(row["entity_id"], []).append((microseconds(row["timestamp"]), number))
-        self.problems += [f"id {key} {n} times" for key, n in ids.items() if n > 1]
-        self.moments = {}
-        for entity_id, at in sorted(self.states):
-            self.moments.setdefault(entity_id, []).append(at)
+        self.live = {}      # digest -> how many rows of provenance live
+        self.made = {}      # (entity, last_updated) -> row of another provenance
+        self.removals = {}  # entity -> [(time, row)] of another provenance
+        self.moments = {}   # entity -> its states' times
+        ids = set()
+        for line in rows:
+            self.take_row(exact(line), ids)
+        for moments in self.moments.values():
+            moments.sort()
+            for one, next_one in zip(moments, moments[1:]):
+                if one == next_one:
+                    self.problem("the same state twice", moments)
         for found in self.removals.values():
-            found.sort()
+            found.sort(key=lambda pair: pair[0])
 
     def problem(self, what, thing):
-        self.problems.append(f"{what}: {canonical(thing)[:600]}")
+        self.problems.append(f"{what}: {canonical(thing)[:700]}")
 
     def count(self, kind, column):
         row = self.table.setdefault(kind, {})
         row[column] = row.get(column, 0) + 1
 
-    # --- one event ---------------------------------------------------------------------------
+    def take_row(self, row, ids):
+        self.count_of_rows += 1
+        is_state = row["event_type"] == "state_changed"
+        when = microseconds(row["last_updated"]) if is_state else None
+        if row["id"] in ids:
+            self.problem("an id twice", row)
+        ids.add(row["id"])
+        if is_state and row["state"] is not None:
+            self.moments.setdefault(row["entity_id"], []).append(when)
+        if row["provenance"] == "live":
+            key = digest(stored_row(row))
+            self.live[key] = self.live.get(key, 0) + 1
+        elif not is_state:
+            self.problem(f"provenance {row['provenance']} of what no history has", row)
+        elif row["state"] is None:
+            self.removals.setdefault(row["entity_id"], []).append((microseconds(row["timestamp"]), row))
+        else:
+            self.made[(row["entity_id"], when)] = row
+
+    # --- the truth, line by line ------------------------------------------------------------------
+
+    def look(self, lines):
+        """Each line of the truth log; then whatever is left of the store was made up."""
+        for line in lines:
+            line = exact(line)
+            if isinstance(line.get("event"), dict):
+                self.look_at(line["event"], bool(line["sent_to"]))
+            elif line.get("what") == "gone":
+                self.look_at_gone(int(line["t"]), line["entity_id"])
+        self.look_for_inventions()
+        return self
 
     def look_at(self, event, was_sent):
         data = event["data"]
@@ -106,9 +123,9 @@ class Witness:
         self.count(kind, "happened")
         if not was_sent:
             self.count(kind, "unheard")
-        key = canonical(expected_row(event))
+        key = digest(expected_row(event))
         if self.live.get(key):
-            self.used.add(self.live[key].pop())
+            self.live[key] -= 1
             self.count(kind, "live")
             return
         when, entity_id = microseconds(event["time_fired"]), data.get("entity_id") if is_state else None
@@ -128,14 +145,10 @@ class Witness:
 
     def find_state(self, event):
         state = event["data"]["new_state"]
-        number = self.states.get((state["entity_id"], microseconds(state["last_updated"])))
-        if number is None or number in self.used:
+        row = self.made.pop((state["entity_id"], microseconds(state["last_updated"])), None)
+        if row is None:
             return None
-        row = self.rows[number]
-        self.used.add(number)
         self.compare_state(state, row)
-        if row["provenance"] == "live":
-            self.problem("altered", {"event": event, "row": row})
         return row["provenance"]
 
     def compare_state(self, state, row):
@@ -151,11 +164,11 @@ class Witness:
         """By its own moment, or the first snapshot after it that saw it gone, if it had not come back."""
         moments = self.moments.get(entity_id, [])
         returned = (moments + [1 << 62])[bisect.bisect_right(moments, when)]
-        for at, number in self.removals.get(entity_id, []):
-            snapshot = self.rows[number]["provenance"] == "snapshot" and when < at
-            if number not in self.used and (at == when or snapshot) and at < returned:
-                self.used.add(number)
-                return self.rows[number]["provenance"]
+        found = self.removals.get(entity_id, [])
+        for i, (at, row) in enumerate(found):
+            if at == when or (row["provenance"] == "snapshot" and when < at < returned):
+                del found[i]
+                return row["provenance"]
         return None
 
     def look_at_gone(self, when, entity_id):
@@ -165,15 +178,21 @@ class Witness:
         self.judge({"gone": entity_id, "t": when}, "removal", entity_id, when, self.find_removal(entity_id, when))
 
     def look_for_inventions(self):
-        for number, row in enumerate(self.rows):
-            if number in self.used:
-                continue
-            state = self.initial.get((row.get("entity_id"), microseconds(row.get("last_updated"))))
-            if state and row["event_type"] == "state_changed":
-                self.compare_state(state, row)
+        """Live rows that no event made (an altered one is missing besides), and made rows of no state."""
+        for key, n in self.live.items():
+            for _ in range(n):
+                self.count("live row", "invented")
+                self.problem("stored live, but it never happened so", key.hex())
+        for (entity_id, when), row in self.made.items():
+            if (entity_id, when) in self.initial:
+                self.compare_state(self.initial[(entity_id, when)], row)
             else:
-                self.count("state" if row["event_type"] == "state_changed" else "other", "invented")
+                self.count("state", "invented")
                 self.problem("stored, but it never happened", row)
+        for found in self.removals.values():
+            for _, row in found:
+                self.count("removal", "invented")
+                self.problem("removed, but it never was", row)
 
     # --- the figures ------------------------------------------------------------------------------
 
@@ -184,6 +203,6 @@ class Witness:
             found = happened - missing
             lines.append(f"{kind}: {happened} happened, {n.get('unheard', 0)} of them unheard; "
                          f"{n.get('live', 0)} live, {n.get('backfill', 0)} from history, {n.get('snapshot', 0)} from a snapshot, "
-                         f"{missing} missing as the ledger says; recall {found / max(happened, 1):.4f}, "
+                         f"{missing} missing; recall {found / max(happened, 1):.4f}, "
                          f"precision {found / max(found + invented, 1):.4f}")
         return lines
