@@ -111,8 +111,10 @@ class Witness:
             line = exact(line)
             if isinstance(line.get("event"), dict):
                 self.look_at(line["event"], bool(line["sent_to"]))
+            elif line.get("what") == "home assistant stopped":
+                stopped = int(line["t"])
             elif line.get("what") == "gone":
-                self.look_at_gone(int(line["t"]), line["entity_id"])
+                self.look_at_gone(stopped, line["entity_id"])
         self.look_for_inventions()
         return self
 
@@ -172,7 +174,7 @@ class Witness:
         return None
 
     def look_at_gone(self, when, entity_id):
-        """It did not come back with Home Assistant: only who compares can know."""
+        """Since Home Assistant stopped: it did not come back with it, and only who compares can know."""
         self.count("removal", "happened")
         self.count("removal", "unheard")
         self.judge({"gone": entity_id, "t": when}, "removal", entity_id, when, self.find_removal(entity_id, when))
