@@ -77,7 +77,7 @@ class House:
         self.while_away(days)
 
     def kill(self, days):
-        self.service("-d" if days or self.chance.random() < 0.5 else "-u")
+        self.service("-O" if days or self.chance.random() < 0.5 else "-u")  # -O: when it has died, it stays dead
         self.system.signal("ingest", signal.SIGKILL)
         self.while_away(days)
         self.service("-u")
