@@ -251,7 +251,7 @@ static struct verdict_text judge_broker(const struct self *self)
     return v;
 }
 
-enum { DEPENDENCIES = 6, NEEDED = 3 };
+enum { DEPENDENCIES = 7, NEEDED = 3 };
 
 static void judge(const struct self *self, struct verdict_text v[DEPENDENCIES])
 {
@@ -261,6 +261,7 @@ static void judge(const struct self *self, struct verdict_text v[DEPENDENCIES])
     v[3] = judge_beat(self, "ingest");
     v[4] = judge_beat(self, "registry");
     v[5] = judge_beat(self, "enrich");
+    v[6] = judge_beat(self, "monitor"); /* who watches the others is watched here */
 }
 
 /* NULL: ingest has not said, or has fallen silent. */

@@ -111,7 +111,7 @@ class Page(unittest.TestCase):
             self.assertRegex(cpu, r"^[\d.]+ %$", name)
             self.assertRegex(memory, r"^[\d.]+ MB$", name)
             self.assertRegex(heard, r"^\d s ago$", name)
-        self.assertEqual(names, ["broker", "enrich 1", "enrich 2", "gateway", "ingest", "query", "registry", "sink"])
+        self.assertEqual(names, ["broker", "enrich 1", "enrich 2", "gateway", "ingest", "monitor", "query", "registry", "sink"])
         rate = int(self.text("#rate").replace(",", ""))
         self.assertTrue(60 < rate < 6000, rate)
 

@@ -19,7 +19,7 @@ import urllib.parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("HA_INGESTOR_BIN", ROOT / "build" / "bench"))
 TOKEN = "a-simulated-home-needs-no-secret-token"
-ACTORS = ["broker", "ingest", "registry", "sink", "gateway", "enrich-1", "enrich-2", "query-1"]
+ACTORS = ["broker", "ingest", "registry", "sink", "monitor", "gateway", "enrich-1", "enrich-2", "query-1"]
 
 
 def free_port():
@@ -189,6 +189,7 @@ class System:
             "HA_INGESTOR_BIN": str(BIN), "HA_INGESTOR_DATA": str(self.data), "GATEWAY_PORT": str(self.port),
             "GATEWAY_WEB_ROOT": str(ROOT / "dashboard"),
             "ENRICH_WORKERS": str(enrich), "QUERY_WORKERS": str(query), "INGEST_RETRY_MAX_MS": "2000",
+            "MONITOR_CANARY": "off",  # rows are counted
             "ASAN_OPTIONS": "detect_leaks=0",
             **{k: str(v) for k, v in environment.items()},
         }
@@ -230,7 +231,7 @@ class System:
             return False
 
     def names(self):
-        return (["broker", "ingest", "registry", "sink", "gateway"] + [f"enrich-{i + 1}" for i in range(self.enrich)]
+        return (["broker", "ingest", "registry", "sink", "monitor", "gateway"] + [f"enrich-{i + 1}" for i in range(self.enrich)]
                 + [f"query-{i + 1}" for i in range(self.query)])
 
     def pids(self):

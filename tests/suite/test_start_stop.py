@@ -162,7 +162,7 @@ class StartStop(unittest.TestCase):
         self.assertRegex(done.stderr, re.compile("bind", re.I))
 
     def test_help_is_printed_from_the_rows(self):
-        for name in ("broker", "ingest", "registry", "enrich", "sink", "query", "gateway"):
+        for name in ("broker", "ingest", "registry", "enrich", "sink", "query", "monitor", "gateway"):
             done = subprocess.run([str(BIN / name), "--help"], capture_output=True, text=True, timeout=20)
             self.assertEqual(done.returncode, 0, name)
             self.assertIn("HA_INGESTOR_DATA", done.stdout, name)

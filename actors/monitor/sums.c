@@ -1,0 +1,33 @@
+/* sums.c - the sum of conservation. */
+#include "sums.h"
+
+int64_t settled_sum(const struct settled_row *row)
+{
+    return row->stored + row->duplicate + row->filtered + row->thinned + row->quarantined;
+}
+
+/* A total that falls is another file's: another store, another capture log, or one after a power cut. */
+static bool is_anew(const struct sums *self, const struct ingest_totals *received, const struct settled_row *after)
+{
+    return !self->is_known || received->received < self->received.received || settled_sum(after) < settled_sum(&self->after);
+}
+
+int64_t sums_close(struct sums *self, const struct ingest_totals *received, const struct settled_row *after, int64_t now_us)
+{
+    int64_t beyond = settled_sum(&self->before) + received->given_up - received->received;
+    if (is_anew(self, received, after) || beyond > self->excess)
+        self->excess = beyond;
+    self->is_known = true;
+    self->received = *received;
+    self->after = *after;
+    self->at_us = now_us;
+    int64_t missing = received->received + self->excess - received->in_flight - received->given_up - settled_sum(after);
+    self->missing = missing > 0 ? missing : 0;
+    return self->missing;
+}
+
+void sums_accept(struct sums *self)
+{
+    self->excess -= self->missing;
+    self->missing = 0;
+}
