@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
 
-enum { QUIET_S = 300, TEN_MINUTES_S = 600, HOUR_S = 3600, RHYTHM_DAYS = 14 };
+enum { QUIET_S = 900, TEN_MINUTES_S = 600, HOUR_S = 3600, RHYTHM_DAYS = 14 };
 #define DAY_US (86400 * SECOND_US)
 
 static double seconds(int64_t us)

@@ -134,7 +134,7 @@ size_t watch_count(const watch_t *self)
 int watch_starts(const struct process *p, int64_t since_us)
 {
     int count = 0;
-    while (count < STARTS && p->starts_us[count] > since_us)
+    while (count < STARTS && p->starts_us[count] && p->starts_us[count] > since_us)
         count++;
     return count;
 }
