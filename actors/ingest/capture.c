@@ -34,6 +34,7 @@ struct capture {
     zlistx_t *segments;          /* oldest first; the last one is written to */
     struct segment *active;
     zlistx_t *ranges[CAPTURE_TOPICS];
+    zlistx_t *removed;           /* paths of segments that have gone but for their files */
     int64_t total_bytes;
     int64_t reserved;            /* offsets below this may be used */
     int64_t waiting, syncs;
@@ -48,7 +49,8 @@ struct capture {
         struct segment *segment; /* NULL until the first read: then the oldest */
         int64_t at;              /* offset in it */
         int64_t size;            /* of the record there, if known; else 0 */
-        uint32_t done;
+        uint32_t done, events;   /* of that record */
+        int64_t passed;          /* events of the segment's records before it */
     } cursor;
 };
 
@@ -72,7 +74,10 @@ static void drop(struct capture *self, struct segment *segment)
     void *handle = zlistx_find(self->segments, segment);
     assert(handle);
     zlistx_detach(self->segments, handle);
-    segment_unlink(segment, self->directory);
+    if (self->options.sync_aside)
+        zlistx_add_end(self->removed, segment_path(segment, self->directory));
+    else
+        segment_unlink(segment, self->directory);
     segment_destroy(&segment);
 }
 
@@ -238,6 +243,7 @@ capture_t *capture_open(const struct capture_options *options, int64_t now_us, c
     crc32c_open(&self->crc);
     self->syncer = syncer_new();
     self->segments = zlistx_new();
+    self->removed = zlistx_new();
     zlistx_set_comparator(self->segments, by_start);
     for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++)
         self->ranges[topic] = zlistx_new();
@@ -264,6 +270,9 @@ void capture_close(capture_t **self_p)
     for (struct segment *s; (s = zlistx_detach(self->segments, NULL)) != NULL;)
         segment_destroy(&s);
     zlistx_destroy(&self->segments);
+    for (char *path; (path = zlistx_detach(self->removed, NULL)) != NULL; free(path))
+        (void)unlink(path);
+    zlistx_destroy(&self->removed);
     for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++) {
         for (struct range *r; (r = zlistx_detach(self->ranges[topic], NULL)) != NULL;)
             free(r);
@@ -298,14 +307,19 @@ static bool is_acked(const struct capture *self, const struct segment *segment)
     return is_past(self, segment) && segment->acked == segment->published;
 }
 
+static void move_cursor(struct capture *self, struct segment *segment, int64_t at)
+{
+    self->cursor.segment = segment;
+    self->cursor.at = at;
+    self->cursor.size = self->cursor.passed = 0;
+    self->cursor.done = self->cursor.events = 0;
+}
+
 static void move_cursor_past(struct capture *self, const struct segment *segment)
 {
     if (self->cursor.segment && self->cursor.segment->start > segment->start)
         return;
-    self->cursor.segment = after(self, segment);
-    self->cursor.at = 0;
-    self->cursor.size = 0;
-    self->cursor.done = 0;
+    move_cursor(self, after(self, segment), 0);
 }
 
 /* They are in no hand any more. */
@@ -321,14 +335,13 @@ static void give_up_oldest(struct capture *self)
 {
     struct segment *oldest = zlistx_first(self->segments);
     if (!is_acked(self, oldest)) {
-        struct segment_span all = segment_walk(oldest, self->directory, &self->crc, 0);
+        struct segment_span all = segment_all(oldest, self->directory, &self->crc);
         struct capture_loss loss = { .overflow = true, .first_us = all.first_us, .last_us = all.last_us,
             .events = all.events, .bytes = oldest->bytes };
         if (is_past(self, oldest))
             loss.events = 0; /* in the broker's hands */
         else if (self->cursor.segment == oldest)
-            loss.events = segment_walk(oldest, self->directory, &self->crc, self->cursor.at).events
-                - (int64_t)self->cursor.done;
+            loss.events = all.events - self->cursor.passed - (int64_t)self->cursor.done;
         loss.continues = self->lost_end > 0 && self->lost_end == oldest->start;
         self->lost_end = oldest->start + oldest->bytes;
         give_up(self, loss.events);
@@ -376,10 +389,9 @@ int capture_append(capture_t *self, struct capture_record *records, size_t count
         if (records[i].received_us > self->last_received_us) /* one given back keeps its time */
             self->last_received_us = records[i].received_us;
     if (at_end) {
-        self->cursor.segment = segment;
-        self->cursor.at = at;
-        self->cursor.size = 0;
-        self->cursor.done = 0;
+        int64_t passed = segment == self->cursor.segment ? self->cursor.passed : 0;
+        move_cursor(self, segment, at);
+        self->cursor.passed = passed;
     }
     for (size_t i = 0; i < count; i++) {
         segment->events += records[i].events;
@@ -421,6 +433,7 @@ bool capture_is_next(capture_t *self, const struct capture_record *record)
     if (!here || here->start + self->cursor.at + CAPTURE_HEADER != record->place || self->cursor.done > 0)
         return false;
     self->cursor.size = CAPTURE_HEADER + (int64_t)record->bytes.size;
+    self->cursor.events = record->events;
     return true;
 }
 
@@ -443,11 +456,8 @@ static void tell_damage(struct capture *self, struct segment *segment, int64_t a
 
 bool capture_read(capture_t *self, struct capture_record *record)
 {
-    if (!self->cursor.segment) {
-        self->cursor.segment = zlistx_first(self->segments);
-        self->cursor.at = self->cursor.size = 0;
-        self->cursor.done = 0;
-    }
+    if (!self->cursor.segment)
+        move_cursor(self, zlistx_first(self->segments), 0);
     for (;;) {
         struct segment *here = self->cursor.segment;
         if (self->cursor.at < here->bytes) {
@@ -459,11 +469,10 @@ bool capture_read(capture_t *self, struct capture_record *record)
         if (!next)
             return false;
         segment_forget(here);
-        self->cursor.segment = next;
-        self->cursor.at = 0;
-        self->cursor.done = 0;
+        move_cursor(self, next, 0);
     }
     self->cursor.size = CAPTURE_HEADER + (int64_t)record->bytes.size;
+    self->cursor.events = record->events;
     record->done = self->cursor.done;
     record->replayed = self->cursor.segment->is_old;
     return true;
@@ -491,6 +500,7 @@ void capture_next(capture_t *self)
 {
     assert(self->cursor.segment && self->cursor.size > 0);
     self->cursor.at += self->cursor.size;
+    self->cursor.passed += self->cursor.events;
     self->cursor.size = 0;
     self->cursor.done = 0;
 }
@@ -597,7 +607,7 @@ static void take_synced(struct capture *self, const struct sync_job *job)
 {
     self->unsynced = NULL;
     for (const struct sync_file *file = job->files; file < job->files + job->count; file++) {
-        struct segment *segment = find(self, file->tag); /* NULL: it has gone meanwhile */
+        struct segment *segment = file->path ? NULL : find(self, file->tag); /* NULL: it has gone meanwhile */
         if (file->error)
             self->unsynced = strerror(file->error);
         if (file->error || !segment)
@@ -621,7 +631,8 @@ static bool add_file(struct capture *self, struct sync_job *job, const struct se
     return true;
 }
 
-static void sync_overdue(struct capture *self, int64_t now_us)
+/* What the disk is to do: first whatever makes room. */
+static void work_on_disk(struct capture *self, int64_t now_us)
 {
     struct sync_job job;
     if (syncer_done(self->syncer, false, &job))
@@ -631,8 +642,10 @@ static void sync_overdue(struct capture *self, int64_t now_us)
     job.at_us = now_us;
     job.directory_fd = -1;
     job.count = 0;
+    while (job.count < SYNC_FILES && zlistx_size(self->removed) > 0)
+        job.files[job.count++] = (struct sync_file){ .path = zlistx_detach(self->removed, NULL) };
     for (struct segment *s = zlistx_first(self->segments); s && job.count < SYNC_FILES; s = zlistx_next(self->segments))
-        if (is_overdue(self, s, now_us) && !add_file(self, &job, s))
+        if (self->options.sync == CAPTURE_INTERVAL && is_overdue(self, s, now_us) && !add_file(self, &job, s))
             break;
     if (job.count == 0 || (self->options.sync_aside && syncer_start(self->syncer, &job)))
         return;
@@ -646,8 +659,7 @@ void capture_tick(capture_t *self, int64_t now_us)
         tell_tally(self);
     stamp(self, now_us);
     unlink_safe(self, now_us);
-    if (self->options.sync == CAPTURE_INTERVAL)
-        sync_overdue(self, now_us);
+    work_on_disk(self, now_us);
 }
 
 int64_t capture_syncs(const capture_t *self)

@@ -21,7 +21,7 @@
 #define MS_US INT64_C(1000)
 #define PUMP_EVENTS 4096        /* read back from the log in one turn, so that reading goes on */
 #define PUMP_BEHIND 8           /* ... after a read, while the socket has more than a read takes */
-#define AHEAD_BEHIND 512        /* and only while fewer are on their way */
+#define AHEAD_BEHIND 64         /* and only while fewer are on their way */
 #define BEHIND_MS 5             /* how long after a full read that is so */
 #define BATCH_ITEMS 4096        /* of one write */
 #define SESSION_MS 100          /* between two announcements of the connection's state */

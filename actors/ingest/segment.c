@@ -146,6 +146,16 @@ static void write_header(unsigned char to[CAPTURE_HEADER], const struct crc32c *
     put32(to + 4, crc32c_add(crc, sum, record->bytes.data, record->bytes.size));
 }
 
+static void span_add(struct segment_span *span, const struct capture_record *record)
+{
+    if (span->records++ == 0)
+        span->first_us = record->received_us;
+    if (record->received_us > span->last_us) /* one given back keeps its time */
+        span->last_us = record->received_us;
+    span->events += record->events;
+    span->end += CAPTURE_HEADER + (int64_t)record->bytes.size;
+}
+
 int segment_append(struct segment *self, const struct crc32c *crc, const struct capture_record *records, size_t count)
 {
     unsigned char headers[CAPTURE_BATCH][CAPTURE_HEADER];
@@ -166,6 +176,8 @@ int segment_append(struct segment *self, const struct crc32c *crc, const struct 
     while (written < 0 && errno == EINTR);
     if (written == whole) {
         self->bytes += whole;
+        for (size_t i = 0; i < count; i++)
+            span_add(&self->written, &records[i]);
         return 0;
     }
     int error = written < 0 ? errno : ENOSPC;
@@ -232,15 +244,16 @@ struct segment_span segment_walk(struct segment *self, const char *directory, co
     struct segment_span span = { .end = from };
     struct capture_record record;
     while (span.end < self->bytes && segment_read(self, directory, crc, span.end, &record) == 0) {
-        if (span.records++ == 0)
-            span.first_us = record.received_us;
-        if (record.received_us > span.last_us) /* one given back keeps its time */
-            span.last_us = record.received_us;
-        span.events += record.events;
-        span.end += CAPTURE_HEADER + (int64_t)record.bytes.size;
+        span_add(&span, &record);
     }
     segment_forget(self);
     return span;
+}
+
+/* What was appended here need not be read again. */
+struct segment_span segment_all(struct segment *self, const char *directory, const struct crc32c *crc)
+{
+    return self->is_old ? segment_walk(self, directory, crc, 0) : self->written;
 }
 
 int segment_cut(struct segment *self, const char *directory, int64_t bytes)
@@ -292,6 +305,15 @@ int segment_sync(struct segment *self, const char *directory)
         sync_directory(directory);
     segment_synced(self, self->bytes);
     return 0;
+}
+
+char *segment_path(const struct segment *self, const char *directory)
+{
+    char path[PATH_MAX];
+    path_of(path, directory, self->start);
+    char *copy = strdup(path);
+    assert(copy);
+    return copy;
 }
 
 int segment_sync_fd(const struct segment *self, const char *directory)

@@ -9,8 +9,12 @@
 #include "capture.h"
 #include "crc32c.h"
 
+/* Whole records, one after the other. */
+struct segment_span { int64_t records, events, first_us, last_us, end; };
+
 struct segment {
     int64_t start, bytes;
+    struct segment_span written; /* by this process */
     int64_t published, acked;   /* events */
     int64_t before, events;     /* appended before it since the log was made, and in it */
     int64_t acked_us;           /* when the last acknowledgement came */
@@ -40,6 +44,7 @@ int segment_append(struct segment *, const struct crc32c *, const struct capture
 int segment_sync(struct segment *, const char *directory);
 /* The same in two steps: a descriptor for another to sync and close, and what came of it. Its
  * directory is to be synced too until it is named. */
+char *segment_path(const struct segment *, const char *directory); /* the caller's */
 int segment_sync_fd(const struct segment *, const char *directory);
 void segment_synced(struct segment *, int64_t bytes);
 void segment_finish(struct segment *);
@@ -49,9 +54,9 @@ int segment_cut(struct segment *, const char *directory, int64_t bytes);
 int segment_read(struct segment *, const char *directory, const struct crc32c *, int64_t at, struct capture_record *);
 void segment_forget(struct segment *);    /* give the read buffer back */
 
-/* The whole records from an offset on. */
-struct segment_span { int64_t records, events, first_us, last_us, end; };
+/* The whole records from an offset on, read; and all of them. */
 struct segment_span segment_walk(struct segment *, const char *directory, const struct crc32c *, int64_t from);
+struct segment_span segment_all(struct segment *, const char *directory, const struct crc32c *);
 
 enum position { POSITION_OK, POSITION_NONE, POSITION_DAMAGED };
 enum position position_read(const char *directory, const struct crc32c *, int64_t *limit);

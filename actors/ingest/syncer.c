@@ -1,8 +1,9 @@
-/* syncer.c - a thread that syncs one job of files after the other. */
+/* syncer.c - a thread that syncs and removes files, one job after the other. */
 #include "syncer.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,12 +20,26 @@ struct syncer {
     struct sync_job job;    /* the thread's while GIVEN */
 };
 
+static void run(struct sync_file *file)
+{
+    if (file->path) {
+        (void)unlink(file->path);
+        free(file->path);
+        return;
+    }
+    file->error = fdatasync(file->fd) ? errno : 0;
+    close(file->fd);
+}
+
+/* All of it is on its way to the disk before the first is waited for: one commit of the file system's
+ * journal, which writers wait for too, then does for all of them. */
 void sync_run(struct sync_job *job)
 {
-    for (struct sync_file *file = job->files; file < job->files + job->count; file++) {
-        file->error = fdatasync(file->fd) ? errno : 0;
-        close(file->fd);
-    }
+    for (struct sync_file *file = job->files; file < job->files + job->count; file++)
+        if (!file->path)
+            (void)sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    for (struct sync_file *file = job->files; file < job->files + job->count; file++)
+        run(file);
     if (job->directory_fd < 0)
         return;
     (void)fsync(job->directory_fd);

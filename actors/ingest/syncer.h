@@ -1,7 +1,7 @@
-/* syncer.h - files are synced in a thread of their own, so that no disk keeps a socket waiting.
+/* syncer.h - files are synced and removed in a thread of their own, so that no disk keeps a socket waiting.
  *
  * One job at a time. The thread is made for the first one, and touches nothing but the job's
- * descriptors, which it closes. */
+ * descriptors and paths, which it closes and frees. */
 #ifndef SYNCER_H
 #define SYNCER_H
 
@@ -12,7 +12,8 @@
 enum { SYNC_FILES = 64 };
 
 struct sync_file {
-    int fd;
+    int fd;                 /* to be synced */
+    char *path;             /* or, not NULL, to be removed */
     int64_t tag, bytes;     /* the caller's */
     int error;              /* errno of the sync; 0: all that was written before is on the disk */
 };

@@ -303,24 +303,25 @@ static void take_cipher(struct websocket *self, struct slice bytes)
 
 /* --- the socket ------------------------------------------------------------------------- */
 
-static long read_number(const char *path, int which)
+static long read_number(const char *path)
 {
-    long numbers[3] = { 0 };
+    long number = 0;
     FILE *file = fopen(path, "re");
     if (!file)
         return 0;
-    int got = fscanf(file, "%ld %ld %ld", &numbers[0], &numbers[1], &numbers[2]);
+    if (fscanf(file, "%ld", &number) != 1)
+        number = 0;
     fclose(file);
-    return got > which ? numbers[which] : 0;
+    return number;
 }
 
-/* Home Assistant counts on deep TCP buffers. Asking for a size turns the kernel's own growing
- * off, so ask only where that gives more. */
+/* Home Assistant counts on deep TCP buffers. The kernel lets them grow by itself, to what we read in
+ * a round trip: too little for the moment in which we do not read. Asking for a size turns that off,
+ * so ask only where much is given. */
 static void deepen(int fd)
 {
-    long most = read_number("/proc/sys/net/core/rmem_max", 0), grows_to = read_number("/proc/sys/net/ipv4/tcp_rmem", 2);
     int bytes = SOCKET_BYTES;
-    if (grows_to < bytes && most > grows_to)
+    if (read_number("/proc/sys/net/core/rmem_max") >= bytes / 2) /* the kernel doubles it */
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
