@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define RESERVE_BYTES (INT64_C(1) << 36)  /* offsets promised to `position` at a time: it is synced while frames wait */
+#define ALWAYS_SEGMENTS 16                /* that the log may have, however full the disk is */
 #define ROLL_US (20 * INT64_C(1000000))   /* before the kernel writes old pages back by itself (30 s) */
 
 /* Consecutive messages of one topic that came from one segment. */
@@ -35,7 +37,7 @@ struct capture {
     struct segment *active;
     zlistx_t *ranges[CAPTURE_TOPICS];
     zlistx_t *removed;           /* paths of segments that have gone but for their files */
-    int64_t total_bytes;
+    int64_t total_bytes, limit_bytes;
     int64_t reserved;            /* offsets below this may be used */
     int64_t waiting, syncs;
     struct capture_totals totals;
@@ -202,6 +204,21 @@ static int reserve(struct capture *self, int64_t end)
     return 0;
 }
 
+static int64_t free_bytes(const struct capture *self)
+{
+    struct statvfs disk;
+    if (self->options.free_bytes)
+        return self->options.free_bytes(self->options.owner);
+    return statvfs(self->directory, &disk) ? INT64_MAX : (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+}
+
+static void set_limit(struct capture *self)
+{
+    int64_t most = free_bytes(self), always = ALWAYS_SEGMENTS * self->options.segment_bytes;
+    most = most > always ? most : always;
+    self->limit_bytes = most < self->options.max_bytes ? most : self->options.max_bytes;
+}
+
 static int start_segment(struct capture *self, int64_t start, int64_t now_us)
 {
     struct segment *segment = segment_create(self->directory, start, now_us);
@@ -211,6 +228,7 @@ static int start_segment(struct capture *self, int64_t start, int64_t now_us)
     zlistx_add_end(self->segments, segment);
     self->active = segment;
     tell_tally(self);
+    set_limit(self);
     return 0;
 }
 
@@ -355,7 +373,7 @@ static int make_room(struct capture *self, int64_t bytes, int64_t now_us)
 {
     if (self->active->bytes > 0 && self->active->bytes + bytes > self->options.segment_bytes && roll(self, now_us))
         return -1;
-    while (self->total_bytes > 0 && self->total_bytes + bytes > self->options.max_bytes) {
+    while (self->total_bytes > 0 && self->total_bytes + bytes > self->limit_bytes) {
         if (zlistx_first(self->segments) == self->active && roll(self, now_us))
             return -1;
         give_up_oldest(self);
@@ -659,6 +677,7 @@ void capture_tick(capture_t *self, int64_t now_us)
         tell_tally(self);
     stamp(self, now_us);
     unlink_safe(self, now_us);
+    set_limit(self);
     work_on_disk(self, now_us);
 }
 
@@ -670,6 +689,11 @@ int64_t capture_syncs(const capture_t *self)
 int64_t capture_bytes(const capture_t *self)
 {
     return self->total_bytes;
+}
+
+int64_t capture_limit(const capture_t *self)
+{
+    return self->limit_bytes;
 }
 
 int64_t capture_end(const capture_t *self)

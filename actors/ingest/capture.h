@@ -8,7 +8,9 @@
  *
  * A reader's cursor walks the log from its oldest segment; what is published is credited to
  * the segment it stands in, and a segment goes when the cursor is past it, everything in it
- * is acknowledged and (sync interval) the store has synced since. A record whose checksum is
+ * is acknowledged and (sync interval) the store has synced since. The log takes `max_bytes` at the
+ * most, and no more than it leaves free on its disk (but for 16 segments): then its oldest is
+ * given up. A record whose checksum is
  * wrong ends its segment: it is cut there and never read. Times are microseconds UTC, given
  * by the caller. */
 #ifndef CAPTURE_H
@@ -34,6 +36,7 @@ typedef void capture_loss_fn(void *owner, const struct capture_loss *);
 struct capture_options {
     const char *directory;      /* exists */
     int64_t segment_bytes, max_bytes;
+    int64_t (*free_bytes)(void *owner); /* of the disk; NULL: asked of the file system */
     enum capture_sync sync;
     int64_t sync_us;
     bool sync_aside;            /* capture_tick() has a thread sync and does not wait for it */
@@ -82,6 +85,7 @@ void capture_stored(capture_t *, int64_t at_us, int64_t now_us);
 void capture_tick(capture_t *, int64_t now_us);
 
 int64_t capture_bytes(const capture_t *);
+int64_t capture_limit(const capture_t *);  /* at so many its oldest segment is given up */
 int64_t capture_syncs(const capture_t *);  /* files synced, each time counted */
 int64_t capture_end(const capture_t *);          /* the place after the last byte */
 int64_t capture_last_received(const capture_t *);/* of the newest record there is; 0: none */

@@ -153,7 +153,7 @@ static void on_loss(void *owner, const struct capture_loss *loss)
     struct self *self = owner;
     self->stats.given_up += loss->events;
     actor_error(self->actor, loss->overflow
-        ? "the capture log is full: its oldest segment (%" PRId64 " bytes, %" PRId64 " events not yet handed on) is given up"
+        ? "the capture log has all the room it may take: its oldest segment (%" PRId64 " bytes, %" PRId64 " events not yet handed on) is given up"
         : "the capture log is damaged: %" PRId64 " bytes cannot be read (%" PRId64 " events known lost)", loss->bytes, loss->events);
     ledger_add(self->ledger, loss->first_us, loss->last_us, loss->overflow ? GAP_OVERFLOW : GAP_DAMAGED, loss->continues);
 }
@@ -761,6 +761,11 @@ static enum health ingest_health(struct self *self, actor_t *actor, char *why, s
     if (ledger_is_failing(self->ledger)) {
         snprintf(why, size, "the gap ledger cannot be written");
         return UNHEALTHY;
+    }
+    if (capture_bytes(self->capture) > capture_limit(self->capture) / 2) {
+        snprintf(why, size, "%" PRId64 " MB wait in the capture log; at %" PRId64 " MB its oldest is given up",
+            capture_bytes(self->capture) / 1000000, capture_limit(self->capture) / 1000000);
+        return DEGRADED;
     }
     if (!self->home) {
         snprintf(why, size, "unconfigured: no Home Assistant is named");

@@ -9,6 +9,7 @@
 #include "crc32c.h"
 #include "folder.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <signal.h>
 
@@ -19,7 +20,7 @@ struct world {
     struct capture_options options;
     struct capture_loss losses[8];
     int loss_count;
-    int64_t now;
+    int64_t now, free_bytes;
 };
 
 static void note_loss(void *owner, const struct capture_loss *loss)
@@ -555,6 +556,79 @@ static void a_full_log_drops_what_is_acknowledged_without_a_word(void **state)
     capture_close(&log);
 }
 
+static int64_t told_free(void *owner)
+{
+    struct world *world = owner;
+    return world->free_bytes;
+}
+
+static void a_log_takes_no_more_of_a_disk_than_it_leaves_free(void **state)
+{
+    struct world *world = *state;
+    char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    const int64_t segment = CAPTURE_HEADER + 3999;
+    world->options.free_bytes = told_free;
+    world->free_bytes = 1 << 20;
+    capture_t *log = open_log(world);
+    for (int i = 0; i < 40; i++)
+        append(world, log, big, 1);
+    assert_int_equal(world->loss_count, 0);
+    assert_int_equal(capture_limit(log), 1 << 20);
+    world->free_bytes = 30 * segment; /* somebody else fills it */
+    capture_tick(log, world->now);
+    append(world, log, big, 1);
+    assert_int_equal(world->loss_count, 11);
+    assert_true(world->losses[0].overflow);
+    assert_int_equal(capture_bytes(log), 30 * segment);
+    world->free_bytes = 0; /* a full disk is no reason to throw away what has been kept */
+    capture_tick(log, world->now);
+    assert_int_equal(capture_limit(log), 16 * world->options.segment_bytes);
+    append(world, log, big, 1);
+    assert_true(capture_bytes(log) >= 15 * segment);
+    capture_close(&log);
+}
+
+/* Turns until it is so; the thread has been given its work. */
+static void turn_until(struct world *world, capture_t *log, int files)
+{
+    for (int turns = 0; folder_count(&world->folder, ".log", NULL) != files; turns++) {
+        assert_true(turns < 1000000);
+        capture_tick(log, world->now);
+        sched_yield();
+    }
+}
+
+static void a_thread_syncs_and_removes_while_the_log_goes_on(void **state)
+{
+    struct world *world = *state;
+    char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    world->options.sync_aside = true;
+    capture_t *log = open_log(world);
+    for (int i = 0; i < 3; i++)
+        append(world, log, big, 1);
+    world->now += SECOND;
+    capture_tick(log, world->now);
+    assert_int_equal(capture_syncs(log), 3);
+    append(world, log, big, 1); /* whatever the thread does */
+    assert_int_equal(publish_all(log, 1), 5);
+    capture_acked(log, 0, 1, 4, world->now++);
+    capture_tick(log, world->now);
+    capture_stored(log, world->now, world->now);
+    assert_int_equal(capture_bytes(log), CAPTURE_HEADER + 3999); /* the one that is written to */
+    turn_until(world, log, 1);
+    assert_null(capture_unsynced(log));
+    capture_close(&log);
+    log = open_log(world); /* with the thread's work half done, too */
+    append(world, log, big, 1);
+    world->now += SECOND;
+    capture_tick(log, world->now);
+    capture_close(&log);
+}
+
 static void a_frame_larger_than_a_segment_is_kept_whole(void **state)
 {
     struct world *world = *state;
@@ -685,6 +759,8 @@ int main(void)
         IN_A_FOLDER(offsets_grow_after_everything_was_unlinked),
         IN_A_FOLDER(a_power_cut_that_takes_the_tail_does_not_bring_places_back),
         IN_A_FOLDER(a_full_log_gives_up_its_oldest_segment_and_says_what_was_in_it),
+        IN_A_FOLDER(a_log_takes_no_more_of_a_disk_than_it_leaves_free),
+        IN_A_FOLDER(a_thread_syncs_and_removes_while_the_log_goes_on),
         IN_A_FOLDER(a_full_log_gives_up_half_read_segments_too),
         IN_A_FOLDER(what_was_ever_appended_is_known_in_every_process),
         IN_A_FOLDER(what_is_given_up_is_known_in_every_process),
