@@ -317,18 +317,20 @@ static bool is_turn(const struct self *self, enum table kind)
 /* One moment of the database, a few milliseconds long. */
 static enum step read_rows(struct self *self, actor_t *actor, size_t rows)
 {
-    enum step steps[KINDS] = { STEP_END, STEP_END, STEP_END, STEP_END };
+    enum step steps[KINDS];
+    bool turn[KINDS];
     size_t bytes = 0;
     for (enum table kind = 0; kind < KINDS; kind++)
-        if (is_turn(self, kind))
-            steps[kind] = page_begin(self->db, kind, self->sent.id[kind], self->until[kind]);
+        turn[kind] = is_turn(self, kind);
+    for (enum table kind = 0; kind < KINDS; kind++)
+        steps[kind] = !turn[kind] ? STEP_END : page_begin(self->db, kind, self->sent.id[kind], self->until[kind]);
     for (enum table next; rows > 0 && bytes < PAGE_BYTES;) {
         for (enum table kind = 0; kind < KINDS; kind++) {
             while (steps[kind] == STEP_LARGE)
                 steps[kind] = skip_row(self, actor, kind);
             if (steps[kind] == STEP_BUSY || steps[kind] == STEP_BROKEN)
                 return steps[kind];
-            if (steps[kind] == STEP_END && is_turn(self, kind))
+            if (steps[kind] == STEP_END && turn[kind])
                 self->sent.id[kind] = self->until[kind];
         }
         if ((next = pick(self, steps)) == KINDS)
