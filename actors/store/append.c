@@ -41,7 +41,21 @@ static int richness(const struct event_full *e)
     return (e->has_context_id ? 8 : 0) + (provenance_code(e) == 0 ? 4 : 0) + (e->has_attributes ? 2 : 0) + (e->has_old_state ? 1 : 0);
 }
 
-/* 2: the same event; 1: the same if the context that one of them lacks is the other's; 0: another. */
+/* The recorder writes {} for data that is larger than it keeps. */
+static bool is_cut(const struct event_full *e)
+{
+    return provenance_code(e) == IMPORTED && e->has_data && slice_equal(e->data, slice_of("{}"));
+}
+
+static int data_likeness(const struct event_full *a, const struct event_full *b)
+{
+    if (a->has_data == b->has_data && (!a->has_data || slice_equal(a->data, b->data)))
+        return 2;
+    bool one_of_two = (provenance_code(a) == IMPORTED) != (provenance_code(b) == IMPORTED);
+    return one_of_two && (is_cut(a) || is_cut(b)) ? 1 : 0;
+}
+
+/* 2: the same event; 1: the same if what one of them lacks, its context or its data, is the other's; 0: another. */
 static int likeness(const struct event_full *a, const struct event_full *b)
 {
     if (a->has_state != b->has_state)
@@ -49,7 +63,7 @@ static int likeness(const struct event_full *a, const struct event_full *b)
     bool same_context = a->has_context_id == b->has_context_id
         && (!a->has_context_id || slice_equal(a->context_id, b->context_id));
     if (!a->is_state)
-        return same_context && a->has_data == b->has_data && (!a->has_data || slice_equal(a->data, b->data)) ? 2 : 0;
+        return same_context ? data_likeness(a, b) : 0;
     return same_context ? 2 : !a->has_context_id || !b->has_context_id ? 1 : 0;
 }
 

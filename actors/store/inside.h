@@ -96,7 +96,8 @@ struct row_refs { int64_t snapshot, attributes, readings, user; }; /* 0: none */
 /* A row being read: its texts that are not slices of the file. */
 struct row_room { char context[CONTEXT_TEXT], parent[CONTEXT_TEXT]; };
 
-int  provenance_code(const struct event_full *); /* -1: none that is known */
+enum { IMPORTED = 3 };
+int  provenance_code(const struct event_full *); /* live, backfill, snapshot, import; -1: none of these */
 void body_write(const struct event_full *, int64_t at, const struct row_refs *, msgpack_sbuffer *out);
 /* Fills in what the body holds; -1: it is damaged. `e` has timestamp and is clear otherwise. */
 int  body_read(struct slice body, int64_t at, struct event_full *, struct row_refs *, struct row_room *);

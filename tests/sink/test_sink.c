@@ -299,6 +299,32 @@ static void an_unknown_sync_is_refused(void **state)
     assert_null(probe);
 }
 
+static void statistics_are_released_once_committed_and_counted_apart(void **state)
+{
+    (void)state;
+    struct statistic_row row;
+    probe_t *probe = probe_new((const char *const[]){ "commit_ms", "20", NULL });
+    assert_non_null(probe);
+    for (int i = 0; i < 4; i++) {
+        schema_clear(statistic_row_schema(), &row);
+        SET_TEXT(&row, statistic_id, "sensor.a", 8);
+        SET_TEXT(&row, period, "hour", 4);
+        SET(&row, start, INT64_C(1767225600000000) + i / 2 * INT64_C(3600000000) + (i == 3)); /* the second repeats the first, the last is none */
+        SET(&row, mean, 1.5);
+        SET(&row, place, (INT64_C(1) << 60) + i);
+        SET(&row, received_at, INT64_C(1767225600000000));
+        assert_int_equal(probe_deliver(probe, &statistic_row_contract, &row), HOLD);
+    }
+    assert_int_equal(probe_released(probe), 0);
+    probe_advance(probe, 25);
+    assert_int_equal(probe_released(probe), 4);
+    assert_int_equal(stats(probe).statistics, 3);
+    assert_int_equal(stats(probe).quarantined, 1);
+    assert_int_equal(stats(probe).received, 1);
+    assert_int_equal(stats(probe).stored, 0);
+    probe_destroy(&probe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +339,7 @@ int main(void)
         cmocka_unit_test(latency_is_absent_until_it_is_known),
         cmocka_unit_test(a_flood_is_committed_less_often),
         cmocka_unit_test(an_unknown_sync_is_refused),
+        cmocka_unit_test(statistics_are_released_once_committed_and_counted_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
