@@ -1,0 +1,127 @@
+"""power.py - record what a run does to the disk, cut the power anywhere in it, and look at what is left."""
+
+import bisect
+import contextlib
+import os
+import pathlib
+import sqlite3
+import struct
+import subprocess
+
+import disk
+from system import BIN
+
+BOOT_BEFORE, BOOT_AFTER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+CAPTURE_HEADER = 40
+LATENCY_US = 1_000_000      # events are dated when they are fired: a gap begins so long before what is known
+TICK_US = 250_000           # ingest looks that often whether a sync is due
+
+
+def environment(data, trace, boot_file, sync_us=20000):
+    """For System: its processes are recorded; a sync takes up to sync_us and is none."""
+    return {"LD_PRELOAD": str(BIN / "disk.so"), "DISK_ROOT": os.path.realpath(data), "DISK_TRACE": str(trace),
+            "DISK_BOOT_ID": str(boot_file), "DISK_SYNC_US": sync_us}
+
+
+def boot_file(directory, boot):
+    path = pathlib.Path(directory) / f"boot-{boot[:8]}"
+    path.write_text(boot + "\n")
+    return path
+
+
+class Received:
+    """A record of the capture log, as the run wrote it."""
+    __slots__ = ("index", "place", "size", "events", "received_us")
+
+    def __init__(self, index, place, size, events, received_us):
+        self.index, self.place, self.size, self.events, self.received_us = index, place, size, events, received_us
+
+
+def received(records):
+    """What was captured in a run, in order; and the segments' names while they are walked."""
+    starts, result = {}, []
+    for index, record in enumerate(records):
+        if record.operation in (disk.CREATE, disk.BIND):
+            name = record.data.decode()
+            if name.startswith("capture/") and name.endswith(".log"):
+                starts[record.file] = int(name[8:-4])
+            else:
+                starts.pop(record.file, None)
+        elif record.operation == disk.WRITE and record.file in starts:
+            at = 0
+            while at < len(record.data):
+                size, _, received_us, _, _, _, events, _ = struct.unpack_from("<IIqqIIII", record.data, at)
+                place = starts[record.file] + record.at + at + CAPTURE_HEADER
+                result.append(Received(index, place, size, events, received_us))
+                at += CAPTURE_HEADER + size
+            assert at == len(record.data), "a write of the capture log holds whole records"
+    return result
+
+
+class Left:
+    """What a data directory holds, looked at without starting anything."""
+
+    def __init__(self, data, sync, sync_ms, now_us):
+        data = pathlib.Path(data)
+        for name in ("capture", "ingest"):
+            (data / name).mkdir(mode=0o700, exist_ok=True)      # as ingest itself would
+        look = subprocess.run([str(BIN / "look"), str(data), BOOT_AFTER, str(now_us), sync, str(sync_ms)],
+                              capture_output=True, text=True, timeout=60)
+        assert look.returncode == 0, f"ingest would not start: {look.stderr}"
+        lines = [line.split() for line in look.stdout.splitlines()]
+        self.captured = {int(line[1]) for line in lines if line[0] == "record"}
+        self.gaps = [(int(line[1]), int(line[2]), line[3]) for line in lines if line[0] == "gap"]
+        self.stored = []
+        for path in sorted(data.glob("*.db")):
+            check_database(path)
+        store = data / "store.db"
+        if store.exists() and store.stat().st_size > 0:
+            with contextlib.closing(sqlite3.connect(store)) as db:
+                if db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'event'").fetchone()[0]:
+                    self.stored = sorted(place for place, in db.execute("SELECT place FROM event"))
+                    assert len(self.stored) == len(set(self.stored)), "an event is stored twice"
+
+    def has(self, record):
+        """All events of it: their places are those of their first bytes in the frame."""
+        if record.place in self.captured:
+            return True
+        first, end = (bisect.bisect_left(self.stored, at) for at in (record.place, record.place + record.size))
+        return end - first == record.events
+
+
+def check_database(path):
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        answer = db.execute("PRAGMA integrity_check").fetchall()
+    assert answer == [("ok",)], f"{path.name}: {answer[:3]}"
+
+
+class Verdict:
+    def __init__(self):
+        self.lost = 0
+        self.oldest_lost_us = 0     # how long before the cut the oldest of them was received
+        self.early_us = None        # how long before the cut the gap begins
+        self.damaged = 0
+
+
+def judge(disk_now, left, captured, until, running, oldest_us, early_us):
+    """What is missing is young enough and lies in a gap that is not too long. `running`: the ledger
+    had promised something, and ingest had not ended in order, when the power went."""
+    cut_us, verdict = disk_now.real_us, Verdict()
+    for record in captured[:until]:
+        if left.has(record):
+            continue
+        verdict.lost += 1
+        age = cut_us - record.received_us
+        verdict.oldest_lost_us = max(verdict.oldest_lost_us, age)
+        assert age <= oldest_us, f"lost though received {age / 1e6:.3f} s before the cut: place {record.place}"
+        assert any(start <= record.received_us and (end == 0 or record.received_us <= end) for start, end, _ in left.gaps), \
+            f"lost silently: place {record.place}, {age / 1e6:.3f} s before the cut; gaps end with {left.gaps[-3:]}"
+    verdict.damaged = sum(cause == "capture_damaged" for _, _, cause in left.gaps)
+    opened = [gap for gap in left.gaps if gap[1] == 0]
+    assert len(opened) <= 1, opened
+    if running:
+        assert opened, f"no gap is open after the cut: {left.gaps[-3:]}"
+        verdict.early_us = cut_us - opened[0][0]
+        if opened[0][2] == "power_loss":
+            assert verdict.early_us <= early_us, f"the gap begins {verdict.early_us / 1e6:.3f} s before the cut"
+    return verdict
