@@ -114,10 +114,9 @@ static int find_segments(struct capture *self)
             continue;
         }
         self->total_bytes += segment->bytes;
-        zlistx_add_end(self->segments, segment);
+        zlistx_insert(self->segments, segment, false); /* in order; zlistx_sort of CZMQ 4.2.1 does not always sort */
     }
     closedir(directory);
-    zlistx_sort(self->segments);
     return 0;
 }
 

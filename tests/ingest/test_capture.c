@@ -138,6 +138,29 @@ static void records_come_back_in_order_with_everything_about_them(void **state)
     capture_close(&log);
 }
 
+/* A directory lists its files in an order of its own, and in another one where the names are others. */
+static void segments_are_read_in_order_however_the_directory_lists_them(void **state)
+{
+    struct world *world = *state;
+    char text[256], name[PATH_MAX], path[PATH_MAX];
+    world->options.segment_bytes = CAPTURE_HEADER;
+    for (int round = 0; round < 20; round++) {
+        capture_t *log = open_log(world);
+        for (const char *c = "abcdefghijklmn"; *c; c++)
+            append(world, log, (char[]){ *c, '\0' }, 1);
+        /* no close: killed */
+        capture_t *next = open_log(world);
+        assert_int_equal(read_all(next, text, sizeof text), 14);
+        assert_string_equal(text, "a,b,c,d,e,f,g,h,i,j,k,l,m,n,");
+        capture_close(&next);
+        capture_close(&log);
+        while (folder_count(&world->folder, ".log", name) > 0) { /* `position` stays: other names next time */
+            folder_file(&world->folder, name, path);
+            unlink(path);
+        }
+    }
+}
+
 static void what_was_not_acknowledged_is_read_again_after_a_kill(void **state)
 {
     struct world *world = *state;
@@ -745,6 +768,7 @@ int main(void)
         cmocka_unit_test(the_checksum_is_crc32c_by_instruction_and_by_table),
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
         IN_A_FOLDER(records_come_back_in_order_with_everything_about_them),
+        IN_A_FOLDER(segments_are_read_in_order_however_the_directory_lists_them),
         IN_A_FOLDER(what_was_not_acknowledged_is_read_again_after_a_kill),
         IN_A_FOLDER(a_tail_torn_at_any_byte_is_cut_and_never_misread),
         IN_A_FOLDER(a_byte_flipped_anywhere_is_found),
