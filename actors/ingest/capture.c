@@ -272,18 +272,25 @@ capture_t *capture_open(const struct capture_options *options, int64_t now_us, c
     return self;
 }
 
-void capture_close(capture_t **self_p)
+static int finish(struct capture *self)
+{
+    int rc = self->options.sync == CAPTURE_NEVER ? -1 : 0;
+    if (self->active && self->active->bytes == 0)
+        segment_unlink(self->active, self->directory);
+    for (struct segment *s = zlistx_first(self->segments); s && self->options.sync != CAPTURE_NEVER; s = zlistx_next(self->segments)) {
+        sync_segment(self, s);
+        rc |= segment_is_safe(s) ? 0 : -1;
+    }
+    return rc;
+}
+
+int capture_close(capture_t **self_p)
 {
     struct capture *self = *self_p;
     if (!self)
-        return;
+        return 0;
     syncer_destroy(&self->syncer);
-    if (self->active && self->active->bytes == 0) {
-        segment_unlink(self->active, self->directory);
-    } else if (self->options.sync != CAPTURE_NEVER) {
-        for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
-            sync_segment(self, s);
-    }
+    int rc = finish(self);
     for (struct segment *s; (s = zlistx_detach(self->segments, NULL)) != NULL;)
         segment_destroy(&s);
     zlistx_destroy(&self->segments);
@@ -298,6 +305,7 @@ void capture_close(capture_t **self_p)
     free(self->directory);
     free(self);
     *self_p = NULL;
+    return rc;
 }
 
 /* --- writing --------------------------------------------------------------------------- */
@@ -668,6 +676,15 @@ static void work_on_disk(struct capture *self, int64_t now_us)
         return;
     sync_run(&job);
     take_synced(self, &job);
+}
+
+int64_t capture_safe(const capture_t *self, int64_t now_us)
+{
+    int64_t safe_us = now_us;
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        if (!segment_is_safe(s) && s->unsafe_since_us < safe_us)
+            safe_us = s->unsafe_since_us;
+    return safe_us;
 }
 
 void capture_tick(capture_t *self, int64_t now_us)

@@ -57,7 +57,7 @@ struct capture_record {
 
 /* NULL: *why says why (static or of strerror). */
 capture_t *capture_open(const struct capture_options *, int64_t now_us, const char **why);
-void capture_close(capture_t **);
+int capture_close(capture_t **); /* 0: all of it is on the disk; -1: it is not (never: nor is what has been unlinked) */
 
 /* Append frames, those that came together with one write; sets their places. 0, or -1 (nothing
  * was written): capture_why(). */
@@ -81,6 +81,9 @@ void capture_next(capture_t *);
 int64_t capture_acked(capture_t *, size_t topic, uint64_t first, uint64_t last, int64_t now_us);
 /* Everything acknowledged before `at_us` is on the store's disk. */
 void capture_stored(capture_t *, int64_t at_us, int64_t now_us);
+/* What was received before this is on the disk, in the log or in the store; 0: nothing is known yet of what an
+ * earlier process wrote. Without syncs (never) it says nothing. */
+int64_t capture_safe(const capture_t *, int64_t now_us);
 /* Sync what is due and unlink what may go. Call a few times a second. */
 void capture_tick(capture_t *, int64_t now_us);
 

@@ -51,6 +51,8 @@ struct self {
     int64_t session_told_us;    /* monotonic */
     int64_t noted_us;           /* monotonic */
     int64_t behind_us;          /* monotonic: the socket has more than we have read, until then */
+    int64_t noted_syncs;        /* of the capture log, by then */
+    bool is_store_synced;       /* since then */
     int64_t lost_us;            /* monotonic: the open gap began no later than this */
     struct wall wall;
     uint64_t random;
@@ -264,6 +266,16 @@ static void on_changed(void *owner)
     actor_wake(self->actor, SESSION_MS / 2);
 }
 
+/* Unsynced files reach the disk by themselves within 35 s. */
+static void tell_safe(struct self *self)
+{
+    int64_t now_us = actor_now_us(self->actor), safe_us = capture_safe(self->capture, now_us);
+    if (strcmp(actor_suite(self->actor)->sync, "never") == 0)
+        safe_us = now_us - 35 * SECOND_US;
+    if (safe_us > 0)
+        ledger_safe(self->ledger, safe_us);
+}
+
 static void on_live(void *owner, bool took_over)
 {
     struct self *self = owner;
@@ -272,6 +284,7 @@ static void on_live(void *owner, bool took_over)
     home_view(self->home, &view);
     if (!took_over)
         ledger_began_by(self->ledger, wall(self, self->lost_us));
+    tell_safe(self);
     ledger_live(self->ledger, actor_now_us(self->actor));
     (void)wall(self, actor_clock_us(self->actor));
     actor_info(self->actor, "%s %s: Home Assistant %s, session %" PRId64 "%s", took_over ? "moved to" : "connected to",
@@ -544,6 +557,7 @@ static int on_totals(struct self *self, actor_t *actor, const struct nothing *qu
 static int on_synced(struct self *self, actor_t *actor, const struct store_synced *message)
 {
     capture_stored(self->capture, message->at, actor_now_us(actor));
+    self->is_store_synced = true;
     return OK;
 }
 
@@ -618,7 +632,6 @@ static int open_capture(struct self *self)
 
 static int open_ledger(struct self *self)
 {
-    const struct suite_config *suite = actor_suite(self->actor);
     char known[PATH_MAX], boot[64] = "";
     const char *why = "the data directory's path is too long", *damaged = NULL;
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
@@ -629,10 +642,7 @@ static int open_ledger(struct self *self)
     }
     if (actor_path(self->actor, known, sizeof known, "ingest/known") == 0) {
         *strrchr(known, '/') = '\0';
-        /* Unsynced files reach the disk by themselves within 35 s; a sync may come late, and the note is newer than it. */
-        bool never = strcmp(suite->sync, "never") == 0;
         struct ledger_options options = { .directory = known, .boot_id = boot, .latency_us = SECOND_US,
-            .unsynced_us = never ? 35 * SECOND_US : 2 * suite->sync_ms * MS_US + SECOND_US,
             .captured_us = capture_last_received(self->capture), .is_torn = capture_torn(self->capture) > 0 };
         self->ledger = ledger_open(&options, actor_now_us(self->actor), &why, &damaged);
     }
@@ -687,8 +697,14 @@ static void note(struct self *self)
     ledger_retry(self->ledger);
     if (self->home)
         home_view(self->home, &view);
-    if (self->home && view.state == HOME_LIVE && stash_count(self->stash) == 0)
-        ledger_note(self->ledger, wall(self, view.known_us));
+    if (!self->home || view.state != HOME_LIVE || stash_count(self->stash) > 0)
+        return;
+    tell_safe(self);
+    ledger_note(self->ledger, wall(self, view.known_us));
+    if (self->is_store_synced || self->noted_syncs != capture_syncs(self->capture))
+        ledger_sync(self->ledger); /* the disk has been busy anyway */
+    self->is_store_synced = false;
+    self->noted_syncs = capture_syncs(self->capture);
 }
 
 static void tell_session(struct self *self)
@@ -830,8 +846,8 @@ static void ingest_close(struct self *self, actor_t *actor)
     stop_home(self);
     bool in_order = self->stash && stash_count(self->stash) == 0;
     stash_destroy(&self->stash);
-    ledger_close(&self->ledger, in_order);
-    capture_close(&self->capture);
+    in_order = capture_close(&self->capture) == 0 && in_order;
+    ledger_close(&self->ledger, in_order); /* after what it says of the log is so */
     items_free(&self->read_items);
     items_free(&self->batch_items);
     split_destroy(&self->live_split);

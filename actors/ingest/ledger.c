@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define MAX_GAPS 10000
-#define KNOWN_BYTES 128 /* one write within one sector */
+#define KNOWN_BYTES 192 /* one write within one sector */
 #define NOTED_US (5 * INT64_C(1000000)) /* a frame captured since the last note is never older */
 
 struct ledger {
@@ -22,7 +22,7 @@ struct ledger {
     size_t count, room;
     int64_t next_number;
     int64_t latency_us;
-    int64_t known_us, session;
+    int64_t known_us, safe_us, session;
     bool has_started;       /* there was a subscription once */
     bool is_unsaved;        /* the gaps could not be written */
     int64_t unsaved_us;     /* where the first of those begins that are in no file; INT64_MAX: none */
@@ -199,24 +199,25 @@ static int64_t noted(const struct ledger *self)
 static void write_known(struct ledger *self, bool in_order)
 {
     char text[KNOWN_BYTES + 1];
-    int length = snprintf(text, sizeof text, "known %" PRId64 " session %" PRId64 " started %d clean %d boot %s end",
-        noted(self), self->session, self->has_started, in_order, self->boot_id);
+    int64_t known_us = noted(self), safe_us = self->safe_us < known_us ? self->safe_us : known_us;
+    int length = snprintf(text, sizeof text, "known %" PRId64 " safe %" PRId64 " session %" PRId64
+        " started %d clean %d boot %s end", known_us, safe_us, self->session, self->has_started, in_order, self->boot_id);
     assert(length > 0 && length < KNOWN_BYTES);
     memset(text + length, ' ', (size_t)(KNOWN_BYTES - 1 - length));
     text[KNOWN_BYTES - 1] = '\n';
     self->is_unnoted = pwrite(self->known_fd, text, KNOWN_BYTES, 0) != KNOWN_BYTES;
 }
 
-struct known { int64_t at_us, session; int started, clean; char boot[40]; };
+struct known { int64_t at_us, safe_us, session; int started, clean; char boot[40]; };
 
 static bool read_known(const struct ledger *self, struct known *known)
 {
     char text[KNOWN_BYTES + 1] = "", end[4] = "";
     ssize_t got = pread(self->known_fd, text, KNOWN_BYTES, 0);
     return got == KNOWN_BYTES
-        && sscanf(text, "known %" SCNd64 " session %" SCNd64 " started %d clean %d boot %39s %3s", &known->at_us,
-            &known->session, &known->started, &known->clean, known->boot, end) == 6
-        && strcmp(end, "end") == 0 && known->at_us >= 0 && known->at_us <= MAX_TIME_US && known->session >= 0
+        && sscanf(text, "known %" SCNd64 " safe %" SCNd64 " session %" SCNd64 " started %d clean %d boot %39s %3s",
+            &known->at_us, &known->safe_us, &known->session, &known->started, &known->clean, known->boot, end) == 7
+        && strcmp(end, "end") == 0 && known->at_us >= 0 && known->at_us <= MAX_TIME_US && known->safe_us >= 0 && known->session >= 0
         && known->session < MAX_COUNT;
 }
 
@@ -233,18 +234,24 @@ static void guess_known(const struct ledger *self, const struct ledger_options *
 }
 
 /* Nothing was missing up to here when the last process ended. */
-static int64_t known_before(const struct ledger *self, const struct ledger_options *options, int64_t noted_us, bool power_cut)
+static int64_t known_before(const struct ledger *self, const struct ledger_options *options, int64_t noted_us)
 {
     int64_t captured_us = options->captured_us, known_us = noted_us;
-    if (power_cut)
-        known_us = known_us > options->unsynced_us ? known_us - options->unsynced_us : 0;
-    else if (captured_us > known_us && captured_us <= known_us + NOTED_US) /* else the clock was set meanwhile */
+    if (captured_us > known_us && captured_us <= known_us + NOTED_US) /* else the clock was set meanwhile */
         known_us = captured_us;
     if (!options->is_torn)
         return known_us;
     for (size_t i = 0; captured_us == 0 && i < self->count; i++) /* nothing could be read: all since the last gap */
         captured_us = self->gaps[self->count - 1 - i].end_us;
     return captured_us < known_us ? captured_us : known_us;
+}
+
+/* What a power cut has left is whole up to here. */
+static int64_t safe_before(const struct ledger *self, const struct known *known)
+{
+    if (known->safe_us > 0 || self->count == 0)
+        return known->safe_us;
+    return self->gaps[0].end_us; /* the note is older than the first start: nothing was promised before */
 }
 
 static void account_for_absence(struct ledger *self, const struct ledger_options *options, int64_t now_us)
@@ -255,11 +262,12 @@ static void account_for_absence(struct ledger *self, const struct ledger_options
         guess_known(self, options, now_us, &known);
     self->session = known.session;
     self->known_us = known.at_us;
-    self->has_started = known.started;
-    if (!known.started || open_gap(self))
-        return;
+    self->safe_us = known.safe_us;
+    self->has_started = known.started || self->count > 0; /* the note may be older than the list */
     bool power_cut = has_note && !known.clean && strcmp(known.boot, self->boot_id) != 0;
-    int64_t start_us = known_before(self, options, known.at_us, power_cut);
+    if (!self->has_started || (open_gap(self) && !power_cut))
+        return;
+    int64_t start_us = power_cut ? safe_before(self, &known) : known_before(self, options, known.at_us);
     if (start_us > now_us)
         start_us = now_us;
     ledger_lost(self, start_us, power_cut ? GAP_POWER : GAP_DOWN);
@@ -387,8 +395,7 @@ int64_t ledger_next_session(ledger_t *self)
 {
     self->session++;
     write_known(self, false);
-    if (fdatasync(self->known_fd))
-        self->is_unnoted = true;
+    ledger_sync(self);
     return self->session;
 }
 
@@ -401,6 +408,17 @@ void ledger_note(ledger_t *self, int64_t known_us)
 {
     self->known_us = known_us;
     write_known(self, false);
+}
+
+void ledger_safe(ledger_t *self, int64_t safe_us)
+{
+    self->safe_us = safe_us;
+}
+
+void ledger_sync(ledger_t *self)
+{
+    if (fdatasync(self->known_fd))
+        self->is_unnoted = true;
 }
 
 void ledger_retry(ledger_t *self)

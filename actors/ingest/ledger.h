@@ -2,9 +2,10 @@
  *
  * <data>/ingest/gaps: one gap a line, written anew (fsync, rename) whenever one opens or
  * closes; a file that cannot be read is kept aside and told. <data>/ingest/known: one small
- * line, overwritten every second: up to when everything is known, the session number, the
- * boot, and whether the process ended in order. While a gap cannot be written, `known` stays
- * before it. A kill -9 loses none of it, a power cut at most what the kernel had not written. Times are microseconds UTC.
+ * line, overwritten every second: up to when everything is known, up to when it is safe on the
+ * disk, the session number, the boot, and whether the process ended in order. While a gap cannot
+ * be written, `known` stays before it. A kill -9 loses none of it; a power cut may bring an older
+ * line back, which says less but nothing wrong: what was safe once stays so. Times are microseconds UTC.
  * Rules: docs/architecture.md, Delivery 6. */
 #ifndef LEDGER_H
 #define LEDGER_H
@@ -26,7 +27,6 @@ struct ledger_options {
     const char *directory;      /* exists */
     const char *boot_id;
     int64_t latency_us;         /* what was fired this long before may still have been on its way */
-    int64_t unsynced_us;        /* what a power cut may cost before `known` */
     int64_t captured_us;        /* received time of the newest record of the capture log; 0: none */
     bool is_torn;               /* something behind that record could not be read */
 };
@@ -45,6 +45,8 @@ void ledger_add(ledger_t *, int64_t start_us, int64_t end_us, enum gap_cause, bo
 int64_t ledger_next_session(ledger_t *);            /* on the disk before it returns */
 int64_t ledger_session(const ledger_t *);           /* given out last */
 void ledger_note(ledger_t *, int64_t known_us);     /* once a second while live; earlier than before if the clock was set back */
+void ledger_safe(ledger_t *, int64_t us);           /* received before: on the disk. For the next line; 0: nobody knows */
+void ledger_sync(ledger_t *);                       /* the line is on the disk, so that a gap after a power cut is no longer than it must be */
 void ledger_retry(ledger_t *);                      /* once a second: write what could not be written */
 
 size_t ledger_count(const ledger_t *);

@@ -174,7 +174,7 @@ static void try_ledger(const char *data, size_t size)
     write_file(folder, "gaps", data, gaps);
     if (nul)
         write_file(folder, "known", nul + 1, size - gaps - 1);
-    struct ledger_options options = { .directory = folder, .boot_id = "boot", .unsynced_us = 1000000,
+    struct ledger_options options = { .directory = folder, .boot_id = "boot",
         .captured_us = size % 2 ? NOW - 5000000 : 0, .is_torn = size % 3 == 0 };
     ledger_t *ledger = ledger_open(&options, NOW, &why, &damaged);
     assert(ledger);

@@ -30,8 +30,7 @@ static int tear_down(void **state)
 static ledger_t *open_at(int64_t now, const char *boot, int64_t captured)
 {
     const char *why = "", *damaged = NULL;
-    struct ledger_options options = { .directory = folder.path, .boot_id = boot, .unsynced_us = 2 * SECOND,
-        .captured_us = captured };
+    struct ledger_options options = { .directory = folder.path, .boot_id = boot, .captured_us = captured };
     ledger_t *ledger = ledger_open(&options, now, &why, &damaged);
     assert_non_null(ledger);
     assert_null(damaged);
@@ -158,8 +157,68 @@ static void a_power_cut_is_told_apart_and_costs_what_was_not_synced(void **state
 {
     (void)state;
     ledger_t *ledger = lived();
+    ledger_safe(ledger, T(8));
+    ledger_note(ledger, T(11));
     kill_it(&ledger);
-    ledger = open_at(T(100), "another boot", T(10));
+    ledger = open_at(T(100), "second", T(10));
+    assert_gap(ledger, 1, T(8), 0, GAP_POWER);
+    ledger_live(ledger, T(101));
+    ledger_safe(ledger, T(120)); /* no more than what is known is safe */
+    ledger_note(ledger, T(110));
+    kill_it(&ledger);
+    ledger = open_at(T(200), "third", T(110));
+    assert_gap(ledger, 2, T(110), 0, GAP_POWER);
+    kill_it(&ledger);
+}
+
+/* The connection was lost in the second before; what came just before that was not on the disk. */
+static void a_power_cut_in_an_open_gap_makes_it_begin_where_all_was_safe(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_safe(ledger, T(8));
+    ledger_note(ledger, T(10));
+    ledger_lost(ledger, T(10), GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+    ledger = open_at(T(20), "boot", T(10)); /* a kill costs nothing */
+    assert_gap(ledger, 1, T(10), 0, GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+    ledger = open_at(T(30), "another boot", T(10));
+    assert_int_equal(ledger_count(ledger), 2);
+    assert_gap(ledger, 1, T(8), 0, GAP_CONNECTION_LOST);
+    kill_it(&ledger);
+}
+
+/* The note of the first start came back as it was before the list of gaps was written. */
+static void a_note_older_than_the_list_of_gaps_hides_no_absence(void **state)
+{
+    (void)state;
+    char before[512];
+    ledger_t *ledger = open_at(T(-1), "boot", 0);
+    ledger_next_session(ledger);
+    size_t size = folder_read(&folder, "known", before, sizeof before);
+    ledger_live(ledger, T(0));
+    ledger_note(ledger, T(10));
+    kill_it(&ledger);
+    folder_write(&folder, "known", before, size);
+    ledger = open_at(T(20), "another boot", 0);
+    assert_int_equal(ledger_count(ledger), 2);
+    assert_gap(ledger, 1, T(0), 0, GAP_POWER);
+    kill_it(&ledger);
+}
+
+/* What a torn tail has lost came after what was safe: where the log ends says nothing then. */
+static void a_torn_log_does_not_lengthen_the_gap_of_a_power_cut(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_safe(ledger, T(8));
+    ledger_note(ledger, T(10));
+    kill_it(&ledger);
+    const char *why = "", *damaged = NULL;
+    struct ledger_options options = { .directory = folder.path, .boot_id = "another boot", .captured_us = T(3), .is_torn = true };
+    ledger = ledger_open(&options, T(20), &why, &damaged);
+    assert_non_null(ledger);
     assert_gap(ledger, 1, T(8), 0, GAP_POWER);
     kill_it(&ledger);
 }
@@ -398,6 +457,9 @@ int main(void)
         IN_A_FOLDER(a_kill_is_a_gap_from_the_last_note_or_the_last_frame_captured),
         IN_A_FOLDER(a_stop_in_order_is_a_gap_too),
         IN_A_FOLDER(a_power_cut_is_told_apart_and_costs_what_was_not_synced),
+        IN_A_FOLDER(a_power_cut_in_an_open_gap_makes_it_begin_where_all_was_safe),
+        IN_A_FOLDER(a_note_older_than_the_list_of_gaps_hides_no_absence),
+        IN_A_FOLDER(a_torn_log_does_not_lengthen_the_gap_of_a_power_cut),
         IN_A_FOLDER(what_could_not_be_written_is_written_later),
         IN_A_FOLDER(a_gap_that_was_never_written_is_not_forgotten),
         IN_A_FOLDER(a_clock_that_is_set_back_hides_no_absence),
