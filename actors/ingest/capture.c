@@ -44,6 +44,7 @@ struct capture {
     bool has_untold;             /* the tally on the disk is an older one */
     int64_t stored_us;           /* what the store said last */
     int64_t last_received_us, torn_bytes;
+    int64_t read_us;             /* of the record read last: received then */
     int64_t lost_end;            /* of the loss told last */
     const char *why;
     const char *unsynced;        /* NULL: the last sync succeeded */
@@ -244,6 +245,8 @@ static int prepare(struct capture *self, int64_t now_us)
         return -1;
     cut_tail(self);
     count_segments(self);
+    for (struct segment *s = zlistx_first(self->segments); s && self->options.sync != CAPTURE_NEVER; s = zlistx_next(self->segments))
+        sync_segment(self, s); /* what an earlier process wrote may be in the kernel's hands still */
     int64_t start = first_offset(self, now_us);
     if (reserve(self, start + 1) && !is_full(errno))
         return -1;
@@ -465,12 +468,11 @@ bool capture_is_next(capture_t *self, const struct capture_record *record)
 static void tell_damage(struct capture *self, struct segment *segment, int64_t at)
 {
     struct segment_span before = segment_walk(segment, self->directory, &self->crc, 0);
-    struct segment *next = after(self, segment);
     struct segment_span behind = { 0 };
-    if (next)
+    for (struct segment *next = after(self, segment); next && behind.records == 0; next = after(self, next))
         behind = segment_walk(next, self->directory, &self->crc, 0);
     struct capture_loss loss = { .bytes = segment->bytes - at,
-        .first_us = before.records ? before.last_us : behind.first_us,
+        .first_us = before.records ? before.last_us : self->read_us,
         .last_us = behind.records ? behind.first_us : self->last_received_us };
     self->total_bytes -= segment->bytes - at;
     segment_cut(segment, self->directory, at);
@@ -498,6 +500,7 @@ bool capture_read(capture_t *self, struct capture_record *record)
     }
     self->cursor.size = CAPTURE_HEADER + (int64_t)record->bytes.size;
     self->cursor.events = record->events;
+    self->read_us = record->received_us;
     record->done = self->cursor.done;
     record->replayed = self->cursor.segment->is_old;
     return true;

@@ -26,7 +26,7 @@ enum { CAPTURE_TOPICS = 2, CAPTURE_HEADER = 40 };
 /* What is no longer in the log though it was not acknowledged. */
 struct capture_loss {
     bool overflow;              /* the log was full; false: the disk gave back something else */
-    int64_t first_us, last_us;  /* received times around what is missing */
+    int64_t first_us, last_us;  /* received times around what is missing; first 0: nothing before it can be read */
     int64_t events;             /* not yet published ones; 0 if unknown */
     int64_t bytes;
     bool continues;             /* it follows directly on the loss told before */
@@ -81,8 +81,7 @@ void capture_next(capture_t *);
 int64_t capture_acked(capture_t *, size_t topic, uint64_t first, uint64_t last, int64_t now_us);
 /* Everything acknowledged before `at_us` is on the store's disk. */
 void capture_stored(capture_t *, int64_t at_us, int64_t now_us);
-/* What was received before this is on the disk, in the log or in the store; 0: nothing is known yet of what an
- * earlier process wrote. Without syncs (never) it says nothing. */
+/* What was received before this is on the disk, in the log or in the store. With CAPTURE_NEVER it says nothing. */
 int64_t capture_safe(const capture_t *, int64_t now_us);
 /* Sync what is due and unlink what may go. Call a few times a second. */
 void capture_tick(capture_t *, int64_t now_us);

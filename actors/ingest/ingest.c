@@ -160,6 +160,15 @@ static void on_loss(void *owner, const struct capture_loss *loss)
     ledger_add(self->ledger, loss->first_us, loss->last_us, loss->overflow ? GAP_OVERFLOW : GAP_DAMAGED, loss->continues);
 }
 
+/* Unsynced files reach the disk by themselves within 35 s. */
+static void tell_safe(struct self *self)
+{
+    int64_t now_us = actor_now_us(self->actor), safe_us = capture_safe(self->capture, now_us);
+    if (strcmp(actor_suite(self->actor)->sync, "never") == 0)
+        safe_us = now_us - 35 * SECOND_US;
+    ledger_safe(self->ledger, safe_us);
+}
+
 /* --- frames ----------------------------------------------------------------------------- */
 
 /* -1: the disk does not take them now. `list` holds the items of all records, one after the other. */
@@ -264,16 +273,6 @@ static void on_changed(void *owner)
     struct self *self = owner;
     self->session_changed = true;
     actor_wake(self->actor, SESSION_MS / 2);
-}
-
-/* Unsynced files reach the disk by themselves within 35 s. */
-static void tell_safe(struct self *self)
-{
-    int64_t now_us = actor_now_us(self->actor), safe_us = capture_safe(self->capture, now_us);
-    if (strcmp(actor_suite(self->actor)->sync, "never") == 0)
-        safe_us = now_us - 35 * SECOND_US;
-    if (safe_us > 0)
-        ledger_safe(self->ledger, safe_us);
 }
 
 static void on_live(void *owner, bool took_over)
@@ -668,6 +667,7 @@ static int ingest_open(struct self *self, actor_t *actor)
     self->lost_us = actor_clock_us(actor);
     if (open_capture(self) || open_ledger(self))
         return 111;
+    tell_safe(self);
     start_home(self);
     return 0;
 }

@@ -25,6 +25,7 @@ struct ledger {
     int64_t known_us, safe_us, session;
     bool has_started;       /* there was a subscription once */
     bool is_unsaved;        /* the gaps could not be written */
+    int64_t cut_us;         /* where the gap of the power cut that this process found begins; 0: it found none */
     int64_t unsaved_us;     /* where the first of those begins that are in no file; INT64_MAX: none */
     bool is_unnoted;        /* nor `known` */
     int known_fd;
@@ -271,6 +272,7 @@ static void account_for_absence(struct ledger *self, const struct ledger_options
     if (start_us > now_us)
         start_us = now_us;
     ledger_lost(self, start_us, power_cut ? GAP_POWER : GAP_DOWN);
+    self->cut_us = power_cut ? open_gap(self)->start_us : 0;
 }
 
 /* --- life ------------------------------------------------------------------------------ */
@@ -311,6 +313,7 @@ void ledger_close(ledger_t **self_p, bool in_order)
     if (!self)
         return;
     if (in_order) {
+        self->safe_us = self->known_us;
         write_known(self, true);
         (void)fdatasync(self->known_fd);
     }
@@ -373,11 +376,37 @@ void ledger_live(ledger_t *self, int64_t now_us)
         save(self, gap);
     }
     write_known(self, false);
+    ledger_sync(self);
+}
+
+/* Where the first record already cannot be read it was never written, if the power was cut; else nobody
+ * knows: all since the last gap. */
+static int64_t damaged_from(const struct ledger *self, int64_t end_us)
+{
+    int64_t from_us = 0;
+    if (self->cut_us > 0)
+        return self->cut_us < end_us ? self->cut_us : end_us;
+    for (size_t i = 0; i < self->count; i++)
+        if (self->gaps[i].end_us > from_us && self->gaps[i].end_us <= end_us)
+            from_us = self->gaps[i].end_us;
+    return from_us;
+}
+
+static bool is_told(const struct ledger *self, int64_t start_us, int64_t end_us)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (self->gaps[i].start_us <= start_us && (self->gaps[i].end_us == 0 || self->gaps[i].end_us >= end_us))
+            return true;
+    return false;
 }
 
 void ledger_add(ledger_t *self, int64_t start_us, int64_t end_us, enum gap_cause cause, bool continues)
 {
     struct gap_entry *gap = NULL;
+    if (start_us == 0)
+        start_us = damaged_from(self, end_us);
+    if (cause == GAP_DAMAGED && is_told(self, start_us, end_us))
+        return; /* of a power cut: it tore what it also lost */
     for (size_t i = self->count; continues && i > 0 && !gap; i--)
         if (self->gaps[i - 1].cause == cause && self->gaps[i - 1].end_us > 0)
             gap = &self->gaps[i - 1];

@@ -40,12 +40,12 @@ void ledger_lost(ledger_t *, int64_t known_us, enum gap_cause);  /* open a gap; 
 void ledger_cause(ledger_t *, enum gap_cause);                   /* the open gap's cause is better known */
 void ledger_began_by(ledger_t *, int64_t us);                    /* the clock was set since: the open gap began no later than this */
 void ledger_live(ledger_t *, int64_t now_us);                    /* close it; the very first time: first_start */
-void ledger_add(ledger_t *, int64_t start_us, int64_t end_us, enum gap_cause, bool continues); /* a closed one; or the last of this cause goes on */
+void ledger_add(ledger_t *, int64_t start_us, int64_t end_us, enum gap_cause, bool continues); /* a closed one; or the last of this cause goes on. start 0: nobody knows */
 
 int64_t ledger_next_session(ledger_t *);            /* on the disk before it returns */
 int64_t ledger_session(const ledger_t *);           /* given out last */
 void ledger_note(ledger_t *, int64_t known_us);     /* once a second while live; earlier than before if the clock was set back */
-void ledger_safe(ledger_t *, int64_t us);           /* received before: on the disk. For the next line; 0: nobody knows */
+void ledger_safe(ledger_t *, int64_t us);           /* received before: on the disk. For the next line */
 void ledger_sync(ledger_t *);                       /* the line is on the disk, so that a gap after a power cut is no longer than it must be */
 void ledger_retry(ledger_t *);                      /* once a second: write what could not be written */
 

@@ -1,6 +1,7 @@
 /* life.c - what a process owes to its supervisor and to its data directory. */
 #include "life.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -101,11 +102,28 @@ void life_status(const char *text)
     notify(line);
 }
 
+/* A file that is synced is lost with the power all the same where the name of its directory is not on the disk. */
+static int make_directory(const char *path)
+{
+    if (mkdir(path, 0700))
+        return -1;
+    const char *end = strrchr(path, '/');
+    char *parent = strndup(path, end > path ? (size_t)(end - path) : 1);
+    assert(parent);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(parent);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    return 0;
+}
+
 static int make_directories(char *path)
 {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int rc = mkdir(path, 0700);
+        int rc = make_directory(path);
         *slash = '/';
         if (rc && errno != EEXIST)
             return -1;

@@ -15,6 +15,7 @@ BOOT_BEFORE, BOOT_AFTER = "11111111-1111-4111-8111-111111111111", "22222222-2222
 CAPTURE_HEADER = 40
 LATENCY_US = 1_000_000      # events are dated when they are fired: a gap begins so long before what is known
 TICK_US = 250_000           # ingest looks that often whether a sync is due
+NOTE_US = 1_000_000 + TICK_US   # and writes `known` that often
 
 
 def environment(data, trace, boot_file, sync_us=20000):
@@ -95,19 +96,42 @@ def check_database(path):
     assert answer == [("ok",)], f"{path.name}: {answer[:3]}"
 
 
+def notes(records):
+    """(index, up to when everything was known) of each line that ingest wrote into `known`."""
+    files, result = set(), []
+    for index, record in enumerate(records):
+        if record.operation in (disk.CREATE, disk.BIND):
+            (files.add if record.data == b"ingest/known" else files.discard)(record.file)
+        elif record.operation == disk.WRITE and record.file in files:
+            result.append((index, int(record.data.split()[1])))
+    return result
+
+
+def promised_from(records):
+    """The record after which the ledger has been live once, and that is on the disk."""
+    renamed, directory = False, None
+    for index, record in enumerate(records):
+        renamed |= record.operation == disk.RENAME and record.data == b"ingest/gaps.new\0ingest/gaps"
+        if record.operation == disk.BIND and record.data == b"ingest":
+            directory = record.file
+        if renamed and record.operation == disk.SYNC_END and record.file == directory:
+            return index + 1
+    raise AssertionError("the run was never live")
+
+
 class Verdict:
     def __init__(self):
         self.lost = 0
         self.oldest_lost_us = 0     # how long before the cut the oldest of them was received
-        self.early_us = None        # how long before the cut the gap begins
+        self.early_us = None        # how long before the last note the gap begins
         self.damaged = 0
 
 
-def judge(disk_now, left, captured, until, running, oldest_us, early_us):
-    """What is missing is young enough and lies in a gap that is not too long. `running`: the ledger
-    had promised something, and ingest had not ended in order, when the power went."""
-    cut_us, verdict = disk_now.real_us, Verdict()
-    for record in captured[:until]:
+def judge(cut_us, left, captured, known_us, oldest_us, early_us):
+    """What is missing of `captured` is young enough and lies in a gap that is not too long. known_us: of
+    the last note that was written; None: the ledger had promised nothing yet."""
+    verdict = Verdict()
+    for record in captured:
         if left.has(record):
             continue
         verdict.lost += 1
@@ -119,9 +143,10 @@ def judge(disk_now, left, captured, until, running, oldest_us, early_us):
     verdict.damaged = sum(cause == "capture_damaged" for _, _, cause in left.gaps)
     opened = [gap for gap in left.gaps if gap[1] == 0]
     assert len(opened) <= 1, opened
-    if running:
-        assert opened, f"no gap is open after the cut: {left.gaps[-3:]}"
-        verdict.early_us = cut_us - opened[0][0]
-        if opened[0][2] == "power_loss":
-            assert verdict.early_us <= early_us, f"the gap begins {verdict.early_us / 1e6:.3f} s before the cut"
+    if known_us is None:
+        return verdict
+    assert opened, f"no gap is open after the cut: {left.gaps[-3:]}"
+    if opened[0][2] == "power_loss":
+        verdict.early_us = known_us - opened[0][0]
+        assert verdict.early_us <= early_us, f"the gap begins {verdict.early_us / 1e6:.3f} s before the last note"
     return verdict
