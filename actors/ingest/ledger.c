@@ -418,6 +418,8 @@ void ledger_add(ledger_t *self, int64_t start_us, int64_t end_us, enum gap_cause
     }
     gap->end_us = end_us > gap->start_us ? end_us : gap->start_us;
     save(self, gap);
+    if (self->is_unsaved)
+        write_known(self, false); /* what it tells of is given up now, not in a second */
 }
 
 int64_t ledger_next_session(ledger_t *self)

@@ -262,6 +262,68 @@ static void rot_in_an_older_segment_is_told_and_the_rest_is_read(void **state)
     capture_close(&log);
 }
 
+/* Of two segments not even the first record is there: between what came before them and what comes behind. */
+static void segments_of_which_nothing_can_be_read_are_told_with_what_is_around_them(void **state)
+{
+    struct world *world = *state;
+    char name[PATH_MAX], text[4096];
+    int64_t places[4];
+    world->options.segment_bytes = CAPTURE_HEADER;
+    for (int round = 0; round < 2; round++) { /* with a whole segment before them, and without */
+        capture_t *log = open_log(world);
+        world->loss_count = 0;
+        for (int i = round; i < 4; i++, world->now += SECOND)
+            places[i] = append(world, log, "a frame", 1);
+        capture_close(&log);
+        for (int i = 1; i < 3; i++) {
+            snprintf(name, sizeof name, "%020lld.log", (long long)places[i] - CAPTURE_HEADER);
+            folder_write(&world->folder, name, (char[CAPTURE_HEADER + 7]){ 0 }, CAPTURE_HEADER + 7);
+        }
+        log = open_log(world);
+        assert_int_equal(read_all(log, text, sizeof text), 2 - round);
+        assert_int_equal(world->loss_count, 2);
+        assert_int_equal(world->losses[0].first_us, round ? 0 : world->now - 4 * SECOND);
+        assert_int_equal(world->losses[0].last_us, world->now - SECOND);
+        capture_close(&log);
+        while (folder_count(&world->folder, ".log", name) > 0) {
+            folder_file(&world->folder, name, text);
+            unlink(text);
+        }
+    }
+}
+
+/* What the ledger may say of it after a power cut. */
+static void what_is_safe_begins_with_what_was_not_synced(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    assert_int_equal(capture_safe(log, world->now), world->now);
+    int64_t written = world->now;
+    append(world, log, "a", 1);
+    publish_all(log, 1);
+    world->now += SECOND / 2;
+    append(world, log, "b", 1);
+    assert_int_equal(capture_safe(log, world->now), written);
+    world->now += SECOND / 2;
+    capture_tick(log, world->now);
+    assert_int_equal(capture_syncs(log), 1);
+    assert_int_equal(capture_safe(log, world->now), world->now);
+    int64_t acked = world->now;
+    append(world, log, "c", 1);
+    publish_all(log, 2);
+    capture_acked(log, 0, 1, 3, ++world->now);
+    capture_tick(log, ++world->now);
+    assert_int_equal(capture_safe(log, world->now), acked);
+    capture_stored(log, world->now, world->now);
+    assert_int_equal(capture_safe(log, world->now + 5), world->now + 5);
+    assert_int_equal(capture_syncs(log), 1);
+    append(world, log, "d", 1);
+    capture_t *next = open_log(world); /* killed: what it had not synced is, now */
+    assert_int_equal(capture_safe(next, world->now), world->now);
+    assert_int_equal(capture_close(&next), 0);
+    capture_close(&log);
+}
+
 static void rot_in_the_newest_segment_is_told_up_to_what_came_last(void **state)
 {
     struct world *world = *state;
@@ -773,6 +835,8 @@ int main(void)
         IN_A_FOLDER(a_tail_torn_at_any_byte_is_cut_and_never_misread),
         IN_A_FOLDER(a_byte_flipped_anywhere_is_found),
         IN_A_FOLDER(rot_in_an_older_segment_is_told_and_the_rest_is_read),
+        IN_A_FOLDER(segments_of_which_nothing_can_be_read_are_told_with_what_is_around_them),
+        IN_A_FOLDER(what_is_safe_begins_with_what_was_not_synced),
         IN_A_FOLDER(rot_in_the_newest_segment_is_told_up_to_what_came_last),
         IN_A_FOLDER(a_segment_goes_when_acknowledged_and_the_store_has_synced_since),
         IN_A_FOLDER(what_the_store_syncs_in_time_is_not_synced_here),

@@ -269,6 +269,51 @@ static void a_gap_that_was_never_written_is_not_forgotten(void **state)
     }
 }
 
+/* Killed in the very second in which the log gave something up and the list could not be written. */
+static void an_overflow_that_was_never_written_is_not_forgotten(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    ledger_t *ledger = lived();
+    folder_file(&folder, "gaps.new", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    ledger_add(ledger, T(6), T(7), GAP_OVERFLOW, false);
+    kill_it(&ledger);
+    rmdir(path);
+    ledger = open_at(T(30), "boot", T(10));
+    assert_gap(ledger, 1, T(1), 0, GAP_DOWN);
+    kill_it(&ledger);
+}
+
+static void what_a_power_cut_tore_lies_in_its_gap(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_safe(ledger, T(8));
+    ledger_note(ledger, T(10));
+    kill_it(&ledger);
+    ledger = open_at(T(20), "other", T(9));
+    ledger_add(ledger, T(9), T(10), GAP_DAMAGED, false);
+    ledger_add(ledger, 0, T(9), GAP_DAMAGED, false); /* not a record before it can be read */
+    ledger_live(ledger, T(21));
+    ledger_add(ledger, T(9), T(10), GAP_DAMAGED, false);
+    assert_int_equal(ledger_count(ledger), 2);
+    ledger_add(ledger, T(6), T(9), GAP_DAMAGED, false); /* that had been safe */
+    assert_gap(ledger, 2, T(6), T(9), GAP_DAMAGED);
+    kill_it(&ledger);
+}
+
+static void damage_that_began_nobody_knows_when_is_all_since_the_last_gap(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    kill_it(&ledger);
+    ledger = open_at(T(20), "boot", T(10));
+    ledger_add(ledger, 0, T(9), GAP_DAMAGED, false);
+    assert_gap(ledger, 2, T(0), T(9), GAP_DAMAGED);
+    kill_it(&ledger);
+}
+
 static void a_clock_that_is_set_back_hides_no_absence(void **state)
 {
     (void)state;
@@ -462,6 +507,9 @@ int main(void)
         IN_A_FOLDER(a_torn_log_does_not_lengthen_the_gap_of_a_power_cut),
         IN_A_FOLDER(what_could_not_be_written_is_written_later),
         IN_A_FOLDER(a_gap_that_was_never_written_is_not_forgotten),
+        IN_A_FOLDER(an_overflow_that_was_never_written_is_not_forgotten),
+        IN_A_FOLDER(what_a_power_cut_tore_lies_in_its_gap),
+        IN_A_FOLDER(damage_that_began_nobody_knows_when_is_all_since_the_last_gap),
         IN_A_FOLDER(a_clock_that_is_set_back_hides_no_absence),
         IN_A_FOLDER(a_second_loss_in_an_open_gap_may_reach_further_back),
         IN_A_FOLDER(what_a_torn_log_has_lost_is_in_the_gap),
