@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define SECOND_US INT64_C(1000000)
 #define MS_US INT64_C(1000)
@@ -160,6 +161,15 @@ static void on_loss(void *owner, const struct capture_loss *loss)
     ledger_add(self->ledger, loss->first_us, loss->last_us, loss->overflow ? GAP_OVERFLOW : GAP_DAMAGED, loss->continues);
 }
 
+/* When the machine was, by the clock as it is now. Not the time of this turn: both clocks are read at once. */
+static int64_t booted_us(void)
+{
+    struct timespec now, up;
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    return (int64_t)(now.tv_sec - up.tv_sec) * SECOND_US + (now.tv_nsec - up.tv_nsec) / 1000;
+}
+
 /* Unsynced files reach the disk by themselves within 35 s. */
 static void tell_safe(struct self *self)
 {
@@ -167,6 +177,7 @@ static void tell_safe(struct self *self)
     if (strcmp(actor_suite(self->actor)->sync, "never") == 0)
         safe_us = now_us - 35 * SECOND_US;
     ledger_safe(self->ledger, safe_us);
+    ledger_booted(self->ledger, booted_us());
 }
 
 /* --- frames ----------------------------------------------------------------------------- */
@@ -641,7 +652,7 @@ static int open_ledger(struct self *self)
     }
     if (actor_path(self->actor, known, sizeof known, "ingest/known") == 0) {
         *strrchr(known, '/') = '\0';
-        struct ledger_options options = { .directory = known, .boot_id = boot, .latency_us = SECOND_US,
+        struct ledger_options options = { .directory = known, .boot_id = boot, .booted_us = booted_us(), .latency_us = SECOND_US,
             .captured_us = capture_last_received(self->capture), .is_torn = capture_torn(self->capture) > 0 };
         self->ledger = ledger_open(&options, actor_now_us(self->actor), &why, &damaged);
     }

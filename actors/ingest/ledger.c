@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #define MAX_GAPS 10000
-#define KNOWN_BYTES 192 /* one write within one sector */
+#define KNOWN_BYTES 256 /* one write within one sector */
+#define SET_US INT64_C(1000000) /* a clock that moves by more was set */
 #define NOTED_US (5 * INT64_C(1000000)) /* a frame captured since the last note is never older */
 
 struct ledger {
@@ -23,6 +24,9 @@ struct ledger {
     int64_t next_number;
     int64_t latency_us;
     int64_t known_us, safe_us, session;
+    int64_t booted_us;      /* when the machine was, by the clock as it is; 0: nobody said */
+    int64_t own_number;     /* gaps from here on are of this process */
+    bool is_doubtful;       /* so is the clock: the machine was booted since the last note, and it may not have been set yet */
     bool has_started;       /* there was a subscription once */
     bool is_unsaved;        /* the gaps could not be written */
     int64_t cut_us;         /* where the gap of the power cut that this process found begins; 0: it found none */
@@ -202,22 +206,23 @@ static void write_known(struct ledger *self, bool in_order)
     char text[KNOWN_BYTES + 1];
     int64_t known_us = noted(self), safe_us = self->safe_us < known_us ? self->safe_us : known_us;
     int length = snprintf(text, sizeof text, "known %" PRId64 " safe %" PRId64 " session %" PRId64
-        " started %d clean %d boot %s end", known_us, safe_us, self->session, self->has_started, in_order, self->boot_id);
+        " started %d clean %d booted %" PRId64 " boot %s end", known_us, safe_us, self->session, self->has_started, in_order,
+        self->booted_us, self->boot_id);
     assert(length > 0 && length < KNOWN_BYTES);
     memset(text + length, ' ', (size_t)(KNOWN_BYTES - 1 - length));
     text[KNOWN_BYTES - 1] = '\n';
     self->is_unnoted = pwrite(self->known_fd, text, KNOWN_BYTES, 0) != KNOWN_BYTES;
 }
 
-struct known { int64_t at_us, safe_us, session; int started, clean; char boot[40]; };
+struct known { int64_t at_us, safe_us, session, booted_us; int started, clean; char boot[40]; };
 
 static bool read_known(const struct ledger *self, struct known *known)
 {
     char text[KNOWN_BYTES + 1] = "", end[4] = "";
     ssize_t got = pread(self->known_fd, text, KNOWN_BYTES, 0);
     return got == KNOWN_BYTES
-        && sscanf(text, "known %" SCNd64 " safe %" SCNd64 " session %" SCNd64 " started %d clean %d boot %39s %3s",
-            &known->at_us, &known->safe_us, &known->session, &known->started, &known->clean, known->boot, end) == 7
+        && sscanf(text, "known %" SCNd64 " safe %" SCNd64 " session %" SCNd64 " started %d clean %d booted %" SCNd64 " boot %39s %3s",
+            &known->at_us, &known->safe_us, &known->session, &known->started, &known->clean, &known->booted_us, known->boot, end) == 8
         && strcmp(end, "end") == 0 && known->at_us >= 0 && known->at_us <= MAX_TIME_US && known->safe_us >= 0 && known->session >= 0
         && known->session < MAX_COUNT;
 }
@@ -255,6 +260,13 @@ static int64_t safe_before(const struct ledger *self, const struct known *known)
     return self->gaps[0].end_us; /* the note is older than the first start: nothing was promised before */
 }
 
+/* The clock was set back while we were down: that moment by the clock as it is now, which may go by it again. */
+static int64_t by_the_clock_now(const struct ledger *self, int64_t booted_us, int64_t us)
+{
+    int64_t by_us = self->booted_us - booted_us;
+    return by_us < -SET_US && -by_us < us ? us + by_us : us;
+}
+
 static void account_for_absence(struct ledger *self, const struct ledger_options *options, int64_t now_us)
 {
     struct known known;
@@ -269,6 +281,9 @@ static void account_for_absence(struct ledger *self, const struct ledger_options
     if (!self->has_started || (open_gap(self) && !power_cut))
         return;
     int64_t start_us = power_cut ? safe_before(self, &known) : known_before(self, options, known.at_us);
+    self->is_doubtful = has_note && strcmp(known.boot, self->boot_id) != 0;
+    if (has_note && !self->is_doubtful && known.booted_us > 0)
+        start_us = by_the_clock_now(self, known.booted_us, start_us);
     if (start_us > now_us)
         start_us = now_us;
     ledger_lost(self, start_us, power_cut ? GAP_POWER : GAP_DOWN);
@@ -294,6 +309,7 @@ ledger_t *ledger_open(const struct ledger_options *options, int64_t now_us, cons
     snprintf(self->directory, sizeof self->directory, "%s", options->directory);
     snprintf(self->boot_id, sizeof self->boot_id, "%.36s", *options->boot_id ? options->boot_id : "-");
     self->latency_us = options->latency_us;
+    self->booted_us = options->booted_us;
     self->next_number = 1;
     self->unsaved_us = INT64_MAX;
     if (open_known(self, why)) {
@@ -301,6 +317,7 @@ ledger_t *ledger_open(const struct ledger_options *options, int64_t now_us, cons
         return NULL;
     }
     load(self, now_us);
+    self->own_number = self->next_number;
     account_for_absence(self, options, now_us);
     write_known(self, false);
     *damaged = *self->damaged ? self->damaged : NULL;
@@ -444,6 +461,20 @@ void ledger_note(ledger_t *self, int64_t known_us)
 void ledger_safe(ledger_t *self, int64_t safe_us)
 {
     self->safe_us = safe_us;
+}
+
+void ledger_booted(ledger_t *self, int64_t booted_us)
+{
+    int64_t by_us = booted_us - self->booted_us;
+    self->booted_us = booted_us;
+    if (!self->is_doubtful || by_us <= SET_US)
+        return;
+    self->is_doubtful = false;
+    for (size_t i = 0; i < self->count; i++)
+        if (self->gaps[i].number >= self->own_number && self->gaps[i].end_us > 0) {
+            self->gaps[i].end_us += by_us;
+            save(self, &self->gaps[i]);
+        }
 }
 
 void ledger_sync(ledger_t *self)

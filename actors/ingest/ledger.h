@@ -26,6 +26,7 @@ struct gap_entry {
 struct ledger_options {
     const char *directory;      /* exists */
     const char *boot_id;
+    int64_t booted_us;          /* when the machine was booted, by the clock as it is now */
     int64_t latency_us;         /* what was fired this long before may still have been on its way */
     int64_t captured_us;        /* received time of the newest record of the capture log; 0: none */
     bool is_torn;               /* something behind that record could not be read */
@@ -46,6 +47,10 @@ int64_t ledger_next_session(ledger_t *);            /* on the disk before it ret
 int64_t ledger_session(const ledger_t *);           /* given out last */
 void ledger_note(ledger_t *, int64_t known_us);     /* once a second while live; earlier than before if the clock was set back */
 void ledger_safe(ledger_t *, int64_t us);           /* received before: on the disk. For the next line */
+/* When the machine was booted, by the clock as it is now: it tells that the clock was set. Forward, for the first time
+ * since a boot, means that it had been behind: a machine without a clock of its own begins where it was switched off. What
+ * was closed by that clock ended later. */
+void ledger_booted(ledger_t *, int64_t us);
 void ledger_sync(ledger_t *);                       /* the line is on the disk, so that a gap after a power cut is no longer than it must be */
 void ledger_retry(ledger_t *);                      /* once a second: write what could not be written */
 

@@ -332,6 +332,60 @@ static void a_clock_that_is_set_back_hides_no_absence(void **state)
     kill_it(&ledger);
 }
 
+static ledger_t *open_booted(int64_t now, const char *boot, int64_t booted)
+{
+    const char *why = "", *damaged = NULL;
+    struct ledger_options options = { .directory = folder.path, .boot_id = boot, .booted_us = booted };
+    ledger_t *ledger = ledger_open(&options, now, &why, &damaged);
+    assert_non_null(ledger);
+    return ledger;
+}
+
+/* Down from T(10) to T(20), and in between the clock was set back by 300 s. */
+static void a_clock_that_is_set_back_while_it_is_down_hides_no_absence(void **state)
+{
+    (void)state;
+    ledger_t *ledger = open_booted(T(-1), "boot", T(-500));
+    ledger_live(ledger, T(0));
+    ledger_note(ledger, T(10));
+    kill_it(&ledger);
+    ledger = open_booted(T(-280), "boot", T(-800));
+    assert_gap(ledger, 1, T(-290), 0, GAP_DOWN);
+    ledger_live(ledger, T(-279));
+    ledger_note(ledger, T(-270));
+    kill_it(&ledger);
+    ledger = open_booted(T(40), "boot", T(-500)); /* and forward again: by either clock */
+    assert_gap(ledger, 2, T(-270), 0, GAP_DOWN);
+    kill_it(&ledger);
+}
+
+/* A machine without a clock of its own: a minute behind after the boot, until it is told the time. */
+static void a_clock_that_was_behind_after_a_boot_makes_no_gap_too_short(void **state)
+{
+    (void)state;
+    ledger_t *ledger = open_booted(T(-1), "boot", T(-500));
+    ledger_live(ledger, T(0));
+    ledger_safe(ledger, T(9));
+    ledger_note(ledger, T(10));
+    kill_it(&ledger);
+    ledger = open_booted(T(-45), "other", T(-50));
+    assert_gap(ledger, 1, T(-45), 0, GAP_POWER);
+    ledger_live(ledger, T(-40));
+    ledger_booted(ledger, T(-50) + 1000); /* no clock is exact */
+    assert_gap(ledger, 1, T(-45), T(-40), GAP_POWER);
+    ledger_booted(ledger, T(15)); /* it was T(25) when it was live again */
+    assert_gap(ledger, 1, T(-45), T(25) - 1000, GAP_POWER);
+    ledger_lost(ledger, T(30), GAP_CONNECTION_LOST);
+    ledger_live(ledger, T(31));
+    ledger_booted(ledger, T(75)); /* set again: the clock was right when these were closed */
+    assert_gap(ledger, 2, T(30), T(31), GAP_CONNECTION_LOST);
+    assert_gap(ledger, 0, T(0), T(0), GAP_FIRST_START);
+    kill_it(&ledger);
+    ledger = open_booted(T(100), "other", T(75));
+    assert_gap(ledger, 1, T(-45), T(25) - 1000, GAP_POWER);
+    kill_it(&ledger);
+}
+
 static void a_second_loss_in_an_open_gap_may_reach_further_back(void **state)
 {
     (void)state;
@@ -511,6 +565,8 @@ int main(void)
         IN_A_FOLDER(what_a_power_cut_tore_lies_in_its_gap),
         IN_A_FOLDER(damage_that_began_nobody_knows_when_is_all_since_the_last_gap),
         IN_A_FOLDER(a_clock_that_is_set_back_hides_no_absence),
+        IN_A_FOLDER(a_clock_that_is_set_back_while_it_is_down_hides_no_absence),
+        IN_A_FOLDER(a_clock_that_was_behind_after_a_boot_makes_no_gap_too_short),
         IN_A_FOLDER(a_second_loss_in_an_open_gap_may_reach_further_back),
         IN_A_FOLDER(what_a_torn_log_has_lost_is_in_the_gap),
         IN_A_FOLDER(a_gap_begins_before_what_came_last_but_not_in_another),
