@@ -77,6 +77,22 @@ static void streams_what_fits_the_filter(void **state)
     probe_destroy(&probe);
 }
 
+static void streams_nothing_that_is_imported(void **state)
+{
+    (void)state;
+    struct event_full e;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    client_get(client, "/api/v1/events/stream");
+    make_event(&e, 1, "light.a");
+    SET_TEXT(&e, provenance, "import", 6);
+    assert_int_equal(probe_deliver(probe, &event_full_contract, &e), OK);
+    happen(probe, 2, "light.a");
+    assert_true(!has_event(client, 1, "light.a") && has_event(client, 2, "light.a"));
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 static void streams_what_holds_a_text(void **state)
 {
     (void)state;
@@ -417,6 +433,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_what_fits_the_filter),
+        cmocka_unit_test(streams_nothing_that_is_imported),
         cmocka_unit_test(streams_what_holds_a_text),
         cmocka_unit_test(refuses_a_stream_with_times_or_pages),
         cmocka_unit_test(listens_only_while_somebody_streams),

@@ -265,6 +265,21 @@ class Page(unittest.TestCase):
                 self.assertGreaterEqual(ratio, 4.5, where)
         self.assertEqual(self.browser.run("return matchMedia('(prefers-color-scheme: dark)').matches"), False)
 
+    def test_a_recorder_is_imported_from_the_page(self):
+        import recorder
+        base = recorder.unpack("2025.4.4", self.place.path)
+        self.wait_text("#import .state", "none")
+        self.browser.run("document.querySelector('#import .path').value = arguments[0]; document.querySelector('#import form').requestSubmit()",
+                         "/no/such/file.db")
+        self.wait_text("#import .error", "path: there is no such file")
+        self.expected_complaints = ("network",)
+        self.browser.run("document.querySelector('#import .path').value = arguments[0]; document.querySelector('#import form').requestSubmit()",
+                         str(base))
+        self.wait_text("#import .state", "done", 30)
+        self.wait_text("#import .text", r".*recorder-2025.4.4.db: done: 611 states, 953 events, 0 statistics in .* s", 10)
+        self.assertEqual(self.text("#import .error"), "")
+        self.assertEqual(self.browser.run(STICKS_OUT), [])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
