@@ -245,8 +245,6 @@ static int prepare(struct capture *self, int64_t now_us)
         return -1;
     cut_tail(self);
     count_segments(self);
-    for (struct segment *s = zlistx_first(self->segments); s && self->options.sync != CAPTURE_NEVER; s = zlistx_next(self->segments))
-        sync_segment(self, s); /* what an earlier process wrote may be in the kernel's hands still */
     int64_t start = first_offset(self, now_us);
     if (reserve(self, start + 1) && !is_full(errno))
         return -1;

@@ -81,7 +81,8 @@ void capture_next(capture_t *);
 int64_t capture_acked(capture_t *, size_t topic, uint64_t first, uint64_t last, int64_t now_us);
 /* Everything acknowledged before `at_us` is on the store's disk. */
 void capture_stored(capture_t *, int64_t at_us, int64_t now_us);
-/* What was received before this is on the disk, in the log or in the store. With CAPTURE_NEVER it says nothing. */
+/* What was received before this is on the disk, in the log or in the store; 0: what an earlier process wrote has not
+ * been synced yet, which may take a slow disk longer than a start may. With CAPTURE_NEVER it says nothing. */
 int64_t capture_safe(const capture_t *, int64_t now_us);
 /* Sync what is due and unlink what may go. Call a few times a second. */
 void capture_tick(capture_t *, int64_t now_us);

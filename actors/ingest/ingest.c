@@ -176,7 +176,8 @@ static void tell_safe(struct self *self)
     int64_t now_us = actor_now_us(self->actor), safe_us = capture_safe(self->capture, now_us);
     if (strcmp(actor_suite(self->actor)->sync, "never") == 0)
         safe_us = now_us - 35 * SECOND_US;
-    ledger_safe(self->ledger, safe_us);
+    if (safe_us > 0)
+        ledger_safe(self->ledger, safe_us);
     ledger_booted(self->ledger, booted_us());
 }
 
