@@ -56,7 +56,7 @@ class Killing:
             counts.append(api.count())
             return counts[-1] == counts[-2] == counts[-3]
 
-        wait_for(lambda: all(gap["state"] not in ("open", "filling") for gap in api.gaps()), 300, "the gaps to be filled", 0.3)
+        wait_for(api.gaps_are_settled, 300, "the gaps to be filled", 0.3)
         wait_for(still, 300, "the count to stand still", 1.0)
 
     def close(self):

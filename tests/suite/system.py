@@ -94,6 +94,12 @@ class Api:
     def gaps(self):
         return self.get("/api/v1/gaps")["gaps"]
 
+    def gaps_are_settled(self):
+        """For wait_for(): every gap has its end state; else which have not is said."""
+        unsettled = [gap for gap in self.gaps() if gap["state"] in ("open", "filling")]
+        assert not unsettled, unsettled
+        return True
+
 
 class Process:
     """A child whose output goes to a file, stopped at the end of a test."""

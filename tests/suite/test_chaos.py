@@ -108,7 +108,7 @@ class House:
         wait_for(lambda: self.home.stats()["running"], 20, "the home to run")
         self.pause(1)
         self.home.control("stop-events")
-        wait_for(lambda: all(gap["state"] not in ("open", "filling") for gap in self.system.api.gaps()), 120, "the gaps to be filled")
+        wait_for(self.system.api.gaps_are_settled, 90, "the gaps to be filled")
         counts = [-1, -2]
 
         def still():
