@@ -10,7 +10,8 @@
 
 struct wall {
     int64_t offset_us;  /* UTC minus monotonic, when the known moment was */
-    int64_t since_us;   /* monotonic: another offset has been seen since; 0: no */
+    int64_t next_us;    /* another offset, */
+    int64_t since_us;   /* ... seen since, monotonic; 0: there is none */
 };
 
 /* Look at both clocks, at least once a second. `known_us` (monotonic): nothing is missing up to there. */

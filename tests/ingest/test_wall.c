@@ -30,6 +30,17 @@ static void what_was_known_before_the_clock_jumped_keeps_its_date(void **state)
     assert_int_equal(wall_at(&wall, 1 * SECOND), UTC + 1 * SECOND);
 }
 
+static void two_jumps_are_not_one(void **state)
+{
+    struct wall wall = { 0 };
+    (void)state;
+    wall_look(&wall, 1 * SECOND, UTC + 1 * SECOND, 1 * SECOND);
+    wall_look(&wall, 2 * SECOND, UTC + 1 * DAY + 2 * SECOND, 1900000);
+    /* something was heard after the first jump, and nothing after the second */
+    wall_look(&wall, 4 * SECOND, UTC + 5 * DAY, 3 * SECOND);
+    assert_int_equal(wall_at(&wall, 3 * SECOND), UTC + 1 * DAY + 3 * SECOND);
+}
+
 static void once_more_is_known_the_new_clock_holds(void **state)
 {
     struct wall wall = { 0 };
@@ -55,6 +66,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clock_that_is_not_set_gives_every_moment_its_date),
         cmocka_unit_test(what_was_known_before_the_clock_jumped_keeps_its_date),
+        cmocka_unit_test(two_jumps_are_not_one),
         cmocka_unit_test(once_more_is_known_the_new_clock_holds),
         cmocka_unit_test(a_clock_that_is_set_back_makes_it_earlier_at_once),
     };

@@ -19,7 +19,7 @@ class Killing:
         self.killed = {}
         self.home = place.home("--rate", rate, "--wait-for-client", "--seed", seed, "--history-bytes", 1 << 30, *home_arguments)
         self.write("initial.json", self.home.states())
-        self.system = place.system(home_port=self.home.port, **settings).start()
+        self.system = place.system(home_port=self.home.port, INGEST_BACKFILL_COMMIT_MS=3000, **settings).start()
 
     def write(self, name, thing):
         (self.place.path / name).write_text(json.dumps(thing))

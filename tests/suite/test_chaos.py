@@ -33,7 +33,8 @@ class House:
                                "--commit-delay", 0.5, environment=self.clock.environment)
         self.initial = self.home.states()
         self.system = place.system(home_port=self.home.port, enrich=1, INGEST_PING_MS=300, INGEST_SILENCE_MS=1200,
-                                   INGEST_RETRY_MIN_MS=50, INGEST_RETRY_MAX_MS=300, **self.clock.environment).start()
+                                   INGEST_RETRY_MIN_MS=50, INGEST_RETRY_MAX_MS=300,
+                                   INGEST_BACKFILL_COMMIT_MS=2000, **self.clock.environment).start()
         self.names = [f"sensor.chaos_{i}" for i in range(6)] + [f"sensor.secret_{i}" for i in range(3)]
         self.said = 0
         for name in self.names:

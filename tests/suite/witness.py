@@ -142,7 +142,7 @@ class Witness:
             self.problem(f"{how or 'missing'}, but in no gap", event)
         elif not how and not predicted:
             self.problem("missing, and no gap says so", event)
-        elif how == "backfill" and all(gap.predicts(kind, entity_id) for gap in gaps):
+        elif how == "backfill" and kind == "state" and all(gap.predicts(kind, entity_id) for gap in gaps):
             self.problem("given back, but the gap says it is lost", event)
 
     def find_state(self, event):
