@@ -174,10 +174,14 @@ class Witness:
         return None
 
     def look_at_gone(self, when, entity_id):
-        """Since Home Assistant stopped: it did not come back with it, and only who compares can know."""
+        """Since Home Assistant stopped: it did not come back with it, and only who compares can know.
+        If it came back later, it was away as everything is during a restart, unless somebody compared meanwhile."""
+        how, moments = self.find_removal(entity_id, when), self.moments.get(entity_id, [])
+        if not how and moments and moments[-1] > when:
+            return
         self.count("removal", "happened")
         self.count("removal", "unheard")
-        self.judge({"gone": entity_id, "t": when}, "removal", entity_id, when, self.find_removal(entity_id, when))
+        self.judge({"gone": entity_id, "t": when}, "removal", entity_id, when, how)
 
     def look_for_inventions(self):
         """Live rows that no event made (an altered one is missing besides), and made rows of no state."""
