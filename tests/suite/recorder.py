@@ -5,7 +5,7 @@ import json
 import pathlib
 import sqlite3
 
-from system import ROOT, exact, microseconds
+from system import ROOT, exact, microseconds, wait_for
 
 ULID = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -125,3 +125,33 @@ def compare(test, recorder, lines, status):
         events[key] = events.get(key, 0) + 1
     test.assertEqual(events, stored_events(lines))
     return series
+
+
+# --- the import itself ---
+
+def ask(system, path):
+    status, _, body = system.api.request("POST", "/api/v1/import", json.dumps({"path": str(path)}), {"Content-Type": "application/json"})
+    return status, json.loads(body)
+
+
+def ended(system):
+    status = system.api.get("/api/v1/import")
+    return status if status["state"] in ("done", "failed") else None
+
+
+def run_import(system, path, seconds=60):
+    status, body = ask(system, path)
+    assert status == 200, (status, body)
+    status = wait_for(lambda: ended(system), seconds, f"the import of {path}", 0.1)
+    assert status["state"] == "done", status
+    return status
+
+
+def quiet_suite(place, **options):
+    """A suite whose home says next to nothing, so that enrich has a registry at once."""
+    home = place.home("--wait-for-client", "--events", 1)
+    return place.system(home_port=home.port, **options).start()
+
+
+def imported(system):
+    return [line for line in system.api.export() if b'"provenance":"import"' in line]

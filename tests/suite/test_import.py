@@ -9,39 +9,11 @@ import subprocess
 import unittest
 
 import recorder
-from recorder import Recorder
+from recorder import Recorder, ask, ended, imported, quiet_suite, run_import
 from system import ROOT, Workspace, exact, microseconds, wait_for
 from test_recordings import place_of, recorded_events
 
 STATES = 60000
-
-
-def ask(system, path):
-    status, _, body = system.api.request("POST", "/api/v1/import", json.dumps({"path": str(path)}), {"Content-Type": "application/json"})
-    return status, json.loads(body)
-
-
-def ended(system):
-    status = system.api.get("/api/v1/import")
-    return status if status["state"] in ("done", "failed") else None
-
-
-def run_import(system, path, seconds=60):
-    status, body = ask(system, path)
-    assert status == 200, (status, body)
-    status = wait_for(lambda: ended(system), seconds, f"the import of {path}", 0.1)
-    assert status["state"] == "done", status
-    return status
-
-
-def quiet_suite(place, **options):
-    """A suite whose home says next to nothing, so that enrich has a registry at once."""
-    home = place.home("--wait-for-client", "--events", 1)
-    return place.system(home_port=home.port, **options).start()
-
-
-def imported(system):
-    return [line for line in system.api.export() if b'"provenance":"import"' in line]
 
 
 class Import(unittest.TestCase):
