@@ -207,7 +207,7 @@ static void write_known(struct ledger *self, bool in_order)
     int64_t known_us = noted(self), safe_us = self->safe_us < known_us ? self->safe_us : known_us;
     int length = snprintf(text, sizeof text, "known %" PRId64 " safe %" PRId64 " session %" PRId64
         " started %d clean %d booted %" PRId64 " boot %s end", known_us, safe_us, self->session, self->has_started, in_order,
-        self->booted_us, self->boot_id);
+        self->booted_us > 0 ? self->booted_us : 0, self->boot_id);
     assert(length > 0 && length < KNOWN_BYTES);
     memset(text + length, ' ', (size_t)(KNOWN_BYTES - 1 - length));
     text[KNOWN_BYTES - 1] = '\n';
@@ -216,6 +216,11 @@ static void write_known(struct ledger *self, bool in_order)
 
 struct known { int64_t at_us, safe_us, session, booted_us; int started, clean; char boot[40]; };
 
+static bool is_time(int64_t us)
+{
+    return us >= 0 && us <= MAX_TIME_US;
+}
+
 static bool read_known(const struct ledger *self, struct known *known)
 {
     char text[KNOWN_BYTES + 1] = "", end[4] = "";
@@ -223,7 +228,7 @@ static bool read_known(const struct ledger *self, struct known *known)
     return got == KNOWN_BYTES
         && sscanf(text, "known %" SCNd64 " safe %" SCNd64 " session %" SCNd64 " started %d clean %d booted %" SCNd64 " boot %39s %3s",
             &known->at_us, &known->safe_us, &known->session, &known->started, &known->clean, &known->booted_us, known->boot, end) == 8
-        && strcmp(end, "end") == 0 && known->at_us >= 0 && known->at_us <= MAX_TIME_US && known->safe_us >= 0 && known->session >= 0
+        && strcmp(end, "end") == 0 && is_time(known->at_us) && is_time(known->safe_us) && is_time(known->booted_us) && known->session >= 0
         && known->session < MAX_COUNT;
 }
 
