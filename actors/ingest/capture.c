@@ -47,6 +47,7 @@ struct capture {
     int64_t read_us;             /* of the record read last: received then */
     int64_t lost_end;            /* of the loss told last */
     const char *why;
+    int also_fd;                 /* to be synced as well; -1: none */
     const char *unsynced;        /* NULL: the last sync succeeded */
     struct {
         struct segment *segment; /* NULL until the first read: then the oldest */
@@ -260,6 +261,7 @@ capture_t *capture_open(const struct capture_options *options, int64_t now_us, c
     assert(self->directory);
     crc32c_open(&self->crc);
     self->syncer = syncer_new();
+    self->also_fd = -1;
     self->segments = zlistx_new();
     self->removed = zlistx_new();
     zlistx_set_comparator(self->segments, by_start);
@@ -291,6 +293,8 @@ int capture_close(capture_t **self_p)
     if (!self)
         return 0;
     syncer_destroy(&self->syncer);
+    if (self->also_fd >= 0)
+        close(self->also_fd);
     int rc = finish(self);
     for (struct segment *s; (s = zlistx_detach(self->segments, NULL)) != NULL;)
         segment_destroy(&s);
@@ -668,6 +672,9 @@ static void work_on_disk(struct capture *self, int64_t now_us)
     job.at_us = now_us;
     job.directory_fd = -1;
     job.count = 0;
+    if (self->also_fd >= 0)
+        job.files[job.count++] = (struct sync_file){ .fd = self->also_fd, .tag = -1 };
+    self->also_fd = -1;
     while (job.count < SYNC_FILES && zlistx_size(self->removed) > 0)
         job.files[job.count++] = (struct sync_file){ .path = zlistx_detach(self->removed, NULL) };
     for (struct segment *s = zlistx_first(self->segments); s && job.count < SYNC_FILES; s = zlistx_next(self->segments))
@@ -677,6 +684,12 @@ static void work_on_disk(struct capture *self, int64_t now_us)
         return;
     sync_run(&job);
     take_synced(self, &job);
+}
+
+void capture_sync_also(capture_t *self, int fd)
+{
+    if (self->also_fd < 0)
+        self->also_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
 int64_t capture_safe(const capture_t *self, int64_t now_us)

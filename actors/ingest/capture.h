@@ -87,6 +87,9 @@ int64_t capture_safe(const capture_t *, int64_t now_us);
 /* Sync what is due and unlink what may go. Call a few times a second. */
 void capture_tick(capture_t *, int64_t now_us);
 
+/* A file of somebody else's is to be synced with what is synced next; its descriptor is duplicated. */
+void capture_sync_also(capture_t *, int fd);
+
 int64_t capture_bytes(const capture_t *);
 int64_t capture_limit(const capture_t *);  /* at so many its oldest segment is given up */
 int64_t capture_syncs(const capture_t *);  /* files synced, each time counted */

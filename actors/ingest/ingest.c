@@ -714,7 +714,7 @@ static void note(struct self *self)
     tell_safe(self);
     ledger_note(self->ledger, wall(self, view.known_us));
     if (self->is_store_synced || self->noted_syncs != capture_syncs(self->capture))
-        ledger_sync(self->ledger); /* the disk has been busy anyway */
+        capture_sync_also(self->capture, ledger_fd(self->ledger)); /* the disk has been busy anyway */
     self->is_store_synced = false;
     self->noted_syncs = capture_syncs(self->capture);
 }

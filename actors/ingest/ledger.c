@@ -214,6 +214,12 @@ static void write_known(struct ledger *self, bool in_order)
     self->is_unnoted = pwrite(self->known_fd, text, KNOWN_BYTES, 0) != KNOWN_BYTES;
 }
 
+static void sync_known(struct ledger *self)
+{
+    if (fdatasync(self->known_fd))
+        self->is_unnoted = true;
+}
+
 struct known { int64_t at_us, safe_us, session, booted_us; int started, clean; char boot[40]; };
 
 static bool is_time(int64_t us)
@@ -398,7 +404,7 @@ void ledger_live(ledger_t *self, int64_t now_us)
         save(self, gap);
     }
     write_known(self, false);
-    ledger_sync(self);
+    sync_known(self);
 }
 
 /* Where the first record already cannot be read it was never written, if the power was cut; else nobody
@@ -448,7 +454,7 @@ int64_t ledger_next_session(ledger_t *self)
 {
     self->session++;
     write_known(self, false);
-    ledger_sync(self);
+    sync_known(self);
     return self->session;
 }
 
@@ -482,10 +488,9 @@ void ledger_booted(ledger_t *self, int64_t booted_us)
         }
 }
 
-void ledger_sync(ledger_t *self)
+int ledger_fd(const ledger_t *self)
 {
-    if (fdatasync(self->known_fd))
-        self->is_unnoted = true;
+    return self->known_fd;
 }
 
 void ledger_retry(ledger_t *self)

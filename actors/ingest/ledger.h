@@ -51,7 +51,7 @@ void ledger_safe(ledger_t *, int64_t us);           /* received before: on the d
  * since a boot, means that it had been behind: a machine without a clock of its own begins where it was switched off. What
  * was closed by that clock ended later. */
 void ledger_booted(ledger_t *, int64_t us);
-void ledger_sync(ledger_t *);                       /* the line is on the disk, so that a gap after a power cut is no longer than it must be */
+int ledger_fd(const ledger_t *);                    /* of the line: to be synced now and then, so that a gap after a power cut is no longer than it must be */
 void ledger_retry(ledger_t *);                      /* once a second: write what could not be written */
 
 size_t ledger_count(const ledger_t *);

@@ -213,6 +213,27 @@ EXPORT int close(int fd)
     return REAL(close)(fd);
 }
 
+/* A second descriptor of a file that is followed is followed as well. */
+static int control(int fd, int command, void *argument)
+{
+    int result = REAL(fcntl)(fd, command, argument);
+    if (followed(fd) && (command == F_DUPFD || command == F_DUPFD_CLOEXEC) && result >= 0) {
+        if (result >= FDS)
+            refuse("a high descriptor");
+        disk.file[result] = disk.file[fd];
+    }
+    return result;
+}
+
+#define ARGUMENT(last)                          \
+    va_list list;                               \
+    va_start(list, last);                       \
+    void *argument = va_arg(list, void *);      \
+    va_end(list);
+
+EXPORT int fcntl(int fd, int command, ...) { ARGUMENT(command) return control(fd, command, argument); }
+EXPORT int fcntl64(int fd, int command, ...) { ARGUMENT(command) return control(fd, command, argument); }
+
 /* --- streams: glibc's own would write without passing by here ----------------------------- */
 
 static ssize_t stream_write(void *cookie, const char *data, size_t size)
