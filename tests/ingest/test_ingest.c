@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "capture.h"
 #include <poll.h>
 
+#include "capture.h"
 #include "folder.h"
 #include "probe.h"
 

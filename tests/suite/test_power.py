@@ -69,7 +69,8 @@ class Run:
     def bounds(self):
         """(how old the oldest lost may be, how long before the last note the gap may begin)"""
         unsafe_us = {"always": 0, "interval": self.sync_ms * 1000 + power.TICK_US, "never": NEVER_US}[self.sync]
-        return unsafe_us + SLACK_US, unsafe_us + power.NOTE_US + power.LATENCY_US + SLACK_US
+        note_us = NEVER_US if self.sync == "never" else power.NOTE_US # how old the note on the disk may be
+        return unsafe_us + SLACK_US, unsafe_us + note_us + power.LATENCY_US + SLACK_US
 
     def cuts(self, chance, count):
         """Sorted; a fifth of them in the first moments, where files are made."""
