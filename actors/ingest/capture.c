@@ -44,7 +44,7 @@ struct capture {
     bool has_untold;             /* the tally on the disk is an older one */
     int64_t stored_us;           /* what the store said last */
     int64_t last_received_us, torn_bytes;
-    int64_t read_us;             /* of the record read last: received then */
+    int64_t read_us;             /* received then, of the records read */
     int64_t lost_end;            /* of the loss told last */
     const char *why;
     int also_fd;                 /* to be synced as well; -1: none */
@@ -502,7 +502,8 @@ bool capture_read(capture_t *self, struct capture_record *record)
     }
     self->cursor.size = CAPTURE_HEADER + (int64_t)record->bytes.size;
     self->cursor.events = record->events;
-    self->read_us = record->received_us;
+    if (record->received_us > self->read_us) /* one given back keeps its time */
+        self->read_us = record->received_us;
     record->done = self->cursor.done;
     record->replayed = self->cursor.segment->is_old;
     return true;
