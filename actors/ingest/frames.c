@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define KEPT_BYTES ((size_t)1024 * 1024) /* of the buffer, after a huge message */
+#define SKIP_BYTES (UINT64_C(1) << 30)   /* a message larger than this is not waited for */
 
 /* A message that came in parts. */
 struct parts { struct parts *next; size_t room; char bytes[]; };
@@ -27,6 +28,8 @@ struct frames {
     bool in_message;                /* a data frame that was not the last of its message has begun */
     struct parts *parts;            /* of that message, so far; may be NULL */
     size_t size;
+    bool is_skipping;               /* that message is too large */
+    uint64_t skipped;               /* of it, so far */
     struct parts *whole;            /* handed out in this call */
 };
 
@@ -72,6 +75,18 @@ static uint64_t payload_bytes(const unsigned char *head)
     return size;
 }
 
+/* Home Assistant would send it again after every new connection (the answer to a question of ours), so a
+ * message that is too large does not cost the connection. */
+static void skip(struct frames *self)
+{
+    if (!self->is_skipping)
+        self->skipped = self->size;
+    self->is_skipping = true;
+    self->size = 0;
+    free(self->parts);
+    self->parts = NULL;
+}
+
 /* Begin the frame with this header. NULL, or what is wrong with it. */
 static const char *begin(struct frames *self, const unsigned char *head)
 {
@@ -89,7 +104,9 @@ static const char *begin(struct frames *self, const unsigned char *head)
     if (!is_control && (opcode == FRAME_MORE) != self->in_message)
         return opcode == FRAME_MORE ? "the rest of a message that never began" : "a message inside of another";
     if (!is_control && size > self->message_max - self->size)
-        return "a message larger than frame_max_bytes";
+        skip(self);
+    if (!is_control && self->is_skipping && size > SKIP_BYTES - self->skipped)
+        return "a message larger than a gibibyte";
     self->opcode = opcode;
     self->is_final = is_final;
     self->left = (size_t)size;
@@ -165,6 +182,14 @@ static void forget_whole(struct frames *self)
     self->whole = NULL;
 }
 
+static void end_skipping(struct frames *self)
+{
+    uint64_t size = self->skipped;
+    self->in_message = self->is_skipping = false;
+    self->skipped = 0;
+    self->hooks.skipped(self->owner, size);
+}
+
 static const char *end_control(struct frames *self)
 {
     const unsigned char *said = self->control;
@@ -184,7 +209,7 @@ static size_t take_payload(struct frames *self, const unsigned char *at, size_t 
 {
     bool is_control = self->opcode >= FRAME_CLOSE;
     size_t used = size < self->left ? size : self->left;
-    if (!is_control && self->is_final && !self->in_message && self->size == 0 && used == self->left) {
+    if (!is_control && self->is_final && !self->in_message && !self->is_skipping && self->size == 0 && used == self->left) {
         self->in_payload = false;
         hand_out(self, (struct slice){ at, used });
         return used;
@@ -192,6 +217,8 @@ static size_t take_payload(struct frames *self, const unsigned char *at, size_t 
     if (is_control) {
         memcpy(self->control + self->control_size, at, used);
         self->control_size += used;
+    } else if (self->is_skipping) {
+        self->skipped += used;
     } else {
         keep(self, at, used);
     }
@@ -201,6 +228,8 @@ static size_t take_payload(struct frames *self, const unsigned char *at, size_t 
     self->in_payload = false;
     if (is_control)
         *why = end_control(self);
+    else if (self->is_final && self->is_skipping)
+        end_skipping(self);
     else if (self->is_final)
         end_message(self);
     else

@@ -17,6 +17,7 @@ enum { CLOSE_UNSAID = 1005 };
 struct frames_hooks {
     void (*message)(void *owner, struct slice message); /* whole, not empty; it lives until `done` returns */
     void (*done)(void *owner);                          /* with the messages of one call of frames_take() */
+    void (*skipped)(void *owner, uint64_t size);        /* a message that is too large is over; none of it was kept */
     void (*ping)(void *owner, struct slice payload);
     void (*closed)(void *owner, int code);              /* the last frame; nothing is read after it */
 };

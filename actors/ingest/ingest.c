@@ -387,6 +387,22 @@ static void wire_done(void *owner)
         pump(self, PUMP_BEHIND);
 }
 
+/* It is missing, and was fired after what came before it. */
+static void wire_skipped(void *owner, uint64_t size)
+{
+    struct wire *wire = owner;
+    struct self *self = wire->self;
+    struct home_view view = { 0 };
+    flush(self);
+    if (self->home)
+        home_view(self->home, &view);
+    actor_error(self->actor, "a message of %" PRIu64 " bytes from Home Assistant is lost: INGEST_FRAME_MAX_BYTES is %" PRId64,
+        size, self->config.frame_max_bytes);
+    int64_t before_us = capture_last_received(self->capture), now_us = actor_now_us(self->actor);
+    if (view.state == HOME_LIVE)
+        ledger_add(self->ledger, before_us > 0 ? before_us - SECOND_US : now_us - SECOND_US, now_us, GAP_TOO_LARGE, false);
+}
+
 static void wire_heard(void *owner)
 {
     struct wire *wire = owner;
@@ -409,7 +425,7 @@ static void wire_closed(void *owner, int http_status, const char *why)
 }
 
 static const struct websocket_hooks wire_hooks = { .opened = wire_opened, .received = wire_received,
-    .done = wire_done, .heard = wire_heard, .behind = wire_behind, .closed = wire_closed };
+    .done = wire_done, .skipped = wire_skipped, .heard = wire_heard, .behind = wire_behind, .closed = wire_closed };
 
 static void *open_socket(void *owner, const struct endpoint *endpoint, struct link *link)
 {

@@ -39,7 +39,7 @@ struct ledger {
 static const char *const cause_names[] = { [GAP_CONNECTION_LOST] = "connection_lost", [GAP_SILENT] = "silent_connection",
     [GAP_RESTART] = "home_assistant_restart", [GAP_DOWN] = "ingestor_down", [GAP_POWER] = "power_loss",
     [GAP_REFUSED] = "auth_refused", [GAP_OVERFLOW] = "capture_overflow", [GAP_DAMAGED] = "capture_damaged",
-    [GAP_FIRST_START] = "first_start" };
+    [GAP_FIRST_START] = "first_start", [GAP_TOO_LARGE] = "message_too_large" };
 enum { CAUSES = sizeof cause_names / sizeof *cause_names };
 
 const char *gap_cause_name(enum gap_cause cause)

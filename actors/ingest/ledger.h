@@ -15,7 +15,7 @@
 typedef struct ledger ledger_t;
 
 enum gap_cause { GAP_CONNECTION_LOST, GAP_SILENT, GAP_RESTART, GAP_DOWN, GAP_POWER, GAP_REFUSED, GAP_OVERFLOW,
-    GAP_DAMAGED, GAP_FIRST_START };
+    GAP_DAMAGED, GAP_FIRST_START, GAP_TOO_LARGE };
 
 struct gap_entry {
     int64_t number;         /* its id is gap-<number> */

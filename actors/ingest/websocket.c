@@ -186,6 +186,13 @@ static void on_done(void *owner)
         self->hooks.done(self->owner);
 }
 
+static void on_skipped(void *owner, uint64_t size)
+{
+    struct websocket *self = owner;
+    if (!self->is_closed)
+        self->hooks.skipped(self->owner, size);
+}
+
 static void on_ping(void *owner, struct slice payload)
 {
     send_control(owner, FRAME_PONG, payload);
@@ -203,7 +210,8 @@ static void on_close_frame(void *owner, int code)
     lws_set_timeout(self->wsi, PENDING_TIMEOUT_USER_OK, CLOSE_SECONDS);
 }
 
-static const struct frames_hooks frames_hooks = { .message = on_message, .done = on_done, .ping = on_ping, .closed = on_close_frame };
+static const struct frames_hooks frames_hooks = { .message = on_message, .done = on_done, .skipped = on_skipped,
+    .ping = on_ping, .closed = on_close_frame };
 
 static void take_frames(struct websocket *self, struct slice bytes)
 {

@@ -17,6 +17,7 @@ struct websocket_hooks {
     void (*opened)(void *owner);
     void (*received)(void *owner, struct slice message); /* whole; it lives until `done` */
     void (*done)(void *owner);                           /* with the messages of this read */
+    void (*skipped)(void *owner, uint64_t size);         /* a message larger than message_max is over, and lost */
     void (*heard)(void *owner);                          /* some bytes of one, or a pong */
     void (*behind)(void *owner);                         /* a read was full: more waits */
     void (*closed)(void *owner, int http_status, const char *why); /* the websocket is gone; 0: no HTTP answer */

@@ -48,6 +48,12 @@ static void on_done(void *owner)
     heard->open = 0;
 }
 
+static void on_skipped(void *owner, uint64_t size)
+{
+    assert(size > MESSAGE_MAX);
+    mix(owner, 's', (struct slice){ &size, sizeof size });
+}
+
 static void on_ping(void *owner, struct slice payload)
 {
     assert(payload.size <= FRAME_CONTROL);
@@ -62,7 +68,7 @@ static void on_closed(void *owner, int code)
 /* In pieces of `piece` bytes, each an allocation of its own. */
 static struct heard read_frames(const uint8_t *data, size_t size, size_t piece, size_t stop_after)
 {
-    static const struct frames_hooks hooks = { .message = on_message, .done = on_done, .ping = on_ping, .closed = on_closed };
+    static const struct frames_hooks hooks = { .message = on_message, .done = on_done, .skipped = on_skipped, .ping = on_ping, .closed = on_closed };
     struct heard heard = { .stop_after = stop_after };
     const char *why = NULL;
     heard.frames = frames_new(MESSAGE_MAX, &hooks, &heard);

@@ -74,7 +74,15 @@ static void on_closed(void *owner, int code)
     note(owner, "close", (struct slice){ text, (size_t)size });
 }
 
-static const struct frames_hooks hooks = { .message = on_message, .done = on_done, .ping = on_ping, .closed = on_closed };
+static void on_skipped(void *owner, uint64_t skipped)
+{
+    char text[24];
+    int size = snprintf(text, sizeof text, "%llu", (unsigned long long)skipped);
+    note(owner, "skipped", (struct slice){ text, (size_t)size });
+}
+
+static const struct frames_hooks hooks = { .message = on_message, .done = on_done, .skipped = on_skipped, .ping = on_ping,
+    .closed = on_closed };
 
 /* A stream as a server writes it. */
 struct stream { unsigned char bytes[400000]; size_t size; };
@@ -267,9 +275,9 @@ static void what_is_no_frame_is_refused(void **state)
         { "\x88\x01x", 3, "a close frame with half a code" },
         { "\x80\x01x", 3, "the rest of a message that never began" },
         { "\x01\x01x\x81\x01x", 6, "a message inside of another" },
-        { "\x01\x01x\x80\x7f\x00\x00\x00\x00\x00\x01\x86\xa0", 13, "a message larger than frame_max_bytes" },
-        { "\x81\x7f\x00\x00\x00\x00\x00\x01\x86\xa1", 10, "a message larger than frame_max_bytes" },
-        { "\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff", 10, "a message larger than frame_max_bytes" },
+        { "\x01\x01x\x80\x7f\x00\x00\x00\x00\x40\x00\x00\x00", 13, "a message larger than a gibibyte" },
+        { "\x81\x7f\x00\x00\x00\x00\x40\x00\x00\x01", 10, "a message larger than a gibibyte" },
+        { "\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff", 10, "a message larger than a gibibyte" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         for (size_t piece = 1; piece <= bad[i].size; piece++) {
@@ -285,6 +293,33 @@ static void what_is_no_frame_is_refused(void **state)
             free(stream);
         }
     }
+}
+
+static void a_message_that_is_too_large_is_read_over_and_the_next_one_comes(void **state)
+{
+    (void)state;
+    char *big = calloc(1, MESSAGE_MAX + 1);
+    assert_non_null(big);
+    static const size_t pieces[] = { 1, 999, 65536, 400000 };
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        struct stream *stream = new_stream();
+        struct heard *heard = new_heard();
+        put_text(stream, 0x81, "before");
+        put(stream, 0x81, big, MESSAGE_MAX + 1);
+        put_text(stream, 0x81, "between");
+        put(stream, 0x01, big, 10); /* one whose second part is too much */
+        put_text(stream, 0x89, "ping");
+        put(stream, 0x00, big, MESSAGE_MAX - 9);
+        put(stream, 0x00, big, 5);
+        put_text(stream, 0x80, "");
+        put_text(stream, 0x01, "aft");
+        put_text(stream, 0x80, "er");
+        assert_null(give(heard, stream, pieces[i]));
+        assert_string_equal(heard->text, "message before\nskipped 100001\nmessage between\nping ping\nskipped 100006\nmessage after\n");
+        free(heard);
+        free(stream);
+    }
+    free(big);
 }
 
 static void a_message_of_the_largest_size_comes_whole_or_in_parts(void **state)
@@ -436,6 +471,7 @@ int main(void)
         cmocka_unit_test(after_stop_nothing_is_handed_out),
         cmocka_unit_test(what_came_before_a_bad_frame_is_handed_out),
         cmocka_unit_test(what_is_no_frame_is_refused),
+        cmocka_unit_test(a_message_that_is_too_large_is_read_over_and_the_next_one_comes),
         cmocka_unit_test(a_message_of_the_largest_size_comes_whole_or_in_parts),
         cmocka_unit_test(what_is_written_can_be_read_by_a_server),
         cmocka_unit_test(the_answer_is_found_however_much_of_it_has_come),
