@@ -209,7 +209,7 @@ static void send_due(struct self *self)
         send_home(self);
     else
         c->missing_since_us[WAY_HOME] = c->of[WAY_HOME].sent_us = 0;
-    if (!by_home || c->missing_since_us[WAY_HOME])
+    if (!by_home || c->missing_since_us[WAY_HOME] || c->missing_since_us[WAY_EDGE])
         send_edge(self);
 }
 

@@ -278,7 +278,8 @@ static void on_fire_event(struct call *call)
         fail(call, "unauthorized", "Unauthorized");
     } else {
         struct context context = world_context(call->home->world, NULL, true);
-        world_fire(call->home->world, type, data.size ? data : slice_of("{}"), "REMOTE", &context);
+        if (!call->home->swallows)
+            world_fire(call->home->world, type, data.size ? data : slice_of("{}"), "REMOTE", &context);
         reply_context(call, &context, "}");
     }
     free(type);

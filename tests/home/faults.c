@@ -105,6 +105,14 @@ static bool do_refuse_auth(struct order *order)
     return true;
 }
 
+static bool do_swallow(struct order *order)
+{
+    char word[16];
+
+    order->home->swallows = !(order_word(order, word, sizeof word) && strcmp(word, "off") == 0);
+    return true;
+}
+
 static bool do_revoke(struct order *order)
 {
     order->home->revoked = true;
@@ -230,6 +238,7 @@ static const struct order_row orders[] = {
     {"cut", "[SECONDS] [silent]", do_cut},
     {"refuse-auth", "[off]", do_refuse_auth},
     {"revoke", "", do_revoke},
+    {"swallow", "[off]", do_swallow},
     {"big-frame", "BYTES", do_big_frame},
     {"array", "EVENTS", do_array},
     {"bad-json", "", do_bad_json},

@@ -83,6 +83,7 @@ struct home {
     size_t pending_peak; /* of any session, ever */
     double rate, due;
     bool generating, had_client, refuse_auth, revoked, quitting;
+    bool swallows;              /* says that it fires an event, and does not */
     enum phase phase;
     const char *core_state; /* NOT_RUNNING, STARTING or RUNNING, as get_config says it */
     int64_t down_until_us, cut_until_us, registry_delay_us;

@@ -341,6 +341,10 @@ static void while_home_assistant_is_away_our_own_chain_is_watched_all_the_same(v
     h->chain_drops = true;
     house_pass(h, NOTICED_S);
     assert_non_null(open_alert(h, "canary_missing", "edge"));
+    house_session(h, "live");
+    h->chain_drops = false;
+    house_pass(h, 60);
+    assert_int_equal(open_alerts(h), 0);
     house_destroy(&h);
 }
 
