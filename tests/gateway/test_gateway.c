@@ -277,6 +277,64 @@ static void takes_nothing_that_a_page_of_another_site_sends(void **state)
     probe_destroy(&probe);
 }
 
+static int changed(probe_t *probe, const char *method, const char *path, const char *headers, const char *body)
+{
+    char request[600];
+    snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: localhost:8006\r\n%sContent-Length: %zu\r\n\r\n%s", method, path,
+        headers, strlen(body), body);
+    struct client *client = client_new(probe);
+    client_say(client, request);
+    int status = client->size ? client_status(client) : 0; /* 0: its owner has been asked */
+    client_destroy(&client);
+    return status;
+}
+
+#define JSON_BODY "Content-Type: application/json\r\n"
+
+/* Three media types are what a form, or a page without asking first, can send. */
+static void changes_nothing_that_does_not_say_it_is_json(void **state)
+{
+    (void)state;
+    static const char path[] = "/api/v1/alerts/5/acknowledge", rule[] = "/api/v1/alerts/rules/actor_silent";
+    static const char *const media[] = { "", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n",
+        "Content-Type: multipart/form-data; boundary=x\r\n", "Content-Type: application/jsonx\r\n" };
+    probe_t *probe = gateway_new(NULL, NULL);
+    for (size_t i = 0; i < sizeof media / sizeof *media; i++) {
+        assert_int_equal(changed(probe, "POST", path, media[i], "{}"), 415);
+        assert_int_equal(changed(probe, "PUT", rule, media[i], "{\"enabled\":false}"), 415);
+        assert_int_equal(changed(probe, "POST", path, media[i], ""), i ? 415 : 0); /* no words are needed */
+    }
+    assert_int_equal(probe_asked_count(probe, &monitor_rule_set_contract), 0);
+    assert_int_equal(changed(probe, "POST", path, JSON_BODY "Origin: http://evil.example\r\n", "{}"), 403);
+    assert_int_equal(changed(probe, "PUT", rule, JSON_BODY "Origin: null\r\n", "{}"), 403);
+    assert_int_equal(changed(probe, "PUT", rule, JSON_BODY "Origin: http://localhost:3000\r\n", "{}"), 403);
+    assert_int_equal(ask_status(probe, "POST /api/v1/alerts/5/resolve HTTP/1.1\r\nHost: rebound.example:8006\r\nContent-Length: 0\r\n\r\n"), 421);
+    assert_int_equal(changed(probe, "OPTIONS", rule, "Origin: http://evil.example\r\n", ""), 204); /* and allows nobody */
+    assert_int_equal(changed(probe, "GET", path, "", ""), 405);
+    assert_int_equal(probe_asked_count(probe, &monitor_resolve_contract), 0);
+    assert_int_equal(changed(probe, "PUT", rule, JSON_BODY "Origin: http://localhost:8006\r\n", "{\"enabled\":false}"), 0);
+    probe_destroy(&probe);
+}
+
+static void what_the_path_says_is_not_what_the_body_says(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    const char *body = "{\"name\":\"other\",\"enabled\":false,\"threshold\":2.5,\"doc\":\"as it was listed\"}";
+    char text[500];
+    snprintf(text, sizeof text, "PUT /api/v1/alerts/rules/actor_silent HTTP/1.1\r\nHost: localhost\r\n" JSON_BODY "Content-Length: %zu\r\n\r\n%s",
+        strlen(body), body);
+    client_say(client, text);
+    const struct rule_change *asked = probe_asked(probe, &monitor_rule_set_contract);
+    assert_non_null(asked);
+    assert_string_equal(asked->name, "actor_silent");
+    assert_true(asked->has_enabled && !asked->enabled);
+    assert_true(asked->threshold == 2.5);
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 static void tells_the_one_for_whom_there_is_no_room(void **state)
 {
     (void)state;
@@ -744,6 +802,8 @@ int main(void)
         cmocka_unit_test(names_the_field_that_it_cannot_read),
         cmocka_unit_test(refuses_text_that_is_no_utf_8_or_holds_nul),
         cmocka_unit_test(takes_nothing_that_a_page_of_another_site_sends),
+        cmocka_unit_test(changes_nothing_that_does_not_say_it_is_json),
+        cmocka_unit_test(what_the_path_says_is_not_what_the_body_says),
         cmocka_unit_test(tells_the_one_for_whom_there_is_no_room),
         cmocka_unit_test(runs_no_more_exports_than_it_may),
         cmocka_unit_test(turns_verdicts_into_statuses),
