@@ -8,7 +8,7 @@ import threading
 from system import exact, wait_for
 from witness import Witness
 
-VICTIMS = ("broker", "ingest", "registry", "sink", "gateway", "enrich-1", "enrich-2", "query-1", "log")
+VICTIMS = ("broker", "ingest", "registry", "sink", "gateway", "enrich-1", "enrich-2", "query-1", "monitor", "log")
 
 
 class Killing:
@@ -58,14 +58,22 @@ class Killing:
 
         wait_for(api.gaps_are_settled, 300, "the gaps to be filled", 0.3)
         wait_for(still, 300, "the count to stand still", 1.0)
+        wait_for(lambda: self.sum()["in_flight"] == 0 and self.sum()["holds"] is not None, 60, "everything to be settled", 0.3)
+
+    def sum(self):
+        return self.system.api.get("/api/v1/conservation")["sources"][0]
 
     def close(self):
         """The papers: gaps, rows, truth. What is said at once is checked at once."""
         api = self.system.api
         self.write("gaps.json", api.gaps())
         assert api.get("/api/v1/quarantine")["count"] == 0, "something was quarantined"
+        total = self.sum()
+        settled = sum(total[term] for term in ("stored", "duplicate", "filtered", "thinned", "quarantined", "given_up"))
+        assert total["holds"] and total["received"] == settled and total["excess"] == 0, total
         with open(self.place.path / "rows.ndjson", "wb") as file:
             rows = api.export_to(file)
+        assert rows == total["stored"], (rows, total)
         assert rows == api.count(), (rows, api.count())
         self.system.stop()
         self.home.stop()
