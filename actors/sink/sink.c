@@ -1,5 +1,6 @@
 /* sink.c - the store's one writer: what comes is appended, committed, and only then acknowledged. */
 #include "actor.h"
+#include "filters.h"
 #include "latency.h"
 #include "replay.h"
 #include "store.h"
@@ -20,7 +21,7 @@ enum {
 enum sync { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_NEVER };
 
 /* Rows that joined the open transaction; how many there were when it was last looked whether they come fast. */
-struct batch { int64_t rows, stored, duplicate, redelivered, quarantined, statistics, since_us, looked_us, looked_rows; };
+struct batch { int64_t rows, stored, duplicate, redelivered, quarantined, filtered, thinned, statistics, since_us, looked_us, looked_rows; };
 
 /* When the rows of the batch were received. */
 struct times { int64_t *us; size_t count, room; };
@@ -36,6 +37,8 @@ struct self {
     struct times received;
     struct latency latency;
     replay_t *replay;
+    filters_t *filters;
+    char filters_why[240];  /* why those that the store has are not in force */
     bool has_changed;       /* something but an event joined the transaction */
     bool is_failing, has_unsynced, is_sync_failing;
     int64_t synced_us;      /* on the clock: when the last sync began */
@@ -84,6 +87,7 @@ static void on_trouble(struct self *self, actor_t *actor)
     self->received.count = 0;
     self->has_changed = false;
     actor_again(actor, AGAIN_MS);
+    filters_forget(self->filters);
     replay_forget(self->replay);
 }
 
@@ -143,6 +147,9 @@ static void after_commit(struct self *self, actor_t *actor)
     self->stats.redelivered += self->batch.redelivered;
     self->stats.quarantined += self->batch.quarantined;
     self->stats.statistics += self->batch.statistics;
+    self->stats.filtered += self->batch.filtered;
+    self->stats.thinned += self->batch.thinned;
+    filters_committed(self->filters);
     SET(&self->stats, last_commit_at, now);
     measure(self, actor);
     if (self->is_failing)
@@ -161,8 +168,8 @@ static enum store_result commit(struct self *self, actor_t *actor)
     if (self->batch.rows == 0 && !self->has_changed)
         return STORE_OK;
     note_turn(self, actor);
-    enum store_result result = STORE_OK;
-    if (self->kept > self->forgotten)
+    enum store_result result = filters_join(self->filters);
+    if (result == STORE_OK && self->kept > self->forgotten)
         result = store_forget_places(self->store, self->kept);
     if (result == STORE_OK)
         result = store_commit(self->store);
@@ -202,6 +209,8 @@ static int count_row(struct self *self, actor_t *actor, enum store_result result
         batch->duplicate++;
     else if (result == STORE_REDELIVERED)
         batch->redelivered++;
+    else if (result == STORE_FILTERED)
+        batch->filtered++;
     else if (is_bad)
         batch->quarantined++;
     else
@@ -245,12 +254,20 @@ static bool is_canary(const struct event_full *e)
     return !e->is_state && e->event_type.size == sizeof canary - 1 && memcmp(e->event_type.data, canary, sizeof canary - 1) == 0;
 }
 
+static enum store_result append(struct self *self, const struct event_full *e, struct fault *fault)
+{
+    int64_t thinned;
+    enum store_result result = filters_append(self->filters, e, &thinned, fault);
+    self->batch.thinned += thinned;
+    return result;
+}
+
 static int on_event(struct self *self, actor_t *actor, const struct event_full *e)
 {
     struct fault fault = { "", "" };
     if (!make_room(self, actor))
         return HOLD;
-    enum store_result result = store_append(self->store, e, &fault);
+    enum store_result result = append(self, e, &fault);
     if (result == STORE_OK && is_canary(e))
         result = store_clear_older(self->store, e);
     if (result != STORE_BAD)
@@ -350,7 +367,7 @@ static int on_kept(struct self *self, actor_t *actor, const struct ingest_kept *
 
 static enum store_result append_again(struct self *self, actor_t *actor, const struct event_full *e, struct fault *fault)
 {
-    enum store_result result = store_append(self->store, e, fault);
+    enum store_result result = append(self, e, fault);
     if (result == STORE_TROUBLE || result == STORE_BAD)
         return result;
     self->stats.received++;
@@ -358,6 +375,7 @@ static enum store_result append_again(struct self *self, actor_t *actor, const s
     self->batch.stored += result == STORE_OK;
     self->batch.duplicate += result == STORE_DUPLICATE;
     self->batch.redelivered += result == STORE_REDELIVERED;
+    self->batch.filtered += result == STORE_FILTERED;
     return result;
 }
 
@@ -417,6 +435,49 @@ static void on_acked(struct self *self, actor_t *actor, const struct contract *t
     (void)actor;
     if (topic == &event_raw_contract)
         replay_acked(self->replay, first, last);
+}
+
+/* --- the user's rules ---------------------------------------------------------------------------------- */
+
+static int on_filters(struct self *self, actor_t *actor, const struct nothing *query, struct filters_view *reply)
+{
+    (void)actor, (void)query;
+    filters_show(self->filters, reply, &self->bytes);
+    if (self->filters_why[0])
+        SET_TEXT(reply, why, self->filters_why, strlen(self->filters_why));
+    return OK;
+}
+
+/* What came before is stored by the rules before, and committed. */
+static int on_set_filters(struct self *self, actor_t *actor, const struct filters_query *query, struct filters_view *reply)
+{
+    struct fault fault;
+    size_t before = filters_rules(self->filters);
+    if (commit(self, actor) != STORE_OK)
+        return actor_refuse(actor, UNAVAILABLE, "", "the store takes nothing now");
+    enum store_result result = filters_set(self->filters, query->rules, actor_now_us(actor), &fault);
+    if (result == STORE_BAD)
+        return actor_refuse(actor, UNPROCESSABLE, fault.field, fault.why);
+    if (result != STORE_OK) {
+        on_trouble(self, actor);
+        return actor_refuse(actor, UNAVAILABLE, "", "the store takes nothing now");
+    }
+    self->has_unsynced = true;
+    self->filters_why[0] = '\0';
+    actor_info(actor, "the filters were set: %zu rules are in force, %zu were before", filters_rules(self->filters), before);
+    return on_filters(self, actor, NULL, reply);
+}
+
+static void open_filters(struct self *self, actor_t *actor)
+{
+    struct fault fault;
+    self->filters = filters_open(self->store, &fault);
+    if (fault.why)
+        snprintf(self->filters_why, sizeof self->filters_why, "%s %s", fault.field, fault.why);
+    if (fault.why)
+        actor_error(actor, "the filters that were set cannot be read, so everything is stored: %s", self->filters_why);
+    else if (filters_rules(self->filters) > 0)
+        actor_info(actor, "%zu filter rules are in force", filters_rules(self->filters));
 }
 
 /* --- time ------------------------------------------------------------------------------------------ */
@@ -496,7 +557,7 @@ static void show_counters(struct self *self)
 {
     struct sink_stats *s = &self->stats;
     s->has_received = s->has_stored = s->has_duplicate = s->has_redelivered = s->has_quarantined = true;
-    s->has_statistics = s->has_replayed = s->has_discarded = true;
+    s->has_filtered = s->has_thinned = s->has_statistics = s->has_replayed = s->has_discarded = true;
     s->has_commits = s->has_failures = s->has_syncs = true;
     SET(s, store_bytes, store_bytes(self->store));
 }
@@ -522,6 +583,7 @@ static int open_sink(struct self *self, actor_t *actor)
         actor_error(actor, "cannot open the store: %s", why);
         return 111;
     }
+    open_filters(self, actor);
     self->replay = replay_new(self, actor, self->store, &replay_hooks);
     show_counters(self);
     actor_resume(actor, &event_full_contract, (size_t)self->config.window_messages, (size_t)self->config.window_bytes);
@@ -539,6 +601,7 @@ static void close_sink(struct self *self, actor_t *actor)
 {
     (void)actor;
     replay_destroy(&self->replay);
+    filters_close(&self->filters);
     store_close(&self->store);
     free(self->received.us);
     msgpack_sbuffer_destroy(&self->bytes);
@@ -552,6 +615,8 @@ static const struct handler handlers[] = {
     ON(statistic_row, on_statistic),
     ANSWER(sink_replay, on_replay),
     ANSWER(sink_discard, on_discard),
+    ANSWER(sink_filters, on_filters),
+    ANSWER(sink_set_filters, on_set_filters),
     { 0 }
 };
 

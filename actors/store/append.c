@@ -273,43 +273,6 @@ static enum store_result look_for_place(store_t *store, const struct event_full 
     return passed_add(store, twin->place) == STORE_TROUBLE ? STORE_TROUBLE : STORE_OK;
 }
 
-/* The row of an event that is no state and speaks of no entity goes, and its links. */
-enum store_result row_drop(store_t *store, const struct row_key *key)
-{
-    struct event_full e;
-    struct row_refs refs;
-    sqlite3_stmt *get = statement(store, EVENT_GET), *drop;
-    if (!get)
-        return STORE_TROUBLE;
-    schema_clear(event_full_schema(), &e);
-    SET(&e, is_state, false);
-    SET(&e, timestamp, key->time);
-    sqlite3_bind_int64(get, 1, key->series);
-    sqlite3_bind_int64(get, 2, key->at);
-    sqlite3_bind_int(get, 3, key->rest);
-    if (sqlite3_step(get) != SQLITE_ROW || body_read(column_bytes(get, 5), key->at, &e, &refs, &store->room) != 0) {
-        sqlite3_reset(get);
-        return trouble(store, "cannot read a row that is to go");
-    }
-    struct context context = context_of(e.has_context_id, e.context_id);
-    struct context parent = context_of(e.has_context_parent_id, e.context_parent_id);
-    enum store_result result = change_links(store, LINK_DROP, key, 0, &context, &parent);
-    if (result == STORE_OK)
-        result = change_time(store, TIME_DROP, key);
-    bool is_imported = source_of(e.has_provenance, e.provenance) == STORE_IMPORT;
-    sqlite3_reset(get);
-    if (result != STORE_OK || !(drop = statement(store, EVENT_DROP)))
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(drop, 1, key->series);
-    sqlite3_bind_int64(drop, 2, key->at);
-    sqlite3_bind_int(drop, 3, key->rest);
-    int rc = sqlite3_step(drop);
-    sqlite3_reset(drop);
-    if (rc != SQLITE_DONE)
-        return trouble(store, "cannot drop a row");
-    return !is_imported && passed_add(store, key->place) == STORE_TROUBLE ? STORE_TROUBLE : STORE_OK;
-}
-
 static enum store_result put_row(store_t *store, const struct event_full *e)
 {
     struct event_key id = event_key(e);
@@ -333,6 +296,9 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
     msgpack_sbuffer_clear(&store->body);
     body_write(e, key.at, &refs, &store->body);
     waiting_meet(&store->waiting, series); /* a look may have had them written */
+    store->appended_newest = id.at > series->newest;
+    store->appended = (struct store_row){ key.series, key.at, store->waiting.number, key.rest,
+        twin.looked ? 0 : (uint32_t)store->waiting.count + 1 };
     result = write_all(store, e, &key, other, series, &twin);
     if (series->newest < id.at)
         series->newest = id.at;
@@ -352,5 +318,90 @@ enum store_result store_append(store_t *store, const struct event_full *e, struc
     if (result != STORE_BAD)
         settle(store, source_of(e->has_provenance, e->provenance), result == STORE_OK ? STORE_FATE_STORED
             : result == STORE_DUPLICATE ? STORE_FATE_DUPLICATE : STORE_FATE_REDELIVERED);
+    return result;
+}
+
+/* --- taken back ------------------------------------------------------------------------------------- */
+
+struct store_row store_appended(const store_t *store, bool *is_newest)
+{
+    *is_newest = store->appended_newest;
+    return store->appended;
+}
+
+/* What leads to a row that goes; its place has passed. */
+static enum store_result forget_row(store_t *store, const struct row_key *key, struct slice body, enum store_source *source)
+{
+    struct event_full row;
+    struct row_refs refs;
+    schema_clear(event_full_schema(), &row);
+    SET(&row, timestamp, key->time);
+    if (body_read(body, key->at, &row, &refs, &store->room) != 0)
+        return trouble(store, "a row that is to go is damaged");
+    struct context context = context_of(row.has_context_id, row.context_id);
+    struct context parent = context_of(row.has_context_parent_id, row.context_parent_id);
+    *source = source_of(row.has_provenance, row.provenance);
+    enum store_result result = change_links(store, LINK_DROP, key, 0, &context, &parent);
+    if (result == STORE_OK && *source == STORE_INGEST && passed_add(store, key->place) == STORE_TROUBLE)
+        return STORE_TROUBLE;
+    return result;
+}
+
+static enum store_result drop_stored(store_t *store, int64_t series, int64_t at, int32_t rest, enum store_source *source)
+{
+    sqlite3_stmt *get = statement(store, EVENT_GET);
+    if (!get)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(get, 1, series);
+    sqlite3_bind_int64(get, 2, at);
+    sqlite3_bind_int(get, 3, rest);
+    int rc = sqlite3_step(get);
+    if (rc != SQLITE_ROW) {
+        sqlite3_reset(get);
+        return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read a row that is to go");
+    }
+    struct row_key key = { sqlite3_column_int64(get, 0), sqlite3_column_int64(get, 1), series, at, rest };
+    enum store_result result = forget_row(store, &key, column_bytes(get, 5), source);
+    sqlite3_reset(get);
+    if (result == STORE_OK)
+        result = change_time(store, TIME_DROP, &key);
+    sqlite3_stmt *drop = result == STORE_OK ? statement(store, EVENT_DROP) : NULL;
+    if (!drop)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(drop, 1, series);
+    sqlite3_bind_int64(drop, 2, at);
+    sqlite3_bind_int(drop, 3, rest);
+    rc = sqlite3_step(drop);
+    sqlite3_reset(drop);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot drop a row");
+}
+
+enum store_result row_drop(store_t *store, const struct row_key *key)
+{
+    enum store_source source;
+    enum store_result result = drop_stored(store, key->series, key->at, key->rest, &source);
+    return result == STORE_MISSING ? trouble(store, "a row that is to go is not there") : result;
+}
+
+enum store_result store_take_back(store_t *store, const struct store_row *row)
+{
+    assert(store->writer);
+    if (store_begin(store) != STORE_OK)
+        return store_abandon(store, NULL);
+    enum store_source source;
+    enum store_result result;
+    struct waiting_row *waits = waiting_find(&store->waiting, row);
+    if (waits) {
+        result = forget_row(store, &waits->key, waiting_body(&store->waiting, waits), &source);
+        waiting_drop(waits);
+    } else {
+        result = drop_stored(store, row->series, row->at, row->rest, &source);
+    }
+    if (result == STORE_TROUBLE)
+        return store_abandon(store, NULL);
+    if (result == STORE_OK) {
+        unsettle(store, source, STORE_FATE_STORED);
+        settle(store, source, STORE_FATE_THINNED);
+    }
     return result;
 }

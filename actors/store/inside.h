@@ -26,6 +26,7 @@ enum statement {
     STATISTIC_LOOK, STATISTIC_SERIES_FIND, STATISTIC_SERIES_ADD, STATISTIC_SERIES_LIST, STATISTIC_META_FIND, STATISTIC_META_ADD,
     STATISTIC_PUT, STATISTIC_LIST, STATISTIC_ENDS,
     BAD_ADD, BAD_SAY, BAD_SAY_ID, BAD_LIKE, BAD_LIST, BAD_COUNT, BAD_COUNT_SINCE, BAD_GET, BAD_NEXT, BAD_LAST, BAD_DROP, BAD_TOP, SOURCE_ADD, SOURCE_DROP,
+    FILTER_GET, FILTER_SET, FILTER_COUNT_LIST, FILTER_COUNT_PUT, FILTER_COUNT_CLEAR,
     TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
     STATEMENTS
 };
@@ -121,12 +122,16 @@ enum store_result row_read(store_t *, const struct row_key *, struct slice body,
  * with a row in the file: those are written one by one, after a look. */
 
 struct waiting_row { struct row_key key; size_t body; uint32_t size, previous; /* of its series, counted from 1 */ };
-struct waiting { struct waiting_row *rows; uint32_t *order; size_t count, room; uint64_t number; msgpack_sbuffer bodies; };
+struct waiting { struct waiting_row *rows; uint32_t *order; size_t count, room, live; uint64_t number; msgpack_sbuffer bodies; };
 
 int  waiting_offer(store_t *);       /* lets statements read them; -1: why is set */
 void waiting_meet(const struct waiting *, struct series *); /* brings what the series knows of them up to date */
 bool waiting_may_have(const struct waiting *, const struct series *, int64_t at); /* false: certainly not */
 enum store_result waiting_add(store_t *, struct series *, const struct row_key *, struct slice body);
+/* The row a store_row names, if it waits still; dropping leaves its place empty. */
+struct waiting_row *waiting_find(struct waiting *, const struct store_row *);
+struct slice waiting_body(const struct waiting *, const struct waiting_row *);
+void waiting_drop(struct waiting_row *);
 enum store_result waiting_write(store_t *);  /* all, into the open transaction */
 void waiting_forget(struct waiting *);
 void waiting_close(struct waiting *);
@@ -199,6 +204,8 @@ struct store {
     struct series_list series;
     msgpack_sbuffer body, scratch, refused; /* refused: the bytes handed out last */
     struct row_room room;
+    struct store_row appended;
+    bool appended_newest;
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
 };

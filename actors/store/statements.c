@@ -38,7 +38,6 @@ static const char *const texts[STATEMENTS] = {
     [PASSED_FIND]   = "SELECT 1 FROM passed WHERE place = ?",
     [PASSED_DROP]   = "DELETE FROM passed WHERE place < min(?1, coalesce((SELECT place FROM passed ORDER BY place LIMIT 1 OFFSET ?2), ?1))",
     [EVENTS_BEFORE] = "SELECT at + shift, place, at, rest FROM event WHERE series = ? AND at < ? ORDER BY at",
-    [EVENT_DROP]    = "DELETE FROM event WHERE series = ? AND at = ? AND rest = ?",
     [STATISTIC_LOOK] = "SELECT 1 FROM sqlite_master WHERE name = 'statistic'",
     [STATISTIC_SERIES_FIND] = "SELECT id FROM statistic_series WHERE name = ? AND seconds = ?",
     [STATISTIC_SERIES_ADD]  = "INSERT INTO statistic_series (name, seconds) VALUES (?, ?)",
@@ -56,6 +55,7 @@ static const char *const texts[STATEMENTS] = {
     [STATISTIC_ENDS] = "SELECT (SELECT start FROM statistic WHERE series = ?1 ORDER BY start LIMIT 1), start, bytes"
                        " FROM statistic JOIN statistic_meta ON id = meta WHERE series = ?1 ORDER BY start DESC LIMIT 1",
     /* A number is given once, also when its row has gone: somebody may still hold it in his hand. */
+    [EVENT_DROP]    = "DELETE FROM event WHERE series = ? AND at = ? AND rest = ?",
     [BAD_ADD]       = "INSERT OR IGNORE INTO bad (id, stage, identity, field, why, place, received_at, bytes) VALUES (1 + max(ifnull((SELECT max(id) FROM bad), 0),"
                       " ifnull((SELECT value FROM meta WHERE name = 'bad_top'), 0)), ?, ?, ?, ?, ?, ?, ?)",
     [BAD_SAY]       = "UPDATE bad SET field = ?3, why = ?4 WHERE stage = ?1 AND identity = ?2 AND (why <> ?4 OR field IS NOT ?3)",
@@ -73,6 +73,11 @@ static const char *const texts[STATEMENTS] = {
     [BAD_TOP]       = "INSERT INTO meta VALUES ('bad_top', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)",
     [SOURCE_ADD]    = "INSERT OR REPLACE INTO bad_source VALUES (?, ?)",
     [SOURCE_DROP]   = "DELETE FROM bad_source WHERE id = ?",
+    [FILTER_GET]    = "SELECT rules, set_at FROM filter",
+    [FILTER_SET]    = "INSERT OR REPLACE INTO filter VALUES (1, ?, ?)",
+    [FILTER_COUNT_LIST]  = "SELECT rule, filtered, thinned FROM filter_count",
+    [FILTER_COUNT_PUT]   = "INSERT OR REPLACE INTO filter_count VALUES (?, ?, ?)",
+    [FILTER_COUNT_CLEAR] = "DELETE FROM filter_count",
     [TIME_COUNT]    = "SELECT count(*) FROM time WHERE time >= ? AND time < ?",
     [SERIES_COUNT]  = "SELECT count(*) FROM event WHERE series = ? AND at >= ? AND at < ?",
     [TIME_NEWEST]   = "SELECT time FROM time WHERE time >= ? AND time < ? ORDER BY time DESC LIMIT 1",

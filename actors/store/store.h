@@ -19,7 +19,8 @@ enum store_result {
     STORE_BAD,        /* this row can never be stored: quarantine it; *fault says why */
     STORE_TROUBLE,    /* disk full, locked, I/O: nothing since the last commit is stored; see store_why */
     STORE_MISSING,    /* reader: no such row; bad cursor: STORE_BAD */
-    STORE_LATE        /* reader: it would take longer than anybody waits */
+    STORE_LATE,       /* reader: it would take longer than anybody waits */
+    STORE_FILTERED    /* filters_append: the user does not want it */
 };
 
 struct store_options {
@@ -42,6 +43,7 @@ const char *store_why(const store_t *);
 enum store_result store_append(store_t *, const struct event_full *, struct fault *);
 enum store_result store_statistic(store_t *, const struct statistic_row *, struct fault *); /* the last said of a period stays */
 enum store_result store_commit(store_t *);
+
 enum store_result store_sync(store_t *);  /* what is committed reaches the disk (power cut) */
 int64_t store_bytes(const store_t *);     /* size of all its files */
 void store_limit_pages(store_t *, int64_t pages); /* it may not grow beyond this (or what it has); 0: as it likes */
@@ -59,6 +61,11 @@ void store_totals(const store_t *, struct store_totals *); /* as of the last com
 
 /* Settle an event without a row: STORE_OK, STORE_REDELIVERED, STORE_TROUBLE. */
 enum store_result store_drop(store_t *, const struct event_full *, enum store_fate);
+/* The row that the last store_append() added, where that said STORE_OK. Taken back, a state's row goes with
+ * all that leads to it, and its event is settled as thinned: when it comes again it is recognised. */
+struct store_row { int64_t series, at; uint64_t batch; int32_t rest; uint32_t waits; };
+struct store_row store_appended(const store_t *, bool *is_newest); /* newest: its series has nothing as late */
+enum store_result store_take_back(store_t *, const struct store_row *);
 /* The capture log begins there: what lies before does not come again. Some of them a call. */
 enum store_result store_forget_places(store_t *, int64_t below);
 /* Of this event's type (no state, and it speaks of no entity) the older rows go, some of them a call. */

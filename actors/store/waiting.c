@@ -6,9 +6,11 @@
 #include "inside.h"
 #include "pack.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 enum { ROWS_MAX = 16384, BODIES_MAX = 2 * 1024 * 1024, STEPS_MAX = 256 };
+#define DROPPED UINT32_MAX /* in place of a size */
 
 struct feed { sqlite3_vtab base; store_t *store; };
 struct feed_cursor { sqlite3_vtab_cursor base; const struct waiting *waiting; size_t at; };
@@ -75,7 +77,7 @@ static int feed_next(sqlite3_vtab_cursor *base)
 static int feed_eof(sqlite3_vtab_cursor *base)
 {
     const struct feed_cursor *cursor = (const struct feed_cursor *)base;
-    return cursor->at >= cursor->waiting->count;
+    return cursor->at >= cursor->waiting->live;
 }
 
 static int feed_column(sqlite3_vtab_cursor *base, sqlite3_context *to, int column)
@@ -173,6 +175,23 @@ enum store_result waiting_add(store_t *store, struct series *series, const struc
     return waiting->count >= ROWS_MAX || waiting->bodies.size >= BODIES_MAX ? waiting_write(store) : STORE_OK;
 }
 
+struct waiting_row *waiting_find(struct waiting *waiting, const struct store_row *row)
+{
+    bool waits = row->waits > 0 && row->waits <= waiting->count && row->batch == waiting->number;
+    struct waiting_row *found = waits ? &waiting->rows[row->waits - 1] : NULL;
+    return found && found->size != DROPPED && found->key.series == row->series && found->key.at == row->at ? found : NULL;
+}
+
+struct slice waiting_body(const struct waiting *waiting, const struct waiting_row *row)
+{
+    return (struct slice){ waiting->bodies.data + row->body, row->size };
+}
+
+void waiting_drop(struct waiting_row *row)
+{
+    row->size = DROPPED;
+}
+
 /* --- out ------------------------------------------------------------------------------------------ */
 
 static int by_key(const void *a, const void *b, void *rows)
@@ -193,9 +212,11 @@ static int by_time(const void *a, const void *b, void *rows)
 static enum store_result write_sorted(store_t *store, enum statement which, int (*order)(const void *, const void *, void *))
 {
     struct waiting *waiting = &store->waiting;
+    waiting->live = 0;
     for (uint32_t i = 0; i < waiting->count; i++)
-        waiting->order[i] = i;
-    qsort_r(waiting->order, waiting->count, sizeof *waiting->order, order, waiting->rows);
+        if (waiting->rows[i].size != DROPPED)
+            waiting->order[waiting->live++] = i;
+    qsort_r(waiting->order, waiting->live, sizeof *waiting->order, order, waiting->rows);
     sqlite3_stmt *put = statement(store, which);
     if (!put)
         return STORE_TROUBLE;
