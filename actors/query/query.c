@@ -1,6 +1,7 @@
 /* query.c - answers questions about what is stored; any number of these read one store. */
 #include "actor.h"
 #include "imports.h"
+#include "rules.h"
 #include "store.h"
 
 #include <string.h>
@@ -110,6 +111,7 @@ static int finish(struct self *self, actor_t *actor, enum store_result result, c
     case STORE_OK:
     case STORE_DUPLICATE:
     case STORE_REDELIVERED:
+    case STORE_FILTERED:
         return OK;
     case STORE_BAD:
         return actor_refuse(actor, BAD_REQUEST, fault->field, fault->why);
@@ -273,6 +275,18 @@ static int on_import_start(struct self *self, actor_t *actor, const struct impor
     return import_ask(actor, request, reply);
 }
 
+static int on_preview(struct self *self, actor_t *actor, const struct filters_query *query, struct preview_reply *reply)
+{
+    struct fault fault;
+    int64_t begun = elapsed_us();
+    rules_t *rules = rules_read(query->rules, &fault);
+    if (!rules)
+        return actor_refuse(actor, UNPROCESSABLE, fault.field, fault.why);
+    enum store_result result = store_preview(self->store, rules, actor_now_us(actor), reply, &self->pool);
+    rules_destroy(&rules);
+    return finish(self, actor, result, NULL, begun, 0);
+}
+
 /* --- life ---------------------------------------------------------------------------------------------- */
 
 static int open_query(struct self *self, actor_t *actor)
@@ -316,6 +330,7 @@ static const struct handler handlers[] = {
     ANSWER(import_status, on_import_status),
     ANSWER(import_start, on_import_start),
     ANSWER(events_refused, on_refused),
+    ANSWER(filters_preview, on_preview),
     { 0 }
 };
 

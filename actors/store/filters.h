@@ -2,8 +2,8 @@
  *
  * The rules and what they have counted lie in the store, in the transaction of the rows they speak
  * of. What is decided of an entity (or type) is remembered until its registry data or the rules
- * change. Thinning is for a row newer than all of its series; what comes later than a newer one
- * (backfill, import) is stored as it is. */
+ * change. Thinning is for live rows, newer than all of their series; what comes later than a newer
+ * one, and what comes from a history (backfill, snapshot, import), is stored as it is. */
 #ifndef FILTERS_H
 #define FILTERS_H
 

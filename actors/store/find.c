@@ -43,7 +43,7 @@ static void set_id(struct event_full *e, const struct series *series, const stru
 }
 
 /* All that filters look at but the text of attributes. */
-static enum store_result read_names(store_t *store, const struct row_key *key, struct slice body, struct event_full *e, struct row_refs *refs)
+enum store_result row_names(store_t *store, const struct row_key *key, struct slice body, struct event_full *e, struct row_refs *refs)
 {
     struct slice bytes;
     const struct series *series = series_by_id(store, key->series);
@@ -64,7 +64,7 @@ static enum store_result read_names(store_t *store, const struct row_key *key, s
 enum store_result row_read(store_t *store, const struct row_key *key, struct slice body, struct event_full *e)
 {
     struct row_refs refs;
-    enum store_result result = read_names(store, key, body, e, &refs);
+    enum store_result result = row_names(store, key, body, e, &refs);
     if (result != STORE_OK)
         return result;
     set_id(e, series_by_id(store, key->series), key);
@@ -161,7 +161,7 @@ static enum store_result count_row(store_t *store, struct merge *merge, const st
     struct slice body;
     enum store_result result = merge_body(store, merge, &body);
     if (result == STORE_OK)
-        result = read_names(store, merge_key(merge), body, &e, &refs);
+        result = row_names(store, merge_key(merge), body, &e, &refs);
     if (result == STORE_OK && filter->query->has_query)
         result = read_words(store, &refs, &e);
     if (result == STORE_OK)

@@ -117,6 +117,9 @@ struct row_key { int64_t time, place, series, at; int32_t rest; };
 /* The row that stands in `body` below this key, with all its texts. */
 enum store_result row_read(store_t *, const struct row_key *, struct slice body, struct event_full *);
 
+/* Only what filters look at: without the text of attributes, user and readings, and without its id. */
+enum store_result row_names(store_t *, const struct row_key *, struct slice body, struct event_full *, struct row_refs *);
+
 /* --- rows that wait ----------------------------------------------------------------------------
  * Written together at the commit. No two of them share series and time, and none shares them
  * with a row in the file: those are written one by one, after a look. */

@@ -33,6 +33,10 @@ struct decision { bool is_dropped; int16_t rule, thin; };
 struct decision rules_decide(const rules_t *, const struct event_full *);
 const struct thinning *rules_thinning(const rules_t *, int16_t rule);
 
+/* What they would have done to the events of the last day that are stored: read back for 1.5 s at
+ * most, and said of the longest time up to now that could be read whole. Texts are in `pool`. */
+enum store_result store_preview(store_t *, const rules_t *, int64_t now_us, struct preview_reply *, msgpack_sbuffer *pool);
+
 /* A name fits a pattern of `*` (anything), `?` (one character) and [a-z0-9] or [!a-z]. */
 bool glob_fits(struct slice pattern, struct slice name);
 

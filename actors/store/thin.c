@@ -4,10 +4,11 @@
 #include "event_id.h"
 
 #include <math.h>
+#include <string.h>
 
 bool thin_number(const struct event_full *e, double *number, uint64_t *unit)
 {
-    if (!e->is_state || !e->has_state || !e->has_value || !number_read(e->value, number))
+    if (!e->is_state || !e->has_state || strcmp(e->provenance, "live") != 0 || !e->has_value || !number_read(e->value, number))
         return false; /* true and false are values, too, but no numbers */
     *unit = e->has_unit ? hash_bytes(HASH_SEED, e->unit) : 0;
     return true;

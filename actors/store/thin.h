@@ -15,7 +15,8 @@ struct thinning { int64_t interval_us; double deadband; }; /* 0: has none */
 struct kept { double value; struct store_row row; };
 struct stretch { bool is_open; uint64_t unit; struct kept first, least, greatest, last; };
 
-/* The number of a state; false: it is none, and is never thinned. */
+/* The number of a live state; false: it is never thinned. What came from a history is stored as it
+ * is: brought in once more, what had been taken back of it would be there again. */
 bool thin_number(const struct event_full *, double *number, uint64_t *unit);
 
 /* A value newer than all before. How many rows may go now, and which. */
