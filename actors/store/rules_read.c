@@ -17,6 +17,7 @@ struct reading {
     struct rule *rule;      /* at hand */
     bool has_action, has_selector;
     const char *key;        /* at hand, for whoever refuses it */
+    char unknown[32];
     const char *why;
 };
 
@@ -138,7 +139,8 @@ static int read_member(void *owner, struct slice key, struct json_value value)
         return read_deadband(r, value);
     if (text_is(key, "note"))
         return read_note(r, value);
-    return refuse(r, "", "has a key that no rule has: there are action, one selector, interval_s, deadband and note");
+    snprintf(r->unknown, sizeof r->unknown, "%.*s", (int)(key.size < 31 && text_is_plain(key) ? key.size : 0), (const char *)key.data);
+    return refuse(r, r->unknown, "is no key of a rule: there are action, one selector, interval_s, deadband and note");
 }
 
 static int check_rule(struct reading *r)

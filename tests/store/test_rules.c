@@ -266,7 +266,7 @@ static void what_is_wrong_is_named_by_rule_and_field(void **state)
         { "[{\"action\":\"include\",\"glob\":\"a\\u0000\"}]", "rules[0].glob" },
         { "[{\"action\":\"include\",\"glob\":\"a\",\"domain\":\"b\"}]", "rules[0].domain" },
         { "[{\"action\":\"include\",\"glob\":\"a\",\"glob\":\"b\"}]", "rules[0].glob" },
-        { "[{\"action\":\"include\",\"entity\":\"a\"}]", "rules[0]" },
+        { "[{\"action\":\"include\",\"entity\":\"a\"}]", "rules[0].entity" },
         { "[{\"action\":\"include\",\"glob\":\"a\",\"interval_s\":1}]", "rules[0].interval_s" },
         { "[{\"action\":\"exclude\",\"glob\":\"a\",\"deadband\":1}]", "rules[0].deadband" },
         { "[{\"action\":\"thin\",\"glob\":\"a\"}]", "rules[0]" },
