@@ -95,6 +95,15 @@ async function ask(path, ms = 8000) {
   return { body, response };
 }
 
+/* Change something. */
+async function tell(method, path, message, ms = 8000) {
+  const response = await fetch(path, { method, body: message && JSON.stringify(message), signal: AbortSignal.timeout(ms),
+    headers: { Accept: 'application/json', ...(message && { 'Content-Type': 'application/json' }) } });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.error ?? 'HTTP ' + response.status);
+  return { body, response };
+}
+
 /* --- tiles and processes --- */
 
 function showNotice(text, status) {
@@ -398,3 +407,5 @@ setInterval(showStatesSoon, 10000);
 byId('search').addEventListener('input', showStates);
 byId('pause').addEventListener('click', turnPause);
 listen();
+
+export { ask, byId, clock, count, every, fill, moment, numeric, plural, row, show, small, tell, together }; // for the cards in files of their own

@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MINUTE_US INT64_C(60000000)
+#define SECOND_US INT64_C(1000000)
+#define MINUTE_US (60 * SECOND_US)
 
 /* Ever longer times that end now, until one takes too long: the one before counts, whole. */
-static const int64_t periods_us[] = { MINUTE_US, 5 * MINUTE_US, 20 * MINUTE_US, 60 * MINUTE_US, 240 * MINUTE_US, 1440 * MINUTE_US };
+static const int64_t periods_us[] = { SECOND_US, 10 * SECOND_US, MINUTE_US, 5 * MINUTE_US, 20 * MINUTE_US, 60 * MINUTE_US, 240 * MINUTE_US, 1440 * MINUTE_US };
 enum { PERIODS = sizeof periods_us / sizeof *periods_us, LOOK_US = 1500000, LOOK_EVERY = 256, TOP = 20 };
 
 struct tally { int64_t left_out, series; };

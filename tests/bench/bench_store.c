@@ -1,8 +1,10 @@
 /* bench_store.c - how fast a million believable events go into the store, and what they weigh.
  *
- * bench_store [events] [directory] [commit rows]: prints rows/s, CPU per row, bytes per row,
- * the longest commit, and how long the usual questions take. */
+ * bench_store [events] [directory] [commit rows] [filter rules] [seconds]: prints rows/s, CPU per
+ * row, bytes per row, the longest commit, and how long the usual questions take. The rules fit
+ * nothing, so what they cost is the difference; one more thins everything to intervals of so many seconds. */
 #include "event_id.h"
+#include "filters.h"
 #include "store.h"
 
 #include <assert.h>
@@ -173,6 +175,73 @@ static void summarise(const char *path, int64_t from, int64_t to)
     msgpack_sbuffer_destroy(&pool);
 }
 
+/* So many rules that fit nothing, and a last one, if any. */
+static void set_rules(filters_t *filters, int count, const char *last)
+{
+    struct fault fault;
+    msgpack_sbuffer json;
+    char one[160];
+    msgpack_sbuffer_init(&json);
+    msgpack_sbuffer_write(&json, "[", 1);
+    for (int i = 0; i < count; i++) {
+        int size = snprintf(one, sizeof one, "%s{\"action\":\"exclude\",\"glob\":\"sensor.nothing_%d_*_power\"}", i ? "," : "", i);
+        msgpack_sbuffer_write(&json, one, (size_t)size);
+    }
+    if (last && count > 0)
+        msgpack_sbuffer_write(&json, ",", 1);
+    if (last)
+        msgpack_sbuffer_write(&json, last, strlen(last));
+    msgpack_sbuffer_write(&json, "]", 1);
+    enum store_result result = filters_set(filters, (struct slice){ json.data, json.size }, 1, &fault);
+    assert(result == STORE_OK);
+    msgpack_sbuffer_destroy(&json);
+}
+
+/* What it costs to decide, where nothing is stored. */
+static void decide(struct home *home, filters_t *filters, int count)
+{
+    enum { EVENTS = 2000, ROUNDS = 500 };
+    struct event_full *events = malloc(EVENTS * sizeof *events);
+    char *texts = malloc(EVENTS * 1024);
+    struct fault fault;
+    int64_t gone;
+    assert(events && texts);
+    set_rules(filters, count - 1, "{\"action\":\"exclude\",\"domain\":\"sensor\"}");
+    for (size_t i = 0; i < EVENTS; i++) {
+        fill_event(home, &events[i], (int64_t)i, INT64_C(1767225600000000) + (int64_t)i);
+        keep_texts(&events[i], texts + i * 1024);
+    }
+    int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    for (size_t i = 0; i < EVENTS * ROUNDS; i++) {
+        enum store_result result = filters_append(filters, &events[i % EVENTS], &gone, &fault);
+        assert(result == STORE_FILTERED);
+    }
+    cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    printf("%d rules: %.0f ns CPU to decide on an event\n", count, (double)cpu / (EVENTS * ROUNDS));
+    free(events);
+    free(texts);
+}
+
+static void preview(const char *path, int64_t now_us)
+{
+    const char *why = "";
+    struct preview_reply reply;
+    struct fault fault;
+    msgpack_sbuffer pool;
+    msgpack_sbuffer_init(&pool);
+    store_t *store = store_open(&(struct store_options){ .path = path, .cache_bytes = 4 << 20 }, &why);
+    rules_t *rules = rules_read(slice_of("[{\"action\":\"exclude\",\"area_id\":\"kitchen\"},{\"action\":\"thin\",\"domain\":\"sensor\",\"interval_s\":60}]"), &fault);
+    assert(store && rules);
+    int64_t begun = clock_ns(CLOCK_MONOTONIC);
+    enum store_result result = store_preview(store, rules, now_us, &reply, &pool);
+    assert(result == STORE_OK);
+    printf("preview of %lld events                %8.3f ms, the last %.0f min, %s\n", (long long)reply.events,
+           (double)(clock_ns(CLOCK_MONOTONIC) - begun) / 1e6, (double)(reply.to - reply.from) / 6e7, reply.complete ? "complete" : "cut short");
+    rules_destroy(&rules);
+    store_close(&store);
+    msgpack_sbuffer_destroy(&pool);
+}
+
 int main(int argc, char **argv)
 {
     int64_t count = argc > 1 ? atoll(argv[1]) : 1000000, batch = argc > 3 ? atoll(argv[3]) : 8192;
@@ -192,6 +261,14 @@ int main(int argc, char **argv)
     store_t *store = store_open(&(struct store_options){ .path = path, .writer = true, .cache_bytes = 8 << 20 }, &why);
     if (!store)
         return fprintf(stderr, "%s\n", why), 1;
+    filters_t *filters = filters_open(store, &fault);
+    int rules = argc > 4 ? atoi(argv[4]) : 0;
+    char thin[100];
+    snprintf(thin, sizeof thin, "{\"action\":\"thin\",\"domain\":\"sensor\",\"interval_s\":%s}", argc > 5 ? argv[5] : "");
+    if (rules > 0)
+        decide(home, filters, rules);
+    set_rules(filters, rules, argc > 5 ? thin : NULL);
+    int64_t gone, thinned = 0;
 
     int64_t wall = 0, cpu = 0, commit_cpu = 0, commits = 0, longest = 0, start = INT64_C(1767225600000000);
     for (int64_t done = 0; done < count; done += batch) {
@@ -202,12 +279,14 @@ int main(int argc, char **argv)
         }
         int64_t wall0 = clock_ns(CLOCK_MONOTONIC), cpu0 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         for (int64_t i = 0; i < size; i++) {
-            enum store_result result = store_append(store, &events[i], &fault);
+            enum store_result result = filters_append(filters, &events[i], &gone, &fault);
             assert(result == STORE_OK);
+            thinned += gone;
         }
         int64_t before = clock_ns(CLOCK_MONOTONIC), cpu1 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-        enum store_result result = store_commit(store);
+        enum store_result result = filters_join(filters) == STORE_OK ? store_commit(store) : STORE_TROUBLE;
         assert(result == STORE_OK);
+        filters_committed(filters);
         int64_t after = clock_ns(CLOCK_MONOTONIC);
         int64_t cpu2 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         wall += after - wall0, cpu += cpu2 - cpu0, commit_cpu += cpu2 - cpu1;
@@ -216,7 +295,10 @@ int main(int argc, char **argv)
             longest = after - before;
     }
     int64_t bytes = store_bytes(store);
+    size_t in_force = filters_rules(filters);
+    filters_close(&filters);
     store_close(&store);
+    printf("%zu rules, %lld rows taken back\n", in_force, (long long)thinned);
     printf("%lld rows, %lld commits: %.0f rows/s, %.2f us wall and %.2f us CPU per row (%.2f in commits), longest commit %.1f ms\n",
            (long long)count, (long long)commits, (double)count * 1e9 / (double)wall, (double)wall / 1e3 / (double)count,
            (double)cpu / 1e3 / (double)count, (double)commit_cpu / 1e3 / (double)count, (double)longest / 1e6);
@@ -231,8 +313,8 @@ int main(int argc, char **argv)
     ask(path, "newest 100 of a device", "desc", NULL, "0123456789abcdef0123456789ab0007", 100);
     ask(path, "newest 100 of no device", "desc", NULL, "none", 100);
     summarise(path, start, start + count * 100);
-    if (argc <= 4)
-        remove(path);
+    preview(path, start + count * 100);
+    remove(path);
     free(home);
     free(events);
     free(texts);

@@ -201,6 +201,50 @@ class Page(unittest.TestCase):
         self.assertEqual(cause, "connection lost unrecoverable")
         self.assertEqual(len(rows), int(self.text("#gap-count")) + 1)
 
+    def test_rules_are_tried_and_put_in_force(self):
+        self.wait_text("#filters", r"Everything is kept\.")
+        self.home.control("set sensor.page_unwanted 1")
+        self.wait_line("sensor.page_unwanted → 1")
+        self.browser.click("summary")
+        self.browser.type("#filters-text", "[{")
+        self.browser.click("#filters-preview")
+        self.wait_text("#filters-said", "This is no JSON: .*")
+        self.browser.clear("#filters-text")
+        self.browser.type("#filters-text", '[{"action":"exclude","entity_id":"sensor.page_unwanted","note":"<b>why</b>"}]')
+        self.browser.click("#filters-preview")
+        self.wait_text("#filters-said", r"Of [\d,]+ events? stored since .*, [1-9]\d* would not be there and 0 would have been taken back: .*sensor\.page_unwanted.*")
+        self.browser.click("#filters-save")
+        self.addCleanup(self.system.api.request, "PUT", "/api/v1/filters", '{"rules":[]}', {"Content-Type": "application/json"})
+        self.wait_text("#filters-said", r"1 rule in force from now on\.")
+        self.wait_text("#filters", r"exclude\s+sensor\.page_unwanted\s+entity id · <b>why</b>\s+0\s+0")
+        self.home.control("set sensor.page_unwanted 2")
+        self.wait_text("#filters", r"exclude\s+sensor\.page_unwanted\s+entity id · <b>why</b>\s+1\s+0")
+        self.browser.picture(PICTURES / "filters.png")
+        self.assertEqual(self.browser.run(STICKS_OUT), [])
+        stored = self.system.api.get("/api/v1/states", entity_id="sensor.page_unwanted")["states"]
+        self.assertEqual([row["state"] for row in stored], ["1"])
+        self.browser.clear("#filters-text")
+        self.browser.click("#filters-save")
+        self.wait_text("#filters-said", r"Everything is kept from now on\.")
+        self.wait_text("#filters", r"Everything is kept\.")
+
+    def test_what_was_refused_is_shown_replayed_and_deleted(self):
+        self.wait_text("#quarantine", r"Nothing has been refused\.")
+        self.home.control("bad-json")
+        rows = wait_for(lambda: [row for row in self.rows("#quarantine") if len(row) == 4], 10, "a refused frame")
+        self.assertRegex(rows[0][0], r"20\d\d.*\ningest$")
+        self.assertRegex(rows[0][2], r"^[\d,]+ bytes?$")
+        self.browser.picture(PICTURES / "quarantine.png")
+        self.assertEqual(self.browser.run(STICKS_OUT), [])
+        self.browser.click("#quarantine-replay")
+        self.wait_text("#quarantine-said", rf"{len(rows)} replayed, 0 taken, {len(rows)} refused again\.")
+        for left in range(len(rows), 0, -1):
+            wait_for(lambda: len([row for row in self.rows("#quarantine") if len(row) == 4]) == left, 10, f"{left} rows")
+            for text in ("Delete", "For ever?"):
+                self.wait_text("#quarantine tr button:last-child", text.replace("?", r"\?"))
+                self.browser.click("#quarantine tr button:last-child")
+        self.wait_text("#quarantine", r"Nothing has been refused\.")
+
     def test_home_assistant_going_away_is_shown(self):
         self.home.stop()
         self.addCleanup(self.open_house)
