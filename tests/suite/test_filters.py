@@ -135,7 +135,8 @@ class Quarantine(unittest.TestCase):
     def test_what_an_older_version_refused_is_replayed_and_stored_once(self):
         with Workspace() as place:
             home = place.home("--rate", 300, truth=False)
-            system = place.system(home_port=home.port, enrich=1).start()
+            # Windows so small that what is given back and what is live fill them: neither may wait for the other.
+            system = place.system(home_port=home.port, enrich=1, SINK_WINDOW_MESSAGES=24, ENRICH_WINDOW_MESSAGES=24).start()
             home.control("bad-json")
             wait_for(lambda: system.api.get("/api/v1/quarantine")["count"] > 0, 20, "a frame that cannot be read")
             row = system.api.get("/api/v1/quarantine", stage="ingest")["quarantine"][0]
