@@ -120,7 +120,7 @@ function troubles(health) {
 }
 
 function showHealth(health) {
-  const heard = (actor) => health.actors.find((a) => a.actor === actor && a.status !== 'silent');
+  const heard = (actor) => health.actors.find((a) => a.actor === actor && !['silent', 'stopped'].includes(a.status));
   serverAhead = Date.parse(health.timestamp) - Date.now();
   setBadge('verdict', health.status);
   show('version', 'version ' + health.version);

@@ -351,7 +351,7 @@ static void put_beat(const struct self *self, const struct beat *beat, msgpack_s
     put(b, ",\"instance\":");
     put_json(b, h->instance);
     put(b, ",\"status\":");
-    put_json(b, fresh ? h->status : "silent");
+    put_json(b, fresh ? h->status : !strcmp(h->status, "stopping") ? "stopped" : "silent"); /* its last word, or none */
     put(b, ",\"why\":");
     put_json(b, h->has_why ? h->why : NULL);
     put(b, ",\"age_s\":%.3f,\"pid\":%lld,\"started_at\":", (double)(clock_us - beat->heard_us) / 1e6, (long long)h->pid);

@@ -296,6 +296,8 @@ static void drain(actor_t *self)
     life_stopping();
     inlets_stop(self);
     actor_clock(self);
+    self->beat_us = 0;
+    heartbeat_work(self); /* who has nothing to bring in is gone before the next turn */
     int64_t began_us = self->clock_us, ask_us = began_us;
     bool is_drained = !self->spec->drain;
     while (self->clock_us - began_us < (self->is_connected ? STOP_US : STOP_ALONE_US)) {

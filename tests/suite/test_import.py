@@ -147,6 +147,9 @@ class Import(unittest.TestCase):
                                    env={**os.environ, "GATEWAY_PORT": str(system.port)})
             self.assertEqual((shown.returncode, shown.stdout.splitlines()[-1][:11]), (0, "done: done:"), shown)
             self.assertEqual(len(imported(system)), 612 + 949)
+            # Its last word, so that nobody waits for it.
+            wait_for(lambda: any(a["actor"] == "import" and a["status"] in ("stopping", "stopped")
+                                 for a in system.api.get("/api/v1/health")["actors"]), 10, "import to say that it stops")
 
 
 if __name__ == "__main__":
