@@ -59,7 +59,7 @@ static void begin(void)
 }
 
 /* A value of a type and with the bytes that the input says. */
-static void bind(sqlite3_stmt *stmt, int at, const uint8_t **data, size_t *size)
+static void bind_any(sqlite3_stmt *stmt, int at, const uint8_t **data, size_t *size)
 {
     uint8_t kind = *size ? **data : 0;
     size_t length = *size > 1 ? (*data)[1] : 0, head = *size < 2 ? *size : 2;
@@ -117,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sqlite3_stmt *stmt;
         assert(sqlite3_prepare_v2(world.db, rows[i], -1, &stmt, NULL) == SQLITE_OK);
         for (int at = 1; at <= sqlite3_bind_parameter_count(stmt); at++)
-            bind(stmt, at, &data, &size);
+            bind_any(stmt, at, &data, &size);
         assert(sqlite3_step(stmt) == SQLITE_DONE);
         sqlite3_finalize(stmt);
     }
