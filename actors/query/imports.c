@@ -23,15 +23,21 @@ static int find_place(actor_t *actor, struct place *place)
     return -1;
 }
 
-/* Tell s6 to have it up, again if need be: a request is there. */
-static int start(const struct place *place)
+/* Tell s6, which knows one letter a command. */
+static int command(const struct place *place, char letter)
 {
     int fd = open(place->control, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    ssize_t n = write(fd, "u", 1);
+    ssize_t n = write(fd, &letter, 1);
     close(fd);
     return n == 1 ? 0 : -1;
+}
+
+/* To be up, again if need be: a request is there. */
+static int start(const struct place *place)
+{
+    return command(place, 'u');
 }
 
 /* The path that is asked for now: 1; 0: none. */
@@ -79,7 +85,7 @@ static void tell(actor_t *actor, const struct place *place, struct import_status
     bool is_running = is_state(status, "running") || is_state(status, "stopped");
     if (!read_request(place, path)) {
         if (is_running)
-            set_state(status, "stopped", "its request was taken away: ask for it again, and it goes on");
+            set_state(status, "stopped", "stopped: ask for it again, and it goes on");
         return;
     }
     if (is_running && strcmp(path, status->path) == 0) {
@@ -144,6 +150,20 @@ int import_ask(actor_t *actor, const struct import_request *request, struct impo
         return actor_refuse(actor, UNAVAILABLE, "", "there is no supervisor that could start it");
     }
     actor_info(actor, "an import of %s is asked for", request->path);
+    tell(actor, &place, status);
+    return OK;
+}
+
+/* Without its request it is not started again. */
+int import_end(actor_t *actor, struct import_status *status)
+{
+    struct place place;
+    if (find_place(actor, &place))
+        return UNAVAILABLE;
+    if (unlink(place.request) && errno == ENOENT)
+        return actor_refuse(actor, CONFLICT, "", "nothing is being imported");
+    command(&place, 'd');
+    actor_info(actor, "the import is to stop");
     tell(actor, &place, status);
     return OK;
 }

@@ -10,5 +10,6 @@
 
 int import_tell(actor_t *, struct import_status *);
 int import_ask(actor_t *, const struct import_request *, struct import_status *);
+int import_end(actor_t *, struct import_status *);
 
 #endif

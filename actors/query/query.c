@@ -287,6 +287,13 @@ static int on_preview(struct self *self, actor_t *actor, const struct filters_qu
     return finish(self, actor, result, NULL, begun, 0);
 }
 
+static int on_import_stop(struct self *self, actor_t *actor, const struct nothing *query, struct import_status *reply)
+{
+    (void)self;
+    (void)query;
+    return import_end(actor, reply);
+}
+
 /* --- life ---------------------------------------------------------------------------------------------- */
 
 static int open_query(struct self *self, actor_t *actor)
@@ -329,6 +336,7 @@ static const struct handler handlers[] = {
     ANSWER(statistics_series, on_statistic_series),
     ANSWER(import_status, on_import_status),
     ANSWER(import_start, on_import_start),
+    ANSWER(import_stop, on_import_stop),
     ANSWER(events_refused, on_refused),
     ANSWER(filters_preview, on_preview),
     { 0 }

@@ -7,6 +7,7 @@ STATES=10000000 python3 tests/bench/import.py      RECORDER=file: one that is th
 import json
 import os
 import pathlib
+import sqlite3
 import sys
 import time
 
@@ -65,11 +66,12 @@ def run(path):
                   f"{os.getloadavg()[0]:.1f}", flush=True)
             print("  most resident, MiB:", ", ".join(f"{name} {rss:.1f}" for name, rss in sorted(memory.most.items())),
                   f"; all at once (shared pages once) {memory.most_all:.1f}", flush=True)
-            events = system.api.request("GET", "/api/v1/events/count", timeout=60)
-            print("  events in the store:", events[2].decode(), flush=True)
         system.stop()
         size = store_size(system)
-        print(f"  store {size} bytes, {size / rows:.1f} a row (statistics counted as rows)")
+        base = sqlite3.connect(system.data / "store.db")
+        events, statistics = (base.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("time", "statistic"))
+        base.close()
+        print(f"in the store: {events} events, {statistics} statistics, {size} bytes, {size / rows:.1f} a row")
 
 
 if __name__ == "__main__":

@@ -66,14 +66,19 @@ static int tear_down(void **state)
     return rc;
 }
 
-/* How often the supervisor was told to have it up since the last look. */
-static int starts(struct world *w)
+/* How often the supervisor was told so since the last look, and nothing else. */
+static int told(struct world *w, char letter)
 {
     char commands[16];
     ssize_t n = read(w->supervisor, commands, sizeof commands);
     for (ssize_t i = 0; i < n; i++)
-        assert_int_equal(commands[i], 'u');
+        assert_int_equal(commands[i], letter);
     return n > 0 ? (int)n : 0;
+}
+
+static int starts(struct world *w)
+{
+    return told(w, 'u');
 }
 
 static int ask(struct world *w, const char *path, struct import_status *status)
@@ -205,6 +210,23 @@ static void a_request_that_was_taken_away_is_told(void **state)
     assert_string_equal(tell(w).state, "stopped");
 }
 
+static void one_that_is_stopped_goes_on_when_it_is_asked_for_again(void **state)
+{
+    struct world *w = *state;
+    struct import_status status;
+    struct nothing nothing = { 0 };
+    assert_int_equal(probe_call(w->probe, &import_stop_contract, &nothing, &status), CONFLICT);
+    assert_int_equal(ask(w, w->base, &status), OK);
+    starts(w);
+    import_says(w, "running", w->base, NOW_US);
+    assert_int_equal(probe_call(w->probe, &import_stop_contract, &nothing, &status), OK);
+    assert_string_equal(status.state, "stopped");
+    assert_int_equal(told(w, 'd'), 1);
+    assert_int_equal(access(w->request, F_OK), -1);
+    assert_int_equal(ask(w, w->base, &status), OK);
+    assert_true(starts(w) >= 1);
+}
+
 static void a_torn_status_is_none(void **state)
 {
     struct world *w = *state;
@@ -225,6 +247,7 @@ int main(void)
         IN_WORLD(one_that_is_silent_is_started_once_more),
         IN_WORLD(a_new_request_after_one_that_ended_is_about_to_begin),
         IN_WORLD(a_request_that_was_taken_away_is_told),
+        IN_WORLD(one_that_is_stopped_goes_on_when_it_is_asked_for_again),
         IN_WORLD(a_torn_status_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

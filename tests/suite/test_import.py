@@ -107,7 +107,7 @@ class Import(unittest.TestCase):
             return 0
 
     def test_a_stop_of_the_suite_and_a_start(self):
-        """The request is on the disk: it goes on, and ends"""
+        """The user's stop, and the suite's: it goes on, and ends"""
         with Workspace() as place:
             path = place.path / "recorder.db"
             subprocess.run([ROOT / "tests" / "bench" / "make_recorder", str(path), "20000"], check=True)
@@ -119,6 +119,15 @@ class Import(unittest.TestCase):
             shutil.copy(path, other)
             self.assertEqual(ask(system, other)[0], 409)
             wait_for(lambda: system.api.count() > 100, 40, "the first rows")
+            status, _, body = system.api.request("DELETE", "/api/v1/import")
+            self.assertEqual((status, json.loads(body)["state"]), (200, "stopped"))
+            wait_for(lambda: system.pid("import") is None, 10, "import to stop")
+            self.assertEqual(system.api.get("/api/v1/import")["state"], "stopped")
+            self.assertEqual(system.api.request("DELETE", "/api/v1/import")[0], 409)
+            before = system.api.count()
+            self.assertLess(before, 20200)
+            self.assertEqual(ask(system, path)[0], 200)
+            wait_for(lambda: system.api.count() > before + 100, 40, "it to go on")
             system.stop()
             system = place.system(data=system.data).start(live=False)
             status = wait_for(lambda: ended(system), 60, "the end", 0.1)
