@@ -290,7 +290,7 @@ static void words_and_removals_are_never_thinned(void **state)
     assert_int_equal(ask_file(w, "SELECT count(*) FROM event"), 100);
 }
 
-/* What is not newer than its series (a repetition, backfill) is stored as it is, and disturbs nothing. */
+/* What is not newer than its series is stored as it is, and disturbs nothing. */
 static void what_comes_late_is_stored_as_it_is(void **state)
 {
     struct world *w = *state;
@@ -306,11 +306,68 @@ static void what_comes_late_is_stored_as_it_is(void **state)
         assert_int_equal(append(w, &s), STORE_OK);
     }
     struct sample again = { START + 100 * SECOND, 40, NULL, false }, next = { START + 200 * SECOND, 60, NULL, false };
-    assert_int_equal(append(w, &again), STORE_DUPLICATE);
+    assert_int_equal(append(w, &again), STORE_REDELIVERED);
     assert_int_equal(append(w, &next), STORE_OK);
     commit(w);
     assert_int_equal(ask_file(w, "SELECT count(*) FROM event"), 7); /* 5 late ones, the first and the new last */
     assert_whole(w);
+}
+
+/* Delivered once more, after a kill: what was left out or taken back is recognised by its place. */
+static void what_was_taken_back_or_left_out_does_not_come_again(void **state)
+{
+    struct world *w = *state;
+    struct store_totals before, after;
+    set(w, "[{\"action\":\"thin\",\"domain\":\"sensor\",\"interval_s\":3600},{\"action\":\"exclude\",\"entity_id\":\"sensor.b\"}]");
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i <= 10; i++) {
+            struct sample s = { START + i * SECOND, 40 + i, NULL, false };
+            assert_int_equal(append(w, &s), round ? STORE_REDELIVERED : STORE_OK);
+        }
+        if (round == 0) {
+            char text[32];
+            int64_t thinned;
+            struct fault fault;
+            struct sample s = { START + 20 * SECOND, 1, NULL, false };
+            struct event_full e = event_of(&s, text);
+            e.entity_id = slice_of("sensor.b");
+            assert_int_equal(filters_append(w->filters, &e, &thinned, &fault), STORE_FILTERED);
+            assert_int_equal(filters_append(w->filters, &e, &thinned, &fault), STORE_REDELIVERED);
+        }
+        commit(w);
+        store_totals(w->store, round ? &after : &before);
+        if (round == 1) {
+            close_store(w);
+            open_store(w);
+        }
+    }
+    assert_int_equal(ask_file(w, "SELECT count(*) FROM event"), 2);
+    assert_int_equal(before.of[STORE_INGEST][STORE_FATE_STORED], 2);
+    assert_int_equal(before.of[STORE_INGEST][STORE_FATE_THINNED], 9);
+    assert_int_equal(before.of[STORE_INGEST][STORE_FATE_FILTERED], 1);
+    for (int fate = 0; fate < STORE_FATE_REDELIVERED; fate++)
+        assert_int_equal(after.of[STORE_INGEST][fate], before.of[STORE_INGEST][fate]);
+    assert_int_equal(after.of[STORE_INGEST][STORE_FATE_REDELIVERED], 1 + 2 * 11);
+    assert_int_equal(ask_file(w, "SELECT filtered FROM filter_count WHERE rule = 1"), 1);
+}
+
+/* Brought in a second time, an import adds nothing: so nothing of it may have been taken back. */
+static void what_comes_from_a_history_is_stored_as_it_is(void **state)
+{
+    struct world *w = *state;
+    static const char *const histories[] = { "backfill", "snapshot", "import" };
+    char text[32];
+    int64_t thinned;
+    struct fault fault;
+    set(w, "[{\"action\":\"thin\",\"domain\":\"sensor\",\"interval_s\":86400}]");
+    for (int i = 0; i < 60; i++) {
+        struct sample s = { START + i * SECOND, i, NULL, false };
+        struct event_full e = event_of(&s, text);
+        SET_TEXT(&e, provenance, histories[i % 3], strlen(histories[i % 3]));
+        assert_int_equal(filters_append(w->filters, &e, &thinned, &fault), STORE_OK);
+    }
+    commit(w);
+    assert_int_equal(ask_file(w, "SELECT count(*) FROM event"), 60);
 }
 
 /* --- kills ------------------------------------------------------------------------------------------------------ */
@@ -521,6 +578,8 @@ int main(void)
         TEST(with_both_a_stretch_ends_when_both_have),
         TEST(words_and_removals_are_never_thinned),
         TEST(what_comes_late_is_stored_as_it_is),
+        TEST(what_was_taken_back_or_left_out_does_not_come_again),
+        TEST(what_comes_from_a_history_is_stored_as_it_is),
         TEST(a_kill_takes_no_extreme_and_no_row_comes_twice),
         TEST(what_is_rolled_back_was_not_counted_and_names_no_row),
         TEST(rules_take_effect_with_the_next_event_and_outlive_the_process),
