@@ -679,7 +679,7 @@ static void work_on_disk(struct capture *self, int64_t now_us)
     while (job.count < SYNC_FILES && zlistx_size(self->removed) > 0)
         job.files[job.count++] = (struct sync_file){ .path = zlistx_detach(self->removed, NULL) };
     for (struct segment *s = zlistx_first(self->segments); s && job.count < SYNC_FILES; s = zlistx_next(self->segments))
-        if (self->options.sync == CAPTURE_INTERVAL && is_overdue(self, s, now_us) && !add_file(self, &job, s))
+        if (self->options.sync != CAPTURE_NEVER && is_overdue(self, s, now_us) && !add_file(self, &job, s))
             break;
     if (job.count == 0 || (self->options.sync_aside && syncer_start(self->syncer, &job)))
         return;

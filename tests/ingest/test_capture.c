@@ -424,6 +424,18 @@ static void a_clock_set_back_holds_no_sync_up(void **state)
 static void what_an_earlier_process_wrote_is_synced_before_long(void **state)
 {
     struct world *world = *state;
+    world->options.sync = CAPTURE_ALWAYS; /* what it did not come to sync */
+    capture_t *killed = open_log(world);
+    append(world, killed, "written, then killed", 1);
+    capture_t *always = open_log(world);
+    assert_int_equal(capture_safe(always, world->now), 0);
+    capture_tick(always, world->now);
+    assert_int_equal(capture_safe(always, world->now), world->now);
+    capture_close(&always);
+    capture_close(&killed);
+    folder_remove(&world->folder);
+    folder_make(&world->folder);
+    world->options.sync = CAPTURE_INTERVAL;
     capture_t *log = open_log(world);
     append(world, log, "written, then killed", 1);
     capture_close(&log);
