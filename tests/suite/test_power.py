@@ -27,10 +27,10 @@ NEVER_US = 35_000_000       # until the kernel has written by itself
 class Run:
     """A recorded run: what it did to the disk, and what was captured in it."""
 
-    def __init__(self, place, sync, sync_ms=1000):
+    def __init__(self, place, sync, sync_ms=1000, rate=RATE):
         self.place, self.sync, self.sync_ms = place, sync, sync_ms
         self.data, self.trace = place.path / "data", place.path / "trace"
-        self.home = place.home("--rate", RATE, "--wait-for-client", "--seed", SEED)
+        self.home = place.home("--rate", rate, "--wait-for-client", "--seed", SEED)
         self.system = place.system(home_port=self.home.port, HA_INGESTOR_SYNC=sync, HA_INGESTOR_SYNC_MS=sync_ms,
                                    INGEST_SEGMENT_BYTES=65536, INGEST_RETRY_MIN_MS=100,
                                    **power.environment(self.data, self.trace, power.boot_file(place.path, power.BOOT_BEFORE)))
@@ -185,7 +185,7 @@ class PowerCut(unittest.TestCase):
 
     def test_sync_always(self):
         with Workspace() as place:
-            run = Run(place, "always")
+            run = Run(place, "always", rate=RATE // 4) # each read is synced before the next
             run.live_through(RUN_SECONDS / 2)
             run.check_recorder()
             self.look_at_cuts(run, CUTS // 3)
