@@ -481,11 +481,16 @@ void ledger_booted(ledger_t *self, int64_t booted_us)
     if (!self->is_doubtful || by_us <= SET_US)
         return;
     self->is_doubtful = false;
-    for (size_t i = 0; i < self->count; i++)
-        if (self->gaps[i].number >= self->own_number && self->gaps[i].end_us > 0) {
-            self->gaps[i].end_us += by_us;
-            save(self, &self->gaps[i]);
-        }
+    struct gap_entry *first = NULL;
+    for (size_t i = 0; i < self->count; i++) {
+        struct gap_entry *gap = &self->gaps[i];
+        if (gap->number < self->own_number || gap->end_us == 0)
+            continue;
+        gap->end_us += by_us;
+        first = first ? first : gap;
+    }
+    if (first)
+        save(self, first);
 }
 
 int ledger_fd(const ledger_t *self)
