@@ -117,14 +117,14 @@ static enum store_result find_twin(store_t *store, const struct event_full *e, i
 static enum store_result put_refs(store_t *store, const struct event_full *e, struct series *series, struct row_refs *refs)
 {
     enum store_result result;
-    msgpack_sbuffer_clear(&store->scratch);
+    buffer_clear(&store->scratch);
     snapshot_write(e, &store->scratch);
     result = word_put(store, SNAPSHOT, (struct slice){ store->scratch.data, store->scratch.size }, &refs->snapshot);
     if (result == STORE_OK && e->has_attributes)
         result = word_put(store, ATTRIBUTE, e->attributes, &refs->attributes);
     if (result == STORE_OK && e->has_context_user_id)
         result = word_put(store, USER, e->context_user_id, &refs->user);
-    msgpack_sbuffer_clear(&store->scratch);
+    buffer_clear(&store->scratch);
     if (result == STORE_OK && readings_write(e, &store->scratch))
         result = word_put(store, READING, (struct slice){ store->scratch.data, store->scratch.size }, &refs->readings);
     if (result != STORE_OK || series->snapshot == refs->snapshot)
@@ -293,7 +293,7 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
     if (result != STORE_OK)
         return result;
     struct row_key key = { e->timestamp, e->place, series->id, id.at, twin.rest };
-    msgpack_sbuffer_clear(&store->body);
+    buffer_clear(&store->body);
     body_write(e, key.at, &refs, &store->body);
     waiting_meet(&store->waiting, series); /* a look may have had them written */
     store->appended_newest = id.at > series->newest;

@@ -230,4 +230,15 @@ void statements_close(store_t *);
 enum store_result store_begin(store_t *);
 enum store_result store_abandon(store_t *, const char *doing); /* roll back whole, forget what it taught */
 
+/* Empty it; the memory of one huge event is given back. */
+static inline void buffer_clear(msgpack_sbuffer *buffer)
+{
+    enum { KEPT_BYTES = 4 * 1024 * 1024 };
+    msgpack_sbuffer_clear(buffer);
+    if (buffer->alloc <= KEPT_BYTES)
+        return;
+    msgpack_sbuffer_destroy(buffer);
+    msgpack_sbuffer_init(buffer);
+}
+
 #endif

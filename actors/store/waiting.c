@@ -123,7 +123,7 @@ void waiting_forget(struct waiting *waiting)
 {
     waiting->count = 0;
     waiting->number++;
-    msgpack_sbuffer_clear(&waiting->bodies);
+    buffer_clear(&waiting->bodies);
 }
 
 void waiting_close(struct waiting *waiting)
