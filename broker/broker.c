@@ -12,7 +12,9 @@ enum {
     HANDSHAKE_MS = 5000,
     LINGER_MS = 200,
     WHO_EVERY_US = 100 * 1000,
-    LATE_US = 500 * 1000
+    LATE_US = 500 * 1000,
+    CALM_BYTES = 8 * 1024 * 1024,        /* held by a peer: more of them may keep it silent for longer ... */
+    SLOW_BYTES_PER_S = 4 * 1024 * 1024   /* ... than silence_ms, at this rate */
 };
 
 /* --- saying ---------------------------------------------------------------------------- */
@@ -253,21 +255,34 @@ void broker_take(broker_t *self, struct letter *letter, size_t address)
 
 /* --- silence ----------------------------------------------------------------------------- */
 
+/* One message of 64 MiB takes a slow machine longer than the silence allowed; taken back and given
+ * again, it would never be done with. */
+static int64_t gone_at_us(const broker_t *self, const struct peer *peer)
+{
+    size_t held = 0;
+    for (size_t i = 0; i < peer->channel_count; i++)
+        if (peer->channels[i].listener)
+            held += peer->channels[i].listener->in_flight_bytes;
+    int64_t more_us = held > CALM_BYTES ? (int64_t)(held - CALM_BYTES) * 1000000 / SLOW_BYTES_PER_S : 0;
+    return peer->heard_us + self->silence_us + more_us;
+}
+
 static void sweep_silent(broker_t *self)
 {
-    int64_t oldest_us = self->clock_us;
+    int64_t next_us = self->clock_us + self->silence_us;
     for (struct peer *peer = TAILQ_FIRST(&self->peers), *next; peer; peer = next) {
         next = TAILQ_NEXT(peer, link);
-        if (self->clock_us - peer->heard_us >= self->silence_us) {
+        int64_t gone_us = gone_at_us(self, peer);
+        if (self->clock_us >= gone_us) {
             self->counters.gone += peer->state == KNOWN;
             peer_leave(self, peer, "fell silent");
             peer_destroy(self, peer);
-        } else if (peer->heard_us < oldest_us) {
-            oldest_us = peer->heard_us;
+        } else if (gone_us < next_us) {
+            next_us = gone_us;
         }
     }
     sweep_lost(self);
-    self->next_sweep_us = oldest_us + self->silence_us;
+    self->next_sweep_us = next_us;
 }
 
 /* --- the loop ---------------------------------------------------------------------------- */

@@ -4,11 +4,22 @@
 #include "settings.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { MAPPED_BYTES = 1 << 20, TRIM_BYTES = 2 << 20 };
+
+/* glibc raises its thresholds with the largest block ever freed, up to 32 MiB: one huge message, and
+ * what the next ones took is kept for ever. Fixed, a large buffer goes back to the system. */
+static void fix_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+}
 
 static log_t *open_log(const struct suite_config *suite, const struct schema *schema, const void *config)
 {
@@ -62,6 +73,7 @@ int main(int argc, char **argv)
     char why[800];
     assert(suite && argc > 0 && (config || !schema));
     umask(077);
+    fix_memory();
     struct settings_input input = { .actor = actor_spec.name, .doc = actor_spec.doc, .schema = schema,
         .arguments = argv + 1, .environment = environ };
     int exit_code = 0;

@@ -108,6 +108,30 @@ static void what_a_dead_member_held_goes_to_another_in_order(void **state)
     pair_close(&pair);
 }
 
+/* It works on one thing for longer than it may be silent: given again, it would never be done. */
+static void a_member_with_a_huge_message_may_be_silent_for_longer(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    struct actor *ingest = publisher(&pair, "sink");
+    struct actor *sink = member(&pair, "sink", "1", 100, 1 << 20);
+    size_t size = (size_t)24 << 20;
+    char *huge = malloc(size + 1);
+    assert_non_null(huge);
+    memset(huge, 'x', size);
+    huge[size] = '\0';
+    publish(ingest, "event.raw", huge);
+    free(huge);
+    UNTIL(&pair, sink->heard_count == 1);
+    sink->is_stopped = true;
+    pass_time(&pair, 6000); /* 3 s, and 4 s for 16 MiB more than is usual */
+    assert_int_equal(broker_counters(pair.broker)->gone, 0);
+    pass_time(&pair, 2000);
+    assert_int_equal(broker_counters(pair.broker)->gone, 1);
+    pair_close(&pair);
+}
+
 static void a_newcomer_of_the_same_name_replaces_at_once(void **state)
 {
     (void)state;
@@ -491,6 +515,7 @@ int main(void)
         cmocka_unit_test(members_of_a_group_share_and_groups_get_all),
         cmocka_unit_test(a_group_that_is_absent_holds_its_messages),
         cmocka_unit_test(what_a_dead_member_held_goes_to_another_in_order),
+        cmocka_unit_test(a_member_with_a_huge_message_may_be_silent_for_longer),
         cmocka_unit_test(a_newcomer_of_the_same_name_replaces_at_once),
         cmocka_unit_test(a_goodbye_gives_back_what_was_not_acknowledged),
         cmocka_unit_test(a_publisher_that_connects_again_is_not_heard_twice),
