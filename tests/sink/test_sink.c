@@ -272,7 +272,7 @@ static void latency_is_absent_until_it_is_known(void **state)
 static void a_flood_is_committed_less_often(void **state)
 {
     (void)state;
-    probe_t *probe = probe_new((const char *const[]){ "commit_ms", "20", "busy_ms", "100", NULL });
+    probe_t *probe = probe_new((const char *const[]){ "commit_ms", "20", "busy_ms", "100", "commit_rows", "4096", NULL });
     int n = 0;
     for (int ms = 0; ms < 60; ms++) {
         for (int i = 0; i < 50; i++)
