@@ -133,10 +133,10 @@ static const char *const state_keys[STATE_KEYS] = {
     [STATE_ENTITY] = "entity_id", [STATE_STATE] = "state", [STATE_CHANGED] = "last_changed",
     [STATE_UPDATED] = "last_updated", [STATE_REPORTED] = "last_reported", [STATE_ATTRIBUTES] = "attributes",
 };
-enum { OLD_KEYS = STATE_CHANGED + 1 }; /* of the old state no more is stored */
-enum { ATTRIBUTE_UNIT, ATTRIBUTE_CLASS, ATTRIBUTE_KEYS };
+enum { ATTRIBUTE_UNIT, ATTRIBUTE_CLASS, ATTRIBUTE_RESTORED, ATTRIBUTE_KEYS };
 static const char *const attribute_keys[ATTRIBUTE_KEYS] = {
     [ATTRIBUTE_UNIT] = "unit_of_measurement", [ATTRIBUTE_CLASS] = "device_class",
+    [ATTRIBUTE_RESTORED] = "restored",
 };
 
 static bool is_plain(struct slice text)
@@ -179,24 +179,34 @@ static int check_entity_id(struct reader *r, struct json_value value, const char
     return 0;
 }
 
-struct old { bool is_there; struct moment changed; };
+/* Home Assistant's own mark of a state that it took over from before its start. */
+static bool is_restored(struct reader *r, struct json_value attributes)
+{
+    struct json_value part[ATTRIBUTE_KEYS];
+    return attributes.kind == JSON_OBJECT && memmem(attributes.raw.data, attributes.raw.size, "\"restored\"", 10)
+        && json_pick(r->json, attributes.raw, attribute_keys, ATTRIBUTE_KEYS, part) == 0
+        && part[ATTRIBUTE_RESTORED].kind == JSON_TRUE;
+}
+
+struct old { bool is_there, is_restored; struct moment changed; };
 
 static int read_old(struct reader *r, struct json_value state, struct event_full *e, struct old *old,
     struct fault *fault)
 {
-    struct json_value part[OLD_KEYS];
+    struct json_value part[STATE_KEYS];
     struct slice text;
     *old = (struct old){ .is_there = false };
     if (is_null(state))
         return 0;
-    if (state.kind != JSON_OBJECT || json_pick(r->json, state.raw, state_keys, OLD_KEYS, part))
+    if (state.kind != JSON_OBJECT || json_pick(r->json, state.raw, state_keys, STATE_KEYS, part))
         return refuse(fault, "data.old_state", "not an object");
     if (check_entity_id(r, part[STATE_ENTITY], "data.old_state.entity_id", e, fault) ||
         read_text(r, part[STATE_STATE], MAX_STATE, "data.old_state.state", &text, fault))
         return -1;
     put(&e->old_state, &e->has_old_state, text);
     struct fault ignored; /* it is not stored: a duration that cannot be told is absent */
-    old->is_there = true;
+    old->is_there = true; /* of the old state no more is stored */
+    old->is_restored = is_restored(r, part[STATE_ATTRIBUTES]);
     if (read_moment(r, part[STATE_CHANGED], "", &old->changed, &ignored) || !text.data)
         r->is_odd = true;
     return 0;
@@ -245,6 +255,8 @@ static int read_attributes(struct reader *r, struct json_value attributes, struc
     SET(e, attributes, attributes.raw);
     put(&e->unit, &e->has_unit, short_text(r, part[ATTRIBUTE_UNIT]));
     put(&e->device_class, &e->has_device_class, short_text(r, part[ATTRIBUTE_CLASS]));
+    if (part[ATTRIBUTE_RESTORED].kind == JSON_TRUE)
+        SET(e, restored, true);
     return 0;
 }
 
@@ -283,6 +295,16 @@ static void set_change(struct event_full *e, const struct old *old, const struct
     int64_t lasted_us = changed->at_us - old->changed.at_us;
     if (lasted_us >= 0)
         SET(e, duration_in_state_s, (double)lasted_us / 1e6);
+}
+
+/* Of what came live we know whether Home Assistant was starting; of a backfilled state only its marks tell. */
+static void set_restored(struct event_full *e, const struct old *old, bool is_live, bool is_starting)
+{
+    if (!e->has_state)
+        return;
+    bool restored = e->has_restored || old->is_restored || (is_live && is_starting && !old->is_there);
+    e->has_restored = restored || is_live;
+    e->restored = restored;
 }
 
 static void set_value(struct reader *r, struct event_full *e)
@@ -333,7 +355,7 @@ static int set_timestamp(struct event_full *e, bool is_live, const struct moment
     return 0;
 }
 
-static int read_state(struct reader *r, struct json_value data, bool is_live, const struct moment *fired,
+static int read_state(struct reader *r, struct json_value data, bool is_live, bool is_starting, const struct moment *fired,
     struct event_full *e, struct fault *fault)
 {
     struct json_value part[DATA_KEYS];
@@ -345,6 +367,7 @@ static int read_state(struct reader *r, struct json_value data, bool is_live, co
         read_new(r, part[DATA_NEW], e, &changed, fault) || set_timestamp(e, is_live, fired, fault))
         return -1;
     set_change(e, &old, &changed);
+    set_restored(e, &old, is_live, is_starting);
     if (e->has_state)
         set_value(r, e);
     set_registry(r, e);
@@ -406,7 +429,7 @@ int event_read(struct reader *r, const struct event_raw *raw, int64_t future_us,
     SET(e, received_at, raw->received_at);
     SET(e, place, raw->place);
     bool is_live = is_same((struct slice){ raw->provenance, raw->provenance_size }, slice_of("live"));
-    if (e->is_state ? read_state(r, part[EVENT_DATA], is_live, &fired, e, fault)
+    if (e->is_state ? read_state(r, part[EVENT_DATA], is_live, raw->has_starting && raw->starting, &fired, e, fault)
                     : read_other(r, part[EVENT_DATA], &fired, e, fault))
         return -1;
     if (e->timestamp > future_us)

@@ -25,6 +25,7 @@
 struct range {
     uint64_t first, last;
     uint64_t acked;
+    int64_t mark;            /* of the marks made, the newest before it */
     struct segment *segment; /* NULL: given up since */
 };
 
@@ -39,7 +40,7 @@ struct capture {
     zlistx_t *removed;           /* paths of segments that have gone but for their files */
     int64_t total_bytes, limit_bytes;
     int64_t reserved;            /* offsets below this may be used */
-    int64_t waiting, syncs;
+    int64_t waiting, syncs, marks;
     struct capture_totals totals;
     bool has_untold;             /* the tally on the disk is an older one */
     int64_t stored_us;           /* what the store said last */
@@ -517,14 +518,28 @@ void capture_sent(capture_t *self, size_t topic, uint64_t number)
     segment->published++;
     self->waiting++;
     struct range *last = zlistx_last(self->ranges[topic]);
-    if (last && last->segment == segment && last->last + 1 == number) {
+    if (last && last->segment == segment && last->mark == self->marks && last->last + 1 == number) {
         last->last = number;
         return;
     }
     struct range *range = malloc(sizeof *range);
     assert(range);
-    *range = (struct range){ .first = number, .last = number, .segment = segment };
+    *range = (struct range){ .first = number, .last = number, .mark = self->marks, .segment = segment };
     zlistx_add_end(self->ranges[topic], range);
+}
+
+int64_t capture_mark(capture_t *self)
+{
+    return ++self->marks;
+}
+
+bool capture_is_settled(const capture_t *self, int64_t mark)
+{
+    for (size_t topic = 0; topic < CAPTURE_TOPICS; topic++)
+        for (struct range *r = zlistx_first(self->ranges[topic]); r; r = zlistx_next(self->ranges[topic]))
+            if (r->mark < mark && r->acked < r->last - r->first + 1)
+                return false;
+    return true;
 }
 
 void capture_next(capture_t *self)

@@ -20,6 +20,9 @@
 
 typedef struct capture capture_t;
 
+/* Where an event is from: the place in the header of a record; 0 in the logs of before. */
+enum provenance { FROM_LIVE, FROM_BACKFILL, FROM_SNAPSHOT, FROM_IMPORT, PROVENANCES };
+
 enum capture_sync { CAPTURE_INTERVAL, CAPTURE_ALWAYS, CAPTURE_NEVER };
 enum { CAPTURE_TOPICS = 2, CAPTURE_HEADER = 40 };
 
@@ -52,6 +55,8 @@ struct capture_record {
     uint32_t events;            /* how many of them */
     uint32_t done;              /* of these, published before (when read back) */
     bool replayed;              /* written by an earlier process */
+    enum provenance provenance;
+    bool is_starting;           /* Home Assistant was not running yet */
     struct slice bytes;
 };
 
@@ -76,6 +81,10 @@ bool capture_is_next(capture_t *, const struct capture_record *);
 bool capture_read(capture_t *, struct capture_record *);
 void capture_sent(capture_t *, size_t topic, uint64_t number);
 void capture_next(capture_t *);
+
+/* A mark behind all that has been published; it is settled when all that is acknowledged. */
+int64_t capture_mark(capture_t *);
+bool capture_is_settled(const capture_t *, int64_t mark);
 
 /* Messages first .. last of a topic are acknowledged: how many of them were ours. */
 int64_t capture_acked(capture_t *, size_t topic, uint64_t first, uint64_t last, int64_t now_us);

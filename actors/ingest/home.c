@@ -159,6 +159,7 @@ static void go_live(struct home *self, enum role role)
         self->links[OLD] = self->links[LIVE_LINK];
         self->links[OLD]->dialled_us = self->now_us;
         session_fence(self->links[OLD]->session, self->now_us);
+        session_set_starting(link->session, session_is_starting(self->links[OLD]->session));
     }
     self->links[role] = NULL;
     self->links[LIVE_LINK] = link;
@@ -384,6 +385,17 @@ void home_hold(home_t *self, bool held)
         if (link)
             session_doubt(link->session);
     }
+}
+
+bool home_is_starting(const home_t *self)
+{
+    return self->links[LIVE_LINK] && session_is_starting(self->links[LIVE_LINK]->session);
+}
+
+void home_set_starting(home_t *self, bool starting)
+{
+    if (self->links[LIVE_LINK])
+        session_set_starting(self->links[LIVE_LINK]->session, starting);
 }
 
 int home_ask(home_t *self, struct slice command, int64_t tag, int64_t clock_us)

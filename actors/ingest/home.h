@@ -62,6 +62,8 @@ void home_destroy(home_t **);
 
 int64_t home_tick(home_t *, int64_t clock_us); /* microseconds until it wants to be called again */
 void home_hold(home_t *, bool);                /* stop or restart reading all sockets */
+bool home_is_starting(const home_t *);         /* the live one: Home Assistant has not said that it has started */
+void home_set_starting(home_t *, bool);        /* it was asked */
 int home_ask(home_t *, struct slice command, int64_t tag, int64_t clock_us); /* -1: not live, or too much asked */
 
 struct home_view {

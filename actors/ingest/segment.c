@@ -140,7 +140,7 @@ static void write_header(unsigned char to[CAPTURE_HEADER], const struct crc32c *
     put32(to + 24, record->first_id);
     put32(to + 28, record->last_id);
     put32(to + 32, record->events);
-    put32(to + 36, 0);
+    put32(to + 36, (uint32_t)record->provenance | (uint32_t)record->is_starting << 8);
     uint32_t sum = crc32c_add(crc, 0, to, 4);
     sum = crc32c_add(crc, sum, to + 8, CAPTURE_HEADER - 8);
     put32(to + 4, crc32c_add(crc, sum, record->bytes.data, record->bytes.size));
@@ -235,7 +235,8 @@ int segment_read(struct segment *self, const char *directory, const struct crc32
         return -1;
     *record = (struct capture_record){ .place = self->start + at + CAPTURE_HEADER, .received_us = get64(header + 8),
         .session = get64(header + 16), .first_id = get32(header + 24), .last_id = get32(header + 28),
-        .events = get32(header + 32), .bytes = { header + CAPTURE_HEADER, length } };
+        .events = get32(header + 32), .provenance = (enum provenance)(header[36] % PROVENANCES),
+        .is_starting = header[37] & 1, .bytes = { header + CAPTURE_HEADER, length } };
     return 0;
 }
 

@@ -50,7 +50,7 @@ struct session {
     size_t ask_count;
     struct items items;
     bool fenced;
-    bool stopping;
+    bool stopping, starting;
     int64_t registry_changes, ignored;
     int64_t now_us;                 /* of the call that we are in */
 };
@@ -67,7 +67,7 @@ session_t *session_new(const struct session_options *options, const struct sessi
     assert(self->token);
     self->state_since_us = self->heard_us = self->known_us = self->due_us = self->now_us = clock_us;
     self->next_id = 1;
-    self->all_events = true;
+    self->all_events = self->starting = true;
     return self;
 }
 
@@ -275,6 +275,8 @@ static void look_at(struct session *self, struct slice event)
         self->stopping = true;
     else if (event_has(event, "\"homeassistant_start\"") || event_has(event, "\"homeassistant_started\""))
         self->stopping = false;
+    if (event_has(event, "\"homeassistant_started\""))
+        self->starting = false;
 }
 
 /* Everything sent before this pong has come. One that took its time says nothing of the present. */
@@ -333,6 +335,7 @@ void session_take(session_t *self, struct slice frame, int64_t clock_us)
     self->now_us = clock_us;
     session_heard(self, clock_us);
     self->items.count = 0;
+    self->items.is_starting = self->starting;
     if (self->state == SESSION_OVER)
         return;
     if (split_messages(self->options.split, frame, on_message, self, &why)) {
@@ -497,6 +500,16 @@ void session_ids(const session_t *self, uint32_t *first, uint32_t *last)
 {
     *first = self->first_id;
     *last = self->last_id;
+}
+
+bool session_is_starting(const session_t *self)
+{
+    return self->starting;
+}
+
+void session_set_starting(session_t *self, bool starting)
+{
+    self->starting = starting;
 }
 
 bool session_is_stopping(const session_t *self)

@@ -76,6 +76,8 @@ const char *session_ha_version(const session_t *);   /* "" until told */
 bool session_all_events(const session_t *);
 const char *session_event_types(const session_t *);  /* JSON array of those granted, where not all */
 void session_ids(const session_t *, uint32_t *first, uint32_t *last); /* of our subscriptions */
+bool session_is_starting(const session_t *);         /* Home Assistant has not said that it has started; of a new session unknown: true */
+void session_set_starting(session_t *, bool);        /* it was asked */
 bool session_is_stopping(const session_t *);         /* Home Assistant has said that it stops */
 int64_t session_known_at(const session_t *);         /* monotonic: nothing that was sent before is missing */
 int64_t session_registry_changes(const session_t *);

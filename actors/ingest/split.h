@@ -32,7 +32,7 @@ struct item {
     struct slice bytes;      /* the event object; bad: all there is */
     const char *why;         /* NULL: an event */
 };
-struct items { struct item *list; size_t count, room; };
+struct items { struct item *list; size_t count, room; bool is_starting; /* set by the session */ };
 
 /* In place of the subscriptions' ids: every event message belongs there, also one without an id. */
 #define ANY_FIRST_ID 0u

@@ -32,7 +32,9 @@ enum {
     PARENT_FORM     = 23,
     HAS_USER        = 1 << 26,
     HAS_DATA        = 1 << 27,
-    HAS_READINGS    = 1 << 28
+    HAS_READINGS    = 1 << 28,
+    HAS_RESTORED    = 1 << 29, /* bodies of before have none */
+    IS_RESTORED     = 1 << 30
 };
 
 static const char *const provenances[4] = { "live", "backfill", "snapshot", "import" };
@@ -107,6 +109,8 @@ static uint32_t body_flags(const struct event_full *e, int64_t at, const struct 
     flags |= refs->user ? HAS_USER : 0;
     flags |= e->has_data ? HAS_DATA : 0;
     flags |= refs->readings ? HAS_READINGS : 0;
+    if (e->has_restored)
+        flags |= HAS_RESTORED | (e->restored ? IS_RESTORED : 0);
     return flags;
 }
 
@@ -280,6 +284,8 @@ int body_read(struct slice body, int64_t at, struct event_full *e, struct row_re
     if (flags & HAS_OLD)
         SET(e, old_state, flags & OLD_IS_STATE ? e->state : unpack_slice(&in));
     read_values(&in, flags, e);
+    if (flags & HAS_RESTORED)
+        SET(e, restored, (flags & IS_RESTORED) != 0);
     if (flags & HAS_DATA)
         SET(e, data, unpack_slice(&in));
     return in.bad ? -1 : 0;

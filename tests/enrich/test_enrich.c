@@ -352,6 +352,37 @@ static void a_backfilled_state_happened_when_it_was_updated(void **state)
     probe_destroy(&probe);
 }
 
+/* What Home Assistant took over from before its start, or made while it was starting. */
+static void a_state_that_only_came_back_is_labelled(void **state)
+{
+    (void)state;
+    static const char *const mine = "{\"restored\":true,\"x\":1}", *const plain = "{\"x\":1}", *const untrue = "{\"restored\":false}";
+    probe_t *probe = open_with_registry();
+    const struct { const char *old_state, *new_state; bool starting, has, restored; } cases[] = {
+        { "null", plain, false, true, false }, { "null", plain, true, true, true }, { plain, plain, true, true, false },
+        { "null", mine, false, true, true }, { mine, plain, false, true, true }, { plain, mine, false, true, true },
+        { untrue, untrue, false, true, false }, { plain, "null", true, false, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char before[1024], after[1024];
+        snprintf(before, sizeof before, "%s", *cases[i].old_state == 'n' ? "null" : state_of("a.b", "\"1\"", cases[i].old_state));
+        snprintf(after, sizeof after, "%s", *cases[i].new_state == 'n' ? "null" : state_of("a.b", "\"2\"", cases[i].new_state));
+        struct event_raw raw = { .has_event = true, .event = slice_of(changed("a.b", before, after, "")), .has_place = true, .place = 1,
+            .has_received_at = true, .received_at = AT_US, .has_session = true, .session = 1, .has_starting = cases[i].starting,
+            .starting = cases[i].starting };
+        SET_TEXT(&raw, provenance, "live", 4);
+        probe_clear(probe);
+        assert_int_equal(probe_deliver(probe, &event_raw_contract, &raw), OK);
+        const struct event_full *e = probe_published(probe, &event_full_contract, 0);
+        assert_non_null(e);
+        assert_int_equal(e->has_restored, cases[i].has);
+        assert_int_equal(e->has_restored && e->restored, cases[i].restored);
+    }
+    assert_int_equal(deliver(probe, changed("a.b", "null", state_of("a.b", "\"1\"", plain), ""), "backfill", 1), OK);
+    assert_false(((const struct event_full *)probe_published(probe, &event_full_contract, 0))->has_restored); /* history does not tell */
+    probe_destroy(&probe);
+}
+
 static void entity_ids_may_have_digits_anywhere(void **state)
 {
     (void)state;
@@ -600,6 +631,7 @@ int main(void)
         cmocka_unit_test(a_duration_that_cannot_be_told_is_absent),
         cmocka_unit_test(other_events_keep_their_data_raw),
         cmocka_unit_test(a_backfilled_state_happened_when_it_was_updated),
+        cmocka_unit_test(a_state_that_only_came_back_is_labelled),
         cmocka_unit_test(entity_ids_may_have_digits_anywhere),
         cmocka_unit_test(what_is_no_event_is_refused_by_field),
         cmocka_unit_test(a_bad_state_is_refused_by_field),

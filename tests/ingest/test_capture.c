@@ -139,6 +139,48 @@ static void records_come_back_in_order_with_everything_about_them(void **state)
 }
 
 /* A directory lists its files in an order of its own, and in another one where the names are others. */
+static void a_record_remembers_where_it_is_from(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    for (int i = 0; i < PROVENANCES; i++) {
+        struct capture_record record = { .received_us = world->now, .session = 7, .first_id = 1, .last_id = 1, .events = 1,
+            .provenance = (enum provenance)i, .is_starting = i == 2, .bytes = slice_of("frame") };
+        assert_int_equal(capture_append(log, &record, 1, world->now), 0);
+    }
+    capture_close(&log);
+    log = open_log(world);
+    struct capture_record record;
+    for (int i = 0; i < PROVENANCES; i++) {
+        assert_true(capture_read(log, &record));
+        assert_int_equal(record.provenance, i);
+        assert_int_equal(record.is_starting, i == 2);
+        capture_next(log);
+    }
+    capture_close(&log);
+}
+
+static void a_mark_is_settled_when_all_before_it_is_acknowledged(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    append(world, log, "one", 3);
+    uint64_t number = publish_all(log, 1);
+    int64_t mark = capture_mark(log);
+    append(world, log, "two", 2);
+    number = publish_all(log, number);
+    assert_false(capture_is_settled(log, mark));
+    capture_acked(log, 0, 4, 5, world->now); /* what came after */
+    capture_acked(log, 0, 1, 2, world->now);
+    assert_false(capture_is_settled(log, mark));
+    append(world, log, "three", 1);
+    (void)publish_all(log, number);
+    capture_acked(log, 0, 3, 3, world->now);
+    assert_true(capture_is_settled(log, mark)); /* though events come all the time */
+    assert_false(capture_is_settled(log, capture_mark(log)));
+    capture_close(&log);
+}
+
 static void segments_are_read_in_order_however_the_directory_lists_them(void **state)
 {
     struct world *world = *state;
@@ -844,6 +886,8 @@ int main(void)
         cmocka_unit_test(the_checksum_is_crc32c_by_instruction_and_by_table),
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
         IN_A_FOLDER(records_come_back_in_order_with_everything_about_them),
+        IN_A_FOLDER(a_record_remembers_where_it_is_from),
+        IN_A_FOLDER(a_mark_is_settled_when_all_before_it_is_acknowledged),
         IN_A_FOLDER(segments_are_read_in_order_however_the_directory_lists_them),
         IN_A_FOLDER(what_was_not_acknowledged_is_read_again_after_a_kill),
         IN_A_FOLDER(a_tail_torn_at_any_byte_is_cut_and_never_misread),

@@ -327,6 +327,20 @@ static void registry_changes_and_a_stop_are_noticed(void **state)
 
 /* --- asking ---------------------------------------------------------------------------- */
 
+static void a_start_ends_when_home_assistant_says_that_it_has_started(void **state)
+{
+    struct talk *talk = *state;
+    go_live(talk);
+    assert_true(session_is_starting(talk->session)); /* nobody has asked yet */
+    session_set_starting(talk->session, false);
+    assert_false(session_is_starting(talk->session));
+    session_set_starting(talk->session, true);
+    hear(talk, "{\"type\":\"event\",\"event\":{\"event_type\":\"homeassistant_start\",\"data\":{}},\"id\":2}");
+    assert_true(session_is_starting(talk->session));
+    hear(talk, "{\"type\":\"event\",\"event\":{\"event_type\":\"homeassistant_started\",\"data\":{}},\"id\":2}");
+    assert_false(session_is_starting(talk->session));
+}
+
 static void answers_go_to_who_asked_in_any_order(void **state)
 {
     struct talk *talk = *state;
@@ -569,6 +583,7 @@ int main(void)
         TALKING(a_coalesced_array_is_many_events_and_one_frame),
         TALKING(what_cannot_be_read_is_kept_whole),
         TALKING(registry_changes_and_a_stop_are_noticed),
+        TALKING(a_start_ends_when_home_assistant_says_that_it_has_started),
         TALKING(answers_go_to_who_asked_in_any_order),
         TALKING(what_is_asked_at_once_is_bounded),
         TALKING(ids_only_grow),

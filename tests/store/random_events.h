@@ -106,6 +106,8 @@ static inline void make_state(struct maker *m, struct event_full *e)
         SET(e, canonical_value, chance(m, 2) ? 12.5 : (double)chance(m, 1 << 20) / 3.0);
     if (chance(m, 5) == 0)
         SET(e, weather, say(m, "{\"temp_c\":%d}", (int)chance(m, 3)));
+    if (chance(m, 3) == 0)
+        SET(e, restored, chance(m, 2) != 0);
     if (chance(m, 5) == 0)
         SET(e, meter, slice_of("{\"wh\":1}"));
 }
