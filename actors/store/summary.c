@@ -49,7 +49,7 @@ static int step_latest(sqlite3_stmt *last, int64_t series, int64_t until_us)
     return sqlite3_step(last);
 }
 
-/* STORE_MISSING: there is none, or it was removed. */
+/* STORE_MISSING: there is none. */
 static enum store_result read_latest(store_t *store, const struct series *s, int64_t now_us, struct event_full *e)
 {
     sqlite3_stmt *last = statement(store, EVENT_LAST);
@@ -65,8 +65,7 @@ static enum store_result read_latest(store_t *store, const struct series *s, int
     struct row_key key = {
         sqlite3_column_int64(last, 0), sqlite3_column_int64(last, 1), s->id, sqlite3_column_int64(last, 3), sqlite3_column_int(last, 4),
     };
-    enum store_result result = row_read(store, &key, column_bytes(last, 5), e);
-    return result == STORE_OK && !e->has_state ? STORE_MISSING : result;
+    return row_read(store, &key, column_bytes(last, 5), e);
 }
 
 enum store_result store_latest(store_t *store, const struct latest_query *q, int64_t now_us, store_row_fn *row, void *owner,
@@ -89,7 +88,7 @@ enum store_result store_latest(store_t *store, const struct latest_query *q, int
         if (s->id < from.series || !latest_wants(q, s))
             continue;
         result = read_latest(store, s, now_us, &e);
-        if (result != STORE_OK)
+        if (result != STORE_OK || (!e.has_state && !(q->has_removed && q->removed)))
             continue;
         if (end->count == end->limit || row(owner, &e) != 0) {
             cursor_write(&(struct row_key){ .series = s->id }, mark, end);
