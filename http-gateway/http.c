@@ -27,7 +27,7 @@ bool slice_is_nocase(struct slice s, const char *text)
 const char *status_text(int status)
 {
     static const struct { int status; const char *text; } texts[] = {
-        { 200, "OK" }, { 204, "No Content" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" },
+        { 200, "OK" }, { 202, "Accepted" }, { 204, "No Content" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" },
         { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 413, "Content Too Large" },
         { 414, "URI Too Long" }, { 415, "Unsupported Media Type" }, { 421, "Misdirected Request" },
         { 422, "Unprocessable Content" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },

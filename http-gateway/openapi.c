@@ -233,7 +233,7 @@ static void put_answer(msgpack_sbuffer *b, const struct route *r)
         put(b, "{\"type\":\"object\"}");
     else if (r->shape == BY_HAND)
         put(b, "{\"type\":\"string\"}");
-    else if (r->shape == OBJECT)
+    else if (r->shape == OBJECT || r->shape == ACCEPTED)
         put_reference(b, r->service->out()->name);
     else if (r->shape == ONE)
         put_reference(b, r->service->row()->name);
@@ -248,7 +248,7 @@ static void put_answer(msgpack_sbuffer *b, const struct route *r)
 
 static void put_answer_headers(msgpack_sbuffer *b, const struct route *r)
 {
-    if (r->shape == OBJECT || r->shape == ONE || r->shape == BY_HAND)
+    if (r->shape == OBJECT || r->shape == ACCEPTED || r->shape == ONE || r->shape == BY_HAND)
         return;
     put(b, ",\"headers\":{\"X-Next-Cursor\":{\"description\":\"Ask again with this as cursor to go on; absent at the end\",\"schema\":{\"type\":\"string\"}},"
         "\"X-Total-Count\":{\"description\":\"Rows there are in all, where that is known\",\"schema\":{\"type\":\"integer\"}},"
@@ -257,7 +257,7 @@ static void put_answer_headers(msgpack_sbuffer *b, const struct route *r)
 
 static void put_answers(msgpack_sbuffer *b, const struct route *r)
 {
-    put(b, ",\"responses\":{\"200\":{\"description\":");
+    put(b, ",\"responses\":{\"%d\":{\"description\":", r->shape == ACCEPTED ? 202 : 200);
     put_json(b, r->summary);
     put_answer_headers(b, r);
     put(b, ",\"content\":{\"%s\":{\"schema\":", r->media);

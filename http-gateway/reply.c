@@ -304,6 +304,7 @@ void reply_answer(connection_t *c, const struct answer *answer)
         reply_error(c, 500, NULL, "the answer cannot be read", NULL);
     } else {
         schema_json(service->out(), self->row, &self->body);
-        reply_body(c, 200, "application/json", NULL, (struct slice){ self->body.data, self->body.size });
+        reply_body(c, c->route->shape == ACCEPTED ? 202 : 200, "application/json", NULL,
+            (struct slice){ self->body.data, self->body.size });
     }
 }

@@ -13,6 +13,7 @@ enum scope { OPEN, READ, WRITE, ADMIN };
 
 enum shape {
     OBJECT,       /* a service: its reply */
+    ACCEPTED,     /* ... with 202: it is begun, not done */
     ARRAY,        /* a listing: a bare array; how it goes on is told in headers */
     ARRAY_FOUND,  /* ... of which no rows means 404 */
     LIST,         /* a listing: {"key": [rows], the fields of its end} */

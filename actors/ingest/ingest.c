@@ -1,9 +1,13 @@
 /* ingest.c - the one connection to Home Assistant: capture every event, then hand it on. */
 #include "actor.h"
 #include "again.h"
+#include "backfill.h"
 #include "capture.h"
+#include "coverage.h"
 #include "home.h"
+#include "known.h"
 #include "ledger.h"
+#include "made.h"
 #include "stash.h"
 #include "view.h"
 #include "wall.h"
@@ -25,6 +29,7 @@
 #define AHEAD_BEHIND 64         /* and only while fewer are on their way */
 #define BEHIND_MS 5             /* how long after a full read that is so */
 #define BATCH_ITEMS 4096        /* of one write */
+#define FILL_WAITING 4096       /* unacknowledged events beyond which backfill waits */
 #define SESSION_MS 100          /* between two announcements of the connection's state */
 #define WARN_US (60 * SECOND_US)
 
@@ -38,6 +43,7 @@ struct self {
     int endpoint_count;
     capture_t *capture;
     ledger_t *ledger;
+    backfill_t *backfill;
     home_t *home;               /* NULL: unconfigured, or stopping */
     split_t *live_split;        /* frames of the connections */
     split_t *read_split;        /* frames read back */
@@ -66,6 +72,9 @@ static int64_t wall(struct self *self, int64_t known_us)
     return wall_at(&self->wall, known_us);
 }
 
+static const char *const provenances[PROVENANCES] = { [FROM_LIVE] = "live", [FROM_BACKFILL] = "backfill",
+    [FROM_SNAPSHOT] = "snapshot", [FROM_IMPORT] = "import" };
+
 /* --- down the chain --------------------------------------------------------------------- */
 
 static void publish_bad(struct self *self, const struct capture_record *record, const struct item *item)
@@ -91,8 +100,11 @@ static void publish_item(struct self *self, const struct capture_record *record,
     raw.place = record->place + ((const char *)item->bytes.data - (const char *)record->bytes.data);
     raw.received_at = record->received_us;
     raw.session = record->session;
-    raw.provenance_size = 4;
-    memcpy(raw.provenance, "live", 5);
+    const char *provenance = provenances[record->provenance];
+    raw.provenance_size = (uint32_t)strlen(provenance);
+    memcpy(raw.provenance, provenance, raw.provenance_size + 1);
+    raw.has_starting = record->is_starting; /* absent is no, and costs less */
+    raw.starting = record->is_starting;
     self->stats.published++;
     if (record->replayed)
         self->stats.replayed++;
@@ -190,7 +202,7 @@ static int take(struct self *self, struct capture_record *records, size_t count,
         return -1;
     for (size_t i = 0; i < count; i++)
         self->stats.received += records[i].events;
-    if (records[count - 1].received_us > self->stats.last_event_at)
+    if (records[count - 1].provenance == FROM_LIVE && records[count - 1].received_us > self->stats.last_event_at)
         SET(&self->stats, last_event_at, records[count - 1].received_us);
     if (is_behind(self))
         return 0;
@@ -230,7 +242,8 @@ static void on_frame(void *owner, int64_t session, uint32_t first_id, uint32_t l
 {
     struct self *self = owner;
     struct capture_record record = { .received_us = actor_now_us(self->actor), .session = session,
-        .first_id = first_id, .last_id = last_id, .events = (uint32_t)items->count, .bytes = frame };
+        .first_id = first_id, .last_id = last_id, .events = (uint32_t)items->count, .is_starting = items->is_starting,
+        .bytes = frame };
     if (stash_count(self->stash) > 0) {
         stash_add(self->stash, &record);
         return;
@@ -298,6 +311,8 @@ static void on_live(void *owner, bool took_over)
     tell_safe(self);
     ledger_live(self->ledger, actor_now_us(self->actor));
     (void)wall(self, actor_clock_us(self->actor));
+    if (!took_over)
+        backfill_live(self->backfill, actor_clock_us(self->actor), actor_now_us(self->actor));
     actor_info(self->actor, "%s %s: Home Assistant %s, session %" PRId64 "%s", took_over ? "moved to" : "connected to",
         view.endpoint->url, view.ha_version, view.session,
         view.all_events ? "" : "; the token is no administrator's: only some event types are given");
@@ -314,6 +329,7 @@ static void on_lost(void *owner, int64_t known_us, enum home_cause cause)
     struct self *self = owner;
     flush(self);
     lose(self, known_us, gap_causes[cause]);
+    backfill_lost(self->backfill);
 }
 
 static void on_cause(void *owner, enum home_cause cause)
@@ -340,6 +356,12 @@ static void on_answered(void *owner, int64_t tag, bool success, struct slice res
     struct self *self = owner;
     struct ha_result answer = { 0 };
     struct home_view view;
+    if (backfill_asked(self->backfill, tag)) {
+        flush(self); /* what came before the answer is in the log before what is made of it */
+        backfill_answered(self->backfill, tag, success, result, error, actor_clock_us(self->actor), actor_now_us(self->actor));
+        actor_wake(self->actor, 0);
+        return;
+    }
     home_view(self->home, &view);
     SET(&answer, success, success);
     SET(&answer, session, view.session);
@@ -353,12 +375,107 @@ static void on_answered(void *owner, int64_t tag, bool success, struct slice res
 static void on_unanswered(void *owner, int64_t tag)
 {
     struct self *self = owner;
-    (void)answer_ingest_ask(self->actor, (ticket_t)tag, UNAVAILABLE, NULL);
+    if (backfill_asked(self->backfill, tag))
+        backfill_unanswered(self->backfill, tag);
+    else
+        (void)answer_ingest_ask(self->actor, (ticket_t)tag, UNAVAILABLE, NULL);
 }
 
 static const struct home_hooks home_hooks = { .number = on_number, .random = on_random, .changed = on_changed,
     .live = on_live, .lost = on_lost, .cause = on_cause, .frame = on_frame, .answered = on_answered,
     .unanswered = on_unanswered, .failed = on_failed };
+
+/* --- backfill ----------------------------------------------------------------------------- */
+
+static int filler_ask(void *owner, struct slice command, int64_t tag)
+{
+    struct self *self = owner;
+    return self->home ? home_ask(self->home, command, tag, actor_clock_us(self->actor)) : -1;
+}
+
+static int filler_give(void *owner, struct slice frame, uint32_t events, enum provenance provenance, int64_t received_us)
+{
+    struct self *self = owner;
+    struct capture_record record = { .received_us = received_us, .session = ledger_session(self->ledger), .first_id = MADE_ID,
+        .last_id = MADE_ID, .events = events, .provenance = provenance, .bytes = frame };
+    flush(self);
+    if (stash_count(self->stash) > 0)
+        return -1;
+    split_items(self->read_split, frame, MADE_ID, MADE_ID, &self->read_items);
+    assert(self->read_items.count == events);
+    return take(self, &record, 1, self->read_items.list);
+}
+
+static bool filler_is_behind(void *owner)
+{
+    struct self *self = owner;
+    return stash_count(self->stash) > 0 || !capture_at_end(self->capture) || capture_waiting(self->capture) > FILL_WAITING;
+}
+
+static int64_t filler_mark(void *owner)
+{
+    struct self *self = owner;
+    flush(self);
+    return stash_count(self->stash) == 0 && capture_at_end(self->capture) ? capture_mark(self->capture) : -1;
+}
+
+static bool filler_is_settled(void *owner, int64_t mark)
+{
+    struct self *self = owner;
+    return capture_is_settled(self->capture, mark);
+}
+
+static void on_known(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct page *page)
+{
+    (void)tag;
+    known_read(self->backfill, answer);
+    backfill_stored_end(self->backfill, answer->verdict == OK, page && page->has_next_cursor ? page->next_cursor : "");
+    actor_wake(actor, 0);
+}
+
+static int filler_ask_store(void *owner, const char *cursor)
+{
+    struct self *self = owner;
+    struct latest_query query = { 0 };
+    SET(&query, limit, 1000);
+    SET(&query, removed, true); /* they may have been there in a gap */
+    if (*cursor)
+        SET_TEXT(&query, cursor, cursor, strlen(cursor));
+    return ask_events_latest(self->actor, &query, 10000, on_known, 0);
+}
+
+static void filler_starting(void *owner, bool starting)
+{
+    struct self *self = owner;
+    if (self->home)
+        home_set_starting(self->home, starting);
+}
+
+static bool filler_is_starting(void *owner)
+{
+    const struct self *self = owner;
+    return self->home && home_is_starting(self->home);
+}
+
+static void filler_say(void *owner, bool is_warning, const char *text)
+{
+    struct self *self = owner;
+    if (is_warning)
+        actor_warn(self->actor, "%s", text);
+    else
+        actor_info(self->actor, "%s", text);
+}
+
+static const struct backfill_hooks filler_hooks = { .ask = filler_ask, .give = filler_give, .is_behind = filler_is_behind,
+    .mark = filler_mark, .is_settled = filler_is_settled, .ask_store = filler_ask_store, .starting = filler_starting,
+    .is_starting = filler_is_starting, .say = filler_say };
+
+static void open_backfill(struct self *self)
+{
+    struct backfill_options options = { .ledger = self->ledger, .is_on = self->config.backfill,
+        .commit_us = self->config.backfill_commit_ms * MS_US, .first_days = self->config.backfill_first_days };
+    self->backfill = backfill_new(&options, &filler_hooks, self);
+}
 
 /* --- sockets ----------------------------------------------------------------------------- */
 
@@ -480,6 +597,10 @@ static void describe(struct self *self, struct ingest_session *to)
     struct home_view view;
     home_view(self->home, &view);
     view_session(&view, ledger_session(self->ledger), actor_clock_us(self->actor), actor_now_us(self->actor), to);
+    char text[241];
+    backfill_describe(self->backfill, actor_clock_us(self->actor), text, sizeof text);
+    if (*text)
+        SET_TEXT(to, backfill, text, strlen(text));
 }
 
 static int on_status(struct self *self, actor_t *actor, const struct nothing *query, struct ingest_session *reply)
@@ -491,7 +612,6 @@ static int on_status(struct self *self, actor_t *actor, const struct nothing *qu
 
 static int on_gaps(struct self *self, actor_t *actor, const struct gaps_query *query, rows_t *rows, struct page *end)
 {
-    (void)actor;
     struct gap_entry *sorted = view_sorted(self->ledger);
     size_t count = ledger_count(self->ledger);
     int64_t given = 0;
@@ -502,8 +622,12 @@ static int on_gaps(struct self *self, actor_t *actor, const struct gaps_query *q
             || (query->has_end_time && entry->start_us >= query->end_time))
             continue;
         struct gap row;
-        view_gap(entry, &row);
+        char *unrecorded = ledger_list(self->ledger, entry->unrecorded);
+        struct backfill_view fill;
+        backfill_view(self->backfill, entry, actor_clock_us(actor), &fill);
+        view_gap(entry, &fill, unrecorded, &row);
         has_room = row_ingest_gaps(rows, &row) == 0;
+        free(unrecorded);
         given += has_room;
     }
     free(sorted);
@@ -578,6 +702,32 @@ static int on_totals(struct self *self, actor_t *actor, const struct nothing *qu
     SET(reply, received, totals.received);
     SET(reply, in_flight, totals.in_flight);
     SET(reply, given_up, totals.given_up);
+    return OK;
+}
+
+static int on_backfill(struct self *self, actor_t *actor, const struct backfill_query *query, struct backfill_reply *reply)
+{
+    const char *field, *why;
+    struct slice ids = { query->entity_id, query->has_entity_id ? query->entity_id_size : 0 };
+    int64_t number = backfill_request(self->backfill, query->start_time, query->end_time, ids, actor_now_us(actor), &field, &why);
+    if (number < 0)
+        return actor_refuse(actor, number == -1 ? UNPROCESSABLE : CONFLICT, field, why);
+    snprintf(reply->id, sizeof reply->id, "gap-%" PRId64, number);
+    reply->id_size = (uint32_t)strlen(reply->id);
+    reply->has_id = true;
+    actor_wake(actor, 0);
+    return OK;
+}
+
+static int on_coverage(struct self *self, actor_t *actor, const struct coverage_query *query, rows_t *rows, struct page *end)
+{
+    struct coverage coverage = coverage_of(self->ledger, self->backfill, actor_now_us(actor), actor_clock_us(actor));
+    struct coverage_span span;
+    int64_t given = 0;
+    while (coverage_next(&coverage, query, &span) && row_ingest_coverage(rows, &span) == 0)
+        given++;
+    coverage_free(&coverage);
+    SET(end, count, given);
     return OK;
 }
 
@@ -696,6 +846,7 @@ static int ingest_open(struct self *self, actor_t *actor)
     if (open_capture(self) || open_ledger(self))
         return 111;
     tell_safe(self);
+    open_backfill(self);
     start_home(self);
     return 0;
 }
@@ -711,6 +862,8 @@ static void count(struct self *self)
     SET(&self->stats, capture_bytes, capture_bytes(self->capture));
     SET(&self->stats, syncs, capture_syncs(self->capture));
     SET(&self->stats, gaps, (int64_t)ledger_count(self->ledger));
+    SET(&self->stats, backfilled, backfill_rows(self->backfill));
+    SET(&self->stats, history_questions, backfill_questions(self->backfill));
     self->stats.has_frames = self->stats.has_bytes = self->stats.has_received = self->stats.has_published = true;
     self->stats.has_acknowledged = self->stats.has_replayed = self->stats.has_quarantined = true;
     self->stats.has_given_up = self->stats.has_again = true;
@@ -765,6 +918,8 @@ static int ingest_tick(struct self *self, actor_t *actor)
     if (self->home)
         due_us = home_tick(self->home, actor_clock_us(actor));
     retry_stash(self);
+    int64_t fill_us = backfill_tick(self->backfill, actor_clock_us(actor), actor_now_us(actor));
+    due_us = fill_us < due_us ? fill_us : due_us;
     capture_tick(self->capture, actor_now_us(actor));
     pump_calmly(self);
     note(self);
@@ -832,6 +987,8 @@ static void stop_home(struct self *self)
     if (view.state == HOME_LIVE)
         ledger_note(self->ledger, wall(self, view.known_us));
     home_destroy(&self->home);
+    if (self->backfill)
+        backfill_lost(self->backfill);
 }
 
 static void ingest_reload(struct self *self, actor_t *actor)
@@ -874,6 +1031,7 @@ static void ingest_close(struct self *self, actor_t *actor)
     stop_home(self);
     bool in_order = self->stash && stash_count(self->stash) == 0;
     stash_destroy(&self->stash);
+    backfill_destroy(&self->backfill);
     in_order = capture_close(&self->capture) == 0 && in_order;
     ledger_close(&self->ledger, in_order); /* after what it says of the log is so */
     items_free(&self->read_items);
@@ -897,6 +1055,8 @@ static const struct handler handlers[] = {
     ANSWER(ingest_ask, on_ask),
     ANSWER(ingest_again, on_again),
     ANSWER(ingest_totals, on_totals),
+    ANSWER(ingest_backfill, on_backfill),
+    ANSWER(ingest_coverage, on_coverage),
     { 0 },
 };
 

@@ -39,8 +39,12 @@ struct ledger {
 static const char *const cause_names[] = { [GAP_CONNECTION_LOST] = "connection_lost", [GAP_SILENT] = "silent_connection",
     [GAP_RESTART] = "home_assistant_restart", [GAP_DOWN] = "ingestor_down", [GAP_POWER] = "power_loss",
     [GAP_REFUSED] = "auth_refused", [GAP_OVERFLOW] = "capture_overflow", [GAP_DAMAGED] = "capture_damaged",
-    [GAP_FIRST_START] = "first_start", [GAP_TOO_LARGE] = "message_too_large" };
+    [GAP_FIRST_START] = "first_start", [GAP_TOO_LARGE] = "message_too_large",
+    [GAP_REQUESTED] = "requested" };
 enum { CAUSES = sizeof cause_names / sizeof *cause_names };
+static const char *const result_names[] = { [GAP_UNFILLED] = "unfilled", [GAP_FILLED] = "filled",
+    [GAP_PARTLY] = "partly_filled", [GAP_UNRECOVERABLE] = "unrecoverable" };
+enum { RESULTS = sizeof result_names / sizeof *result_names };
 
 const char *gap_cause_name(enum gap_cause cause)
 {
@@ -66,16 +70,53 @@ static struct gap_entry *push(struct ledger *self)
     return gap;
 }
 
-/* Bounded, and never claiming less than before: the two oldest become one. */
+static void drop_at(struct ledger *self, size_t index)
+{
+    free(self->gaps[index].entity_id);
+    memmove(self->gaps + index, self->gaps + index + 1, (--self->count - index) * sizeof *self->gaps);
+}
+
+/* Between the two of them nothing was missing, so what was filled of both is known no more. */
+static void join(const struct gap_entry *first, struct gap_entry *second)
+{
+    second->start_us = first->start_us < second->start_us ? first->start_us : second->start_us;
+    if (second->end_us != 0 && first->end_us > second->end_us)
+        second->end_us = first->end_us;
+    if (first->result == GAP_UNFILLED || second->result == GAP_UNFILLED) {
+        second->result = GAP_UNFILLED;
+        second->filled_us = 0;
+    } else if (first->result > second->result) {
+        second->result = first->result;
+    }
+    second->recovered += first->recovered;
+    second->is_compared &= first->is_compared;
+    if (second->unrecorded == 0)
+        second->unrecorded = first->unrecorded;
+}
+
+/* Bounded, and never claiming less than before: the two oldest become one. A request claims nothing. */
 static void bound(struct ledger *self)
 {
     while (self->count > MAX_GAPS) {
-        struct gap_entry *first = &self->gaps[0], *second = &self->gaps[1];
-        second->start_us = first->start_us < second->start_us ? first->start_us : second->start_us;
-        if (second->end_us != 0 && first->end_us > second->end_us)
-            second->end_us = first->end_us;
-        memmove(self->gaps, self->gaps + 1, --self->count * sizeof *self->gaps);
+        size_t oldest[2] = { 0 }, found = 0;
+        for (size_t i = 0; i < self->count && found < 2; i++) {
+            if (self->gaps[i].cause == GAP_REQUESTED && self->count > MAX_GAPS) {
+                drop_at(self, i--);
+                continue;
+            }
+            oldest[found++] = i;
+        }
+        if (self->count <= MAX_GAPS)
+            return;
+        join(&self->gaps[oldest[0]], &self->gaps[oldest[1]]);
+        drop_at(self, oldest[0]);
     }
+}
+
+/* At the end of such a one everything was known again. */
+static bool is_loss(const struct gap_entry *gap)
+{
+    return gap->cause != GAP_REQUESTED;
 }
 
 /* Where a gap begins if everything that came up to then is there. Events are dated when they are
@@ -84,7 +125,7 @@ static int64_t start_of(const struct ledger *self, int64_t known_us)
 {
     int64_t start_us = known_us > self->latency_us ? known_us - self->latency_us : 0;
     for (size_t i = 0; i < self->count; i++)
-        if (self->gaps[i].end_us > start_us && self->gaps[i].end_us <= known_us)
+        if (is_loss(&self->gaps[i]) && self->gaps[i].end_us > start_us && self->gaps[i].end_us <= known_us)
             start_us = self->gaps[i].end_us;
     return start_us;
 }
@@ -103,8 +144,9 @@ static int write_gaps(const struct ledger *self, FILE *file)
 {
     for (size_t i = 0; i < self->count; i++) {
         const struct gap_entry *g = &self->gaps[i];
-        if (fprintf(file, "%" PRId64 " %" PRId64 " %" PRId64 " %s\n", g->number, g->start_us, g->end_us,
-            cause_names[g->cause]) < 0)
+        if (fprintf(file, "%" PRId64 " %" PRId64 " %" PRId64 " %s %s %" PRId64 " %" PRId64 " %" PRId64 " %016" PRIx64 " %d %s\n",
+            g->number, g->start_us, g->end_us, cause_names[g->cause], result_names[g->result], g->filled_us, g->recovered,
+            g->troubles, g->unrecorded, g->is_compared, g->entity_id ? g->entity_id : "-") < 0)
             return -1;
     }
     return fprintf(file, "end %zu\n", self->count) < 0 || fflush(file) || fsync(fileno(file)) ? -1 : 0;
@@ -139,30 +181,56 @@ static void save(struct ledger *self, const struct gap_entry *changed)
     sync_directory(self);
 }
 
+static int place_of(const char *name, const char *const names[], int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    return -1;
+}
+
+static bool is_time(int64_t at_us)
+{
+    return at_us >= 0 && at_us <= MAX_TIME_US;
+}
+
+static bool is_count(int64_t n)
+{
+    return n >= 0 && n <= MAX_COUNT;
+}
+
 static bool read_gap(struct ledger *self, const char *line)
 {
-    char cause[33];
-    int64_t number, start_us, end_us;
-    if (sscanf(line, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %32s", &number, &start_us, &end_us, cause) != 4)
+    char cause[33], result[33] = "unfilled", entity_id[GAP_ENTITY + 1] = "-";
+    struct gap_entry g = { 0 };
+    int compared = 0;
+    int fields = sscanf(line, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %32s %32s %" SCNd64 " %" SCNd64 " %" SCNd64 " %16" SCNx64 " %d %1024s",
+        &g.number, &g.start_us, &g.end_us, cause, result, &g.filled_us, &g.recovered, &g.troubles, &g.unrecorded, &compared, entity_id);
+    if (fields != 4 && fields != 11)
         return false;
-    int found = -1;
-    for (int i = 0; i < CAUSES; i++)
-        if (strcmp(cause, cause_names[i]) == 0)
-            found = i;
-    if (found < 0 || number < 1 || number > MAX_COUNT || start_us < 0 || start_us > MAX_TIME_US || end_us < 0 || end_us > MAX_TIME_US
-        || (end_us > 0 && end_us < start_us))
+    int which = place_of(cause, cause_names, CAUSES), how = place_of(result, result_names, RESULTS);
+    if (which < 0 || how < 0 || g.number < 1 || g.number > MAX_COUNT || !is_time(g.start_us) || !is_time(g.end_us)
+        || (g.end_us > 0 && g.end_us < g.start_us) || !is_time(g.filled_us) || !is_count(g.recovered) || !is_count(g.troubles))
         return false;
-    struct gap_entry *gap = push(self);
-    *gap = (struct gap_entry){ number, start_us, end_us, (enum gap_cause)found };
-    if (number >= self->next_number)
-        self->next_number = number + 1;
+    if (g.end_us == 0 && (how != GAP_UNFILLED || which == GAP_REQUESTED))
+        return false;
+    g.cause = (enum gap_cause)which;
+    g.result = (enum gap_result)how;
+    g.is_compared = compared != 0;
+    if (strcmp(entity_id, "-") != 0) {
+        g.entity_id = strdup(entity_id);
+        assert(g.entity_id);
+    }
+    *push(self) = g;
+    if (g.number >= self->next_number)
+        self->next_number = g.number + 1;
     return true;
 }
 
 /* What can be read is taken; anything else makes the file damaged. */
 static bool read_gaps(struct ledger *self, FILE *file)
 {
-    char line[256], end[64];
+    char line[GAP_ENTITY + 256], end[64];
     while (self->count < 2 * MAX_GAPS && fgets(line, sizeof line, file)) {
         snprintf(end, sizeof end, "end %zu\n", self->count);
         if (strcmp(line, end) == 0)
@@ -222,11 +290,6 @@ static void sync_known(struct ledger *self)
 
 struct known { int64_t at_us, safe_us, session, booted_us; int started, clean; char boot[40]; };
 
-static bool is_time(int64_t us)
-{
-    return us >= 0 && us <= MAX_TIME_US;
-}
-
 static bool read_known(const struct ledger *self, struct known *known)
 {
     char text[KNOWN_BYTES + 1] = "", end[4] = "";
@@ -246,7 +309,7 @@ static void guess_known(const struct ledger *self, const struct ledger_options *
     if (known->started)
         known->session = now_us / 1000; /* beyond any that was given out */
     for (size_t i = 0; i < self->count; i++)
-        if (self->gaps[i].end_us > known->at_us)
+        if (is_loss(&self->gaps[i]) && self->gaps[i].end_us > known->at_us)
             known->at_us = self->gaps[i].end_us;
 }
 
@@ -258,8 +321,8 @@ static int64_t known_before(const struct ledger *self, const struct ledger_optio
         known_us = captured_us;
     if (!options->is_torn)
         return known_us;
-    for (size_t i = 0; captured_us == 0 && i < self->count; i++) /* nothing could be read: all since the last gap */
-        captured_us = self->gaps[self->count - 1 - i].end_us;
+    for (size_t i = self->count; captured_us == 0 && i > 0; i--) /* nothing could be read: all since the last gap */
+        captured_us = is_loss(&self->gaps[i - 1]) ? self->gaps[i - 1].end_us : 0;
     return captured_us < known_us ? captured_us : known_us;
 }
 
@@ -346,6 +409,8 @@ void ledger_close(ledger_t **self_p, bool in_order)
         (void)fdatasync(self->known_fd);
     }
     close(self->known_fd);
+    for (size_t i = 0; i < self->count; i++)
+        free(self->gaps[i].entity_id);
     free(self->gaps);
     free(self);
     *self_p = NULL;
@@ -445,9 +510,103 @@ void ledger_add(ledger_t *self, int64_t start_us, int64_t end_us, enum gap_cause
         gap->cause = cause;
     }
     gap->end_us = end_us > gap->start_us ? end_us : gap->start_us;
+    gap->result = GAP_UNFILLED; /* it has more to be filled than before */
     save(self, gap);
     if (self->is_unsaved)
         write_known(self, false); /* what it tells of is given up now, not in a second */
+}
+
+int64_t ledger_request(ledger_t *self, int64_t start_us, int64_t end_us, struct slice entity_id)
+{
+    assert(end_us >= start_us && entity_id.size <= GAP_ENTITY);
+    if (self->count >= MAX_GAPS)
+        return -1;
+    struct gap_entry *gap = push(self);
+    gap->start_us = start_us;
+    gap->end_us = end_us;
+    gap->cause = GAP_REQUESTED;
+    if (entity_id.size > 0) {
+        gap->entity_id = strndup(entity_id.data, entity_id.size);
+        assert(gap->entity_id);
+    }
+    save(self, NULL);
+    return gap->number;
+}
+
+static struct gap_entry *find(const struct ledger *self, int64_t number)
+{
+    for (size_t i = self->count; i > 0; i--)
+        if (self->gaps[i - 1].number == number)
+            return &self->gaps[i - 1];
+    return NULL;
+}
+
+void ledger_fill(ledger_t *self, const struct gap_entry *filled)
+{
+    struct gap_entry *gap = find(self, filled->number);
+    if (!gap)
+        return;
+    gap->result = filled->result;
+    gap->filled_us = filled->filled_us;
+    gap->recovered = filled->recovered;
+    gap->troubles = filled->troubles;
+    gap->unrecorded = filled->unrecorded;
+    gap->is_compared = filled->is_compared;
+    save(self, NULL); /* if it cannot be written, the same is done again later */
+}
+
+/* --- lists ------------------------------------------------------------------------------ */
+
+/* FNV-1a, never 0. */
+static uint64_t key_of(struct slice text)
+{
+    uint64_t key = UINT64_C(14695981039346656037);
+    const unsigned char *at = text.data;
+    for (size_t i = 0; i < text.size; i++)
+        key = (key ^ at[i]) * UINT64_C(1099511628211);
+    return key ? key : 1;
+}
+
+static void path_of_list(const struct ledger *self, uint64_t key, char to[PATH_MAX])
+{
+    char name[40];
+    snprintf(name, sizeof name, "unrecorded-%016" PRIx64, key);
+    path_of(self, name, to);
+}
+
+uint64_t ledger_keep_list(ledger_t *self, struct slice json)
+{
+    char path[PATH_MAX], new_path[PATH_MAX];
+    uint64_t key = key_of(json);
+    path_of_list(self, key, path);
+    if (access(path, F_OK) == 0)
+        return key;
+    path_of(self, "unrecorded.new", new_path);
+    FILE *file = fopen(new_path, "we");
+    if (!file)
+        return 0;
+    int bad = fwrite(json.data, 1, json.size, file) != json.size || fflush(file) || fsync(fileno(file));
+    bad |= fclose(file) != 0;
+    return bad || rename(new_path, path) ? 0 : key;
+}
+
+char *ledger_list(const ledger_t *self, uint64_t key)
+{
+    char path[PATH_MAX];
+    path_of_list(self, key, path);
+    FILE *file = key ? fopen(path, "re") : NULL;
+    if (!file)
+        return NULL;
+    char *text = malloc(LIST_BYTES + 1);
+    assert(text);
+    size_t size = fread(text, 1, LIST_BYTES + 1, file);
+    fclose(file);
+    if (size <= LIST_BYTES && key_of((struct slice){ text, size }) == key) {
+        text[size] = '\0';
+        return text;
+    }
+    free(text);
+    return NULL;
 }
 
 int64_t ledger_next_session(ledger_t *self)
@@ -515,6 +674,11 @@ const struct gap_entry *ledger_gap(const ledger_t *self, size_t index)
 {
     assert(index < self->count);
     return &self->gaps[index];
+}
+
+const struct gap_entry *ledger_find(const ledger_t *self, int64_t number)
+{
+    return find(self, number);
 }
 
 bool ledger_is_failing(const ledger_t *self)

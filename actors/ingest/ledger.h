@@ -1,7 +1,9 @@
 /* ledger.h - the times of which something may be missing, and how far we know that nothing is.
  *
- * <data>/ingest/gaps: one gap a line, written anew (fsync, rename) whenever one opens or
- * closes; a file that cannot be read is kept aside and told. <data>/ingest/known: one small
+ * <data>/ingest/gaps: one gap a line, written anew (fsync, rename) whenever one changes; a
+ * file that cannot be read is kept aside and told. A line of an earlier version has the first four
+ * fields alone: nobody has tried to fill that gap. <data>/ingest/unrecorded-<key>: a JSON array of
+ * entity ids, named by its contents, so that gaps share it. <data>/ingest/known: one small
  * line, overwritten every second: up to when everything is known, up to when it is safe on the
  * disk, the session number, the boot, and whether the process ended in order. While a gap cannot
  * be written, `known` stays before it. A kill -9 loses none of it; a power cut may bring an older
@@ -15,12 +17,23 @@
 typedef struct ledger ledger_t;
 
 enum gap_cause { GAP_CONNECTION_LOST, GAP_SILENT, GAP_RESTART, GAP_DOWN, GAP_POWER, GAP_REFUSED, GAP_OVERFLOW,
-    GAP_DAMAGED, GAP_FIRST_START, GAP_TOO_LARGE };
+    GAP_DAMAGED, GAP_FIRST_START, GAP_TOO_LARGE,
+    GAP_REQUESTED /* a span that somebody wants filled: nothing need be missing */ };
+
+enum gap_result { GAP_UNFILLED, GAP_FILLED, GAP_PARTLY, GAP_UNRECOVERABLE };
+enum { GAP_ENTITY = 1024, LIST_BYTES = 60000 };
 
 struct gap_entry {
     int64_t number;         /* its id is gap-<number> */
     int64_t start_us, end_us; /* end_us 0: open */
     enum gap_cause cause;
+    enum gap_result result; /* GAP_UNFILLED: open, or to be filled */
+    int64_t filled_us;      /* history has been asked for all before; 0: nothing yet */
+    int64_t recovered;      /* rows of history inside the span, of all that has been asked for */
+    int64_t troubles;       /* how often filling it has failed; see backfill.c */
+    uint64_t unrecorded;    /* key of the list of entities that history does not know; 0: none */
+    bool is_compared;       /* with the entities there are now: removals were looked for */
+    char *entity_id;        /* of a request: only these, comma separated; NULL: all. The ledger's */
 };
 
 struct ledger_options {
@@ -43,6 +56,14 @@ void ledger_began_by(ledger_t *, int64_t us);                    /* the clock wa
 void ledger_live(ledger_t *, int64_t now_us);                    /* close it; the very first time: first_start */
 void ledger_add(ledger_t *, int64_t start_us, int64_t end_us, enum gap_cause, bool continues); /* a closed one; or the last of this cause goes on. start 0: nobody knows */
 
+/* A request; -1: there is no room. Returns its number. */
+int64_t ledger_request(ledger_t *, int64_t start_us, int64_t end_us, struct slice entity_id);
+/* What is known of filling the gap with this number (result to is_compared) is now this. */
+void ledger_fill(ledger_t *, const struct gap_entry *);
+/* Keep a JSON array: its key, or 0 if it cannot be written. ledger_list() reads it again: free() it; NULL: it is gone. */
+uint64_t ledger_keep_list(ledger_t *, struct slice json);
+char *ledger_list(const ledger_t *, uint64_t key);
+
 int64_t ledger_next_session(ledger_t *);            /* on the disk before it returns */
 int64_t ledger_session(const ledger_t *);           /* given out last */
 void ledger_note(ledger_t *, int64_t known_us);     /* once a second while live; earlier than before if the clock was set back */
@@ -56,6 +77,7 @@ void ledger_retry(ledger_t *);                      /* once a second: write what
 
 size_t ledger_count(const ledger_t *);
 const struct gap_entry *ledger_gap(const ledger_t *, size_t index); /* oldest first */
+const struct gap_entry *ledger_find(const ledger_t *, int64_t number); /* NULL: it is one with another by now */
 bool ledger_is_failing(const ledger_t *);           /* the last write did not succeed */
 const char *gap_cause_name(enum gap_cause);
 

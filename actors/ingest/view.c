@@ -47,11 +47,48 @@ void view_session(const struct home_view *view, int64_t last_session, int64_t cl
         SET_TEXT(to, why, view->why, strlen(view->why));
 }
 
-void view_gap(const struct gap_entry *entry, struct gap *to)
+/* What could not be filled so far is what it is, also if it will be tried again. */
+const char *view_gap_state(const struct gap_entry *entry, const struct backfill_view *fill)
 {
+    static const char *const names[] = { [GAP_FILLED] = "filled", [GAP_PARTLY] = "partly_filled",
+        [GAP_UNRECOVERABLE] = "unrecoverable" };
+    if (entry->end_us == 0)
+        return "open";
+    if (entry->result != GAP_UNFILLED)
+        return names[entry->result];
+    return fill->is_waiting ? "filling" : entry->recovered > 0 ? "partly_filled" : "unrecoverable";
+}
+
+/* By class, each only where it applies. */
+static struct slice lost_json(const struct gap_entry *entry, const struct backfill_view *fill, const char *unrecorded)
+{
+    static char text[LIST_BYTES + 200];
+    bool has_time = entry->end_us > entry->start_us && entry->cause != GAP_REQUESTED;
+    bool is_filled = entry->result == GAP_FILLED || (entry->result == GAP_PARTLY && entry->filled_us >= entry->end_us);
+    bool is_cut_short = entry->end_us != 0 && !fill->is_waiting && !is_filled;
+    size_t size = 0;
+    if (fill->rows > 0)
+        size += (size_t)snprintf(text + size, sizeof text - size, ",\"contexts\":%" PRId64, fill->rows);
+    if (has_time)
+        size += (size_t)snprintf(text + size, sizeof text - size, ",\"events\":true%s%s",
+            is_filled && entry->is_compared ? "" : ",\"removals\":true", entry->end_us ? ",\"passing_entities\":true" : "");
+    if (is_cut_short && entry->end_us > entry->start_us)
+        size += (size_t)snprintf(text + size, sizeof text - size, ",\"states\":true");
+    if (unrecorded)
+        size += (size_t)snprintf(text + size, sizeof text - size, ",\"excluded_entities\":%s", unrecorded);
+    size += (size_t)snprintf(text + size, sizeof text - size, "}");
+    if (size == 1)
+        return slice_of("{}");
+    text[0] = '{'; /* in place of the first comma */
+    return (struct slice){ text, size };
+}
+
+void view_gap(const struct gap_entry *entry, const struct backfill_view *fill, const char *unrecorded, struct gap *to)
+{
+    static char recovered[48];
     char id[40];
     int length = snprintf(id, sizeof id, "gap-%" PRId64, entry->number);
-    const char *cause = gap_cause_name(entry->cause), *state = entry->end_us ? "unrecoverable" : "open";
+    const char *cause = gap_cause_name(entry->cause), *state = view_gap_state(entry, fill);
     *to = (struct gap){ 0 };
     SET_TEXT(to, id, id, (size_t)length);
     SET(to, start, entry->start_us);
@@ -59,8 +96,15 @@ void view_gap(const struct gap_entry *entry, struct gap *to)
         SET(to, end, entry->end_us);
     SET_TEXT(to, cause, cause, strlen(cause));
     SET_TEXT(to, state, state, strlen(state));
-    SET(to, recovered, slice_of("{\"states\":0}"));
-    SET(to, unrecoverable, slice_of(entry->end_us > entry->start_us ? "{\"events\":true}" : "{}"));
+    snprintf(recovered, sizeof recovered, "{\"states\":%" PRId64 "}", fill->rows);
+    SET(to, recovered, slice_of(recovered));
+    SET(to, unrecoverable, lost_json(entry, fill, unrecorded));
+    if (entry->entity_id)
+        SET_TEXT(to, entity_id, entry->entity_id, strlen(entry->entity_id));
+    if (fill->is_active)
+        SET(to, percent, fill->percent);
+    if (fill->is_active && fill->remaining_s >= 0)
+        SET(to, remaining_s, fill->remaining_s);
 }
 
 static int by_start(const void *a, const void *b)

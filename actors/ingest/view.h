@@ -2,6 +2,7 @@
 #ifndef VIEW_H
 #define VIEW_H
 
+#include "backfill.h"
 #include "home.h"
 #include "ledger.h"
 #include "schemas.h"
@@ -13,8 +14,9 @@ void view_unconfigured(struct ingest_session *, int64_t session);
 void view_session(const struct home_view *, int64_t last_session, int64_t clock_us, int64_t now_us,
     struct ingest_session *);
 
-/* Slices of the row are static. */
-void view_gap(const struct gap_entry *, struct gap *);
+/* `unrecorded`: the JSON array of what history does not know, or NULL. Slices of the row live until the next call. */
+void view_gap(const struct gap_entry *, const struct backfill_view *, const char *unrecorded, struct gap *);
+const char *view_gap_state(const struct gap_entry *, const struct backfill_view *);
 
 /* All gaps, oldest first; free() it. */
 struct gap_entry *view_sorted(const ledger_t *);

@@ -1,11 +1,14 @@
 /* fuzz_ingest.c - anything as WebSocket frames, as the answer to an upgrade, as a URL, as a file that ingest left on the disk.
  *
- * The first byte chooses. What must hold: however frames are cut the same comes out; a header found
+ * The first byte chooses. What must hold: however frames are cut the same comes out; history becomes events; a header found
  * stays found; a URL taken can be written and read again; a file that was mended is whole. */
 #include "capture.h"
 #include "endpoints.h"
 #include "frames.h"
+#include "history.h"
 #include "ledger.h"
+#include "snapshot.h"
+#include "split.h"
 #include "upgrade.h"
 
 #include <assert.h>
@@ -197,6 +200,51 @@ static void try_ledger(const char *data, size_t size)
     empty(folder);
 }
 
+/* --- what history and get_states answer ------------------------------------------------------ */
+
+static void on_row(void *owner, const struct history_row *row)
+{
+    made_change(owner, row->entity_id, row->has_old ? &row->old : NULL, &row->now);
+}
+
+/* Whatever is read can be made into a frame that is cut into as many events. */
+static void try_history(const uint8_t *data, size_t size)
+{
+    const char *why = "";
+    struct made made;
+    struct items items = { 0 };
+    history_t *history = history_new();
+    split_t *split = split_new();
+    made_init(&made);
+    if (history_take(history, (struct slice){ data, size }, 1000, &why) == 0)
+        while (history_step(history, 1 + size % 7, on_row, &made, &why) > 0)
+            continue;
+    if (made.events > 0) {
+        split_items(split, made_frame(&made), MADE_ID, MADE_ID, &items);
+        assert(items.count == made.events);
+        for (size_t i = 0; i < items.count; i++)
+            assert(!items.list[i].why && event_is_state_changed(items.list[i].bytes));
+    }
+    items_free(&items);
+    made_free(&made);
+    split_destroy(&split);
+    history_destroy(&history);
+}
+
+static void try_states(const uint8_t *data, size_t size)
+{
+    const char *why = "";
+    snapshot_t *snapshot = snapshot_new(size % 2 ? 0 : NOW);
+    if (snapshot_take(snapshot, (struct slice){ data, size }, &why) == 0)
+        while (snapshot_step(snapshot, 1 + size % 5, &why) > 0)
+            continue;
+    snapshot_stored(snapshot, slice_of("sensor.x"), (struct slice){ data, size }, 1);
+    snapshot_close(snapshot);
+    for (size_t i = 0; i < snapshot_count(snapshot); i++)
+        assert(snapshot_find(snapshot, slice_of(snapshot_at(snapshot, i)->id)) != NULL);
+    snapshot_destroy(&snapshot);
+}
+
 static void on_loss(void *owner, const struct capture_loss *loss)
 {
     (void)owner, (void)loss;
@@ -230,6 +278,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 'A': try_answer(data + 1, size - 1); break;
     case 'U': try_url(data + 1, size - 1); break;
     case 'G': try_ledger((const char *)data + 1, size - 1); break;
+    case 'H': try_history(data + 1, size - 1); break;
+    case 'S': try_states(data + 1, size - 1); break;
     case 'P': try_position(data + 1, size - 1); break;
     default: try_frames(data + 1, size - 1); break;
     }

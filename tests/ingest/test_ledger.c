@@ -505,6 +505,62 @@ static void gaps_survive_and_their_numbers_stay(void **state)
     kill_it(&ledger);
 }
 
+static void a_file_of_before_is_read_and_what_is_filled_is_remembered(void **state)
+{
+    (void)state;
+    static const char before[] = "1 1000000000 1000000000 first_start\n2 1010000000 1020000000 connection_lost\n3 1030000000 0 power_loss\nend 3\n";
+    folder_write(&folder, "gaps", before, sizeof before - 1);
+    ledger_t *ledger = open_at(T(40), "boot", 0);
+    assert_int_equal(ledger_count(ledger), 3);
+    assert_gap(ledger, 1, T(10), T(20), GAP_CONNECTION_LOST);
+    assert_int_equal(ledger_gap(ledger, 1)->result, GAP_UNFILLED);
+    struct gap_entry filled = *ledger_gap(ledger, 1);
+    filled.result = GAP_PARTLY;
+    filled.filled_us = T(20);
+    filled.recovered = 77;
+    filled.troubles = 3;
+    filled.is_compared = true;
+    filled.unrecorded = ledger_keep_list(ledger, slice_of("[\"sensor.secret\"]"));
+    assert_true(filled.unrecorded != 0);
+    ledger_fill(ledger, &filled);
+    int64_t number = ledger_request(ledger, T(2), T(39), slice_of("sensor.a,sensor.b"));
+    kill_it(&ledger);
+    ledger = open_at(T(50), "boot", 0);
+    const struct gap_entry *gap = ledger_gap(ledger, 1);
+    assert_int_equal(gap->result, GAP_PARTLY);
+    assert_int_equal(gap->filled_us, T(20));
+    assert_int_equal(gap->recovered, 77);
+    assert_int_equal(gap->troubles, 3);
+    assert_true(gap->is_compared);
+    char *list = ledger_list(ledger, gap->unrecorded);
+    assert_string_equal(list, "[\"sensor.secret\"]");
+    free(list);
+    assert_null(ledger_list(ledger, 5));
+    gap = ledger_find(ledger, number);
+    assert_int_equal(gap->cause, GAP_REQUESTED);
+    assert_string_equal(gap->entity_id, "sensor.a,sensor.b");
+    assert_gap(ledger, 2, T(30), 0, GAP_POWER); /* a request does not end it */
+    ledger_live(ledger, T(60));
+    ledger_lost(ledger, T(60), GAP_CONNECTION_LOST);
+    assert_int_equal(ledger_gap(ledger, 4)->start_us, T(60)); /* nor does it tell when a gap begins */
+    kill_it(&ledger);
+}
+
+static void what_is_filled_in_a_gap_that_grows_is_not_all(void **state)
+{
+    (void)state;
+    ledger_t *ledger = lived();
+    ledger_add(ledger, T(1), T(2), GAP_OVERFLOW, false);
+    struct gap_entry filled = *ledger_gap(ledger, 1);
+    filled.result = GAP_FILLED;
+    filled.filled_us = T(2);
+    ledger_fill(ledger, &filled);
+    ledger_add(ledger, T(2), T(4), GAP_OVERFLOW, true);
+    assert_int_equal(ledger_gap(ledger, 1)->result, GAP_UNFILLED);
+    assert_int_equal(ledger_gap(ledger, 1)->filled_us, T(2));
+    kill_it(&ledger);
+}
+
 static void a_broken_file_is_kept_aside_and_told(void **state)
 {
     (void)state;
@@ -574,6 +630,8 @@ int main(void)
         IN_A_FOLDER(a_lost_note_is_made_up_for_by_the_gaps_and_the_capture_log),
         IN_A_FOLDER(overflows_in_a_row_are_one_gap),
         IN_A_FOLDER(gaps_survive_and_their_numbers_stay),
+        IN_A_FOLDER(a_file_of_before_is_read_and_what_is_filled_is_remembered),
+        IN_A_FOLDER(what_is_filled_in_a_gap_that_grows_is_not_all),
         IN_A_FOLDER(a_broken_file_is_kept_aside_and_told),
         IN_A_FOLDER(the_ledger_is_bounded_and_never_claims_less),
     };

@@ -337,7 +337,7 @@ static void a_better_connection_takes_over_inside_a_read(void **state)
     assert_false(second->is_closed);
     struct read last = { .socket = second };
     hear_event(&last, 6);
-    hear(&last, "{\"id\":3,\"type\":\"pong\"}"); /* the fence: all has come, and it is closed */
+    hear(&last, "{\"id\":4,\"type\":\"pong\"}"); /* the fence, asked after get_config: all has come, and it is closed */
     assert_true(second->is_closed);
     end(&last);
     assert_int_equal(published(probe), 7);
