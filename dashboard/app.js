@@ -1,4 +1,5 @@
 /* app.js - asks the gateway and shows what it says; what is unknown is shown as a dash. */
+import { gapsCard } from './gaps.js';
 
 const byId = (id) => document.getElementById(id);
 const show = (id, text) => setText(byId(id), text);
@@ -169,22 +170,6 @@ function actorRow(a, several) {
   const cpu = a.cpu_percent == null ? '–' : a.cpu_percent.toFixed(1) + ' %';
   return numeric(row([withNote(name, 'pid ' + a.pid), withNote(badge(a.status), a.why), cpu, megabytes(a.rss_bytes),
     span(a.age_s * 1000) + ' ago']), 2, 3, 4);
-}
-
-function showGaps({ gaps }) {
-  const began = gaps.find((g) => g.cause === 'first_start');
-  const real = gaps.filter((g) => g !== began);
-  const open = real.filter((g) => g.end === null).length;
-  show('gap-count', count(real.length));
-  show('gap-note', open ? open + ' still open' : began ? 'recording since ' + day(began.start) : '');
-  fill('gaps', gaps.slice(-50).reverse().map(gapRow), 3, 'None recorded.');
-}
-
-function gapRow(g) {
-  const end = g.end && (day(g.end) === day(g.start) ? clock(g.end) : moment(g.end));
-  const lasted = span((g.end ? Date.parse(g.end) : now()) - Date.parse(g.start));
-  if (g.cause === 'first_start') return row([moment(g.start), '–', 'recording began']);
-  return row([withNote(moment(g.start), end ? 'to ' + end : 'still open'), lasted, together(words(g.cause) + ' ', badge(g.state))]);
 }
 
 /* --- states --- */
@@ -398,6 +383,8 @@ async function readOr(path, then, failed, ms) {
     throw error;
   }
 }
+
+const showGaps = gapsCard({ show, fill, row, withNote, badge, words, count, plural, moment, clock, day, span, now });
 
 every(2000, readHealth);
 every(5000, () => readOr('api/v1/events/count', (c) => show('stored', count(c.count)), () => show('stored', '–'), 30000));
