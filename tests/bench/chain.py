@@ -73,7 +73,7 @@ def saturate(workers):
     """
     with Workspace() as place:
         home = place.home("--rate", 200000, "--wait-for-client", "--events", EVENTS, truth=False)
-        system = place.system(home_port=home.port, enrich=workers).start(live=False)
+        system = place.system(home_port=home.port, enrich=workers, INGEST_BACKFILL="false").start(live=False)
         before = {name: cpu_seconds(pid) for name, pid in processes(system, home).items()}
         peak = {}
 
@@ -114,7 +114,7 @@ def latency(rate, seconds):
     """Frame received to committed, ms: p50, p99, from the sink's own histogram; CPU us/event."""
     with Workspace() as place:
         home = place.home("--rate", rate, "--wait-for-client", truth=False)
-        system = place.system(home_port=home.port, enrich=1).start()
+        system = place.system(home_port=home.port, enrich=1, INGEST_BACKFILL="false").start()
         wait_for(lambda: home.stats()["events"] > rate, 30, "a second of events")
         pids = processes(system)
         before, first = {n: cpu_seconds(p) for n, p in pids.items()}, home.stats()["events"]
@@ -129,7 +129,7 @@ def idle():
     """A house of 10 events/s and nobody asking: (PSS, CPU % by process), over 20 seconds or so."""
     with Workspace() as place:
         home = place.home("--rate", 10, "--wait-for-client", truth=False)
-        system = place.system(home_port=home.port, enrich=1).start()
+        system = place.system(home_port=home.port, enrich=1, INGEST_BACKFILL="false").start()
         wait_for(lambda: home.stats()["events"] > 20, 30, "the start to be over", 0.2)
         clock = time.monotonic
         began, before, first = clock(), {n: cpu_seconds(p) for n, p in processes(system).items()}, home.stats()["events"]
@@ -158,7 +158,7 @@ def rest():
                         f" location / {{ default_type application/json; return 200 '{{\"count\":123456,\"x\":\"0123456789abcdef\"}}'; }} }} }}")
         nginx = Process(["nginx", "-c", str(conf), "-p", str(place.path)], place.path / "nginx.log")
         home = place.home("--rate", 100, "--wait-for-client", truth=False)
-        system = place.system(home_port=home.port, enrich=1).start()
+        system = place.system(home_port=home.port, enrich=1, INGEST_BACKFILL="false").start()
         wait_for(lambda: system.api.count() > 500, 30, "some events")
         home.control("stop-events")
         try:

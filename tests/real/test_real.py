@@ -4,7 +4,9 @@ import json
 import os
 import pathlib
 import random
+import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -84,7 +86,7 @@ class RealHomeAssistant(unittest.TestCase):
         return listener, seen
 
     def witness(self, place, ha, token):
-        system = place.system(home_port=ha.port, token=token).start()
+        system = place.system(home_port=ha.port, token=token, INGEST_BACKFILL_COMMIT_MS=10000).start()
         listener, seen = self.listener(place, ha, token, "first")
         self.assertNotIn(token, system.log_text())
         start = ha.call("POST", "/api/events/ingestor_test_begins")
@@ -101,6 +103,7 @@ class RealHomeAssistant(unittest.TestCase):
         print(f"{calls} calls, {len(events)} events: stored equals seen, value for value", flush=True)
         self.compare_recorder(ha, events, rows)
         self.check_registry(ha, system)
+        self.outage(ha, system)
         self.restart(place, ha, system, token)
 
     def between(self, system, events):
@@ -148,6 +151,50 @@ class RealHomeAssistant(unittest.TestCase):
             mine = ours[key]["attributes"]
             self.assertEqual({k: v for k, v in mine.items() if k in kept}, kept, key)
         print(f"{len(theirs)} rows of the recorder: ours are the same", flush=True)
+
+    def outage(self, ha, system):
+        """ingest is killed and kept away while the house lives on: its recorder's rows are ours afterwards, once"""
+        for name in ["while_away", *(f"odd_{i}" for i in range(6))]: # one that comes and goes unseen is known to nobody
+            ha.call("POST", f"/api/states/sensor.{name}", {"state": "before"})
+        wait_for(lambda: system.api.count(entity_id="sensor.odd_5", query="before", fields="state") > 0, 20, "them to be stored")
+        down = lambda order: subprocess.run(["s6-svc", order, str(system.service("ingest"))], check=True)
+        down("-d")
+        system.signal("ingest", signal.SIGKILL)
+        wait_for(lambda: not system.pid("ingest"), 10, "ingest to be gone")
+        began = time.time()
+        for i in range(5):
+            ha.call("POST", "/api/states/sensor.while_away", {"state": ODD_STATES[i], "attributes": ODD_ATTRIBUTES[i]})
+        drive(ha, 5, random.Random(9))
+        ha.call("DELETE", "/api/states/sensor.while_away")
+        ended = time.time()
+        down("-u")
+        system.wait_live()
+        gaps = wait_for(lambda: [g for g in system.api.gaps() if g["state"] == "filled" and g["cause"] == "ingestor_down"], 60, "the gap to be filled")
+        theirs = self.recorded(ha, began, ended)
+        self.assertGreater(len(theirs), 20)
+        wait_for(lambda: system.api.count(start_time=began, end_time=ended) >= len(theirs), 20, "them to be stored")
+        ours = {}
+        for row in map(exact, system.api.export(start_time=began, end_time=ended)):
+            self.assertEqual(row["provenance"], "backfill", row)
+            key = (row["entity_id"], microseconds(row["timestamp"]))
+            self.assertNotIn(key, ours)
+            ours[key] = (row["state"], row["attributes"] if row["state"] is not None else None)
+        self.assertEqual(ours, theirs)
+        self.assertIn(("sensor.while_away", None), {(entity, state) for (entity, _), (state, _) in ours.items()})
+        self.assertGreaterEqual(gaps[-1]["recovered"]["states"], len(theirs))
+        print(f"{len(theirs)} rows of an outage, removals too: ours are those of the recorder", flush=True)
+
+    @staticmethod
+    def recorded(ha, began, ended):
+        base = sqlite3.connect(f"file:{ha.database()}?mode=ro", uri=True)
+        try:
+            rows = base.execute("SELECT m.entity_id, s.state, s.last_updated_ts, a.shared_attrs FROM states s JOIN states_meta m"
+                                " USING (metadata_id) LEFT JOIN state_attributes a USING (attributes_id)"
+                                " WHERE s.last_updated_ts >= ? AND s.last_updated_ts < ?", (began, ended)).fetchall()
+        finally:
+            base.close()
+        return {(entity, int(at) * 1000000 + round((at - int(at)) * 1e6)): (state, exact(attributes or "{}") if state is not None else None)
+                for entity, state, at, attributes in rows}
 
     def check_registry(self, ha, system):
         states = {s["entity_id"] for s in ha.call("GET", "/api/states")}

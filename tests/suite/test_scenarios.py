@@ -51,7 +51,7 @@ class Scenarios(unittest.TestCase):
             gap = [g for g in system.api.gaps() if g["cause"] != "first_start"]
             self.assertEqual(len(gap), 1, gap)
             self.assertIn(gap[0]["cause"], causes)
-            self.assertEqual(gap[0]["state"], "unrecoverable")
+            wait_for(lambda: system.api.gaps()[-1]["state"] == "filled", 20, "the gap to be filled")
             check_all(self, home, system)
 
     def test_01_server_closes(self):

@@ -46,11 +46,13 @@ class Gap:
         self.lost = gap["unrecoverable"] or {}
         self.excluded = set(self.lost.get("excluded_entities", []))
 
-    def predicts(self, kind, entity_id):
-        """It says that such an event is missing."""
+    def predicts(self, kind, entity_id, first=0):
+        """It says that such an event is missing. `first`: when the entity was first heard of."""
         if kind == "other":
             return bool(self.lost.get("events"))
         if self.state in ("open", "filling", "unrecoverable") or entity_id in self.excluded:
+            return True
+        if self.lost.get("passing_entities") and first > self.end:
             return True
         return kind == "removal" and bool(self.lost.get("removals"))
 
@@ -136,7 +138,8 @@ class Witness:
 
     def judge(self, event, kind, entity_id, when, how):
         gaps = [gap for gap in self.gaps if gap.start <= when <= gap.end]
-        predicted = any(gap.predicts(kind, entity_id) for gap in gaps)
+        first = (self.moments.get(entity_id) or [1 << 62])[0]
+        predicted = any(gap.predicts(kind, entity_id, first) for gap in gaps)
         self.count(kind, how or "missing")
         if not gaps:
             self.problem(f"{how or 'missing'}, but in no gap", event)
