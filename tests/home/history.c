@@ -1,6 +1,7 @@
 /* history.c - what the recorder keeps, in a ring of bytes that is read from its oldest row. */
 #include "history.h"
 #include "read.h"
+#include "recorded.h"
 
 #include <assert.h>
 #include <fnmatch.h>
@@ -158,78 +159,6 @@ void history_forget(struct history *self, int64_t before_us)
 
 /* --- one row's JSON ---------------------------------------------------------------------------- */
 
-static bool in_list(const char *const *list, struct slice word)
-{
-    for (; *list; list++)
-        if (slice_is(word, *list))
-            return true;
-    return false;
-}
-
-static struct slice domain_of(struct slice entity_id)
-{
-    const char *dot = memchr(entity_id.data, '.', entity_id.size);
-
-    return (struct slice){entity_id.data, dot ? (size_t)(dot - (const char *)entity_id.data) : entity_id.size};
-}
-
-bool history_significant(struct slice entity_id)
-{
-    static const char *const domains[] = {
-        "climate", "device_tracker", "humidifier", "thermostat", "water_heater", NULL};
-
-    return in_list(domains, domain_of(entity_id));
-}
-
-bool history_needs_attributes(struct slice entity_id)
-{
-    static const char *const domains[] = {
-        "climate", "humidifier", "input_datetime", "thermostat", "water_heater", NULL};
-
-    return in_list(domains, domain_of(entity_id));
-}
-
-/* What the recorder leaves out of everybody's attributes, and of those of a domain. */
-static const char *const never_kept[] = {"attribution", "restored", "supported_features", NULL};
-static const struct {
-    bool newer; /* not yet in 2024.3 */
-    const char *domain, *keys[16];
-} unrecorded[] = {
-    {false, "automation", {"last_triggered", "mode", "current", "max", "id"}},
-    {false, "climate",
-        {"hvac_modes", "fan_modes", "swing_modes", "min_temp", "max_temp", "min_humidity", "max_humidity",
-            "target_temp_step", "preset_modes"}},
-    {false, "light",
-        {"supported_color_modes", "effect_list", "min_mireds", "max_mireds", "min_color_temp_kelvin",
-            "max_color_temp_kelvin"}},
-    {true, "light",
-        {"brightness", "color_mode", "color_temp", "color_temp_kelvin", "effect", "hs_color", "rgb_color", "rgbw_color",
-            "rgbww_color", "xy_color"}},
-    {false, "media_player",
-        {"entity_picture_local", "entity_picture", "source_list", "media_position_updated_at", "media_position",
-            "sound_mode_list"}},
-    {false, "person", {"device_trackers"}},
-    {false, "select", {"options"}},
-    {false, "sun",
-        {"azimuth", "elevation", "rising", "next_dawn", "next_dusk", "next_midnight", "next_noon", "next_rising",
-            "next_setting"}},
-    {false, "update", {"entity_picture", "in_progress", "release_summary"}},
-    {false, "weather", {"forecast"}},
-};
-
-static bool kept(const struct history *self, struct slice entity_id, struct slice quoted_key)
-{
-    struct slice key = {(const char *)quoted_key.data + 1, quoted_key.size - 2};
-
-    if (in_list(never_kept, key))
-        return false;
-    for (size_t i = 0; i < sizeof unrecorded / sizeof *unrecorded; i++)
-        if (!(unrecorded[i].newer && self->as_2024_3) &&
-            slice_is(domain_of(entity_id), unrecorded[i].domain) && in_list(unrecorded[i].keys, key))
-            return false;
-    return true;
-}
-
 static void say_attributes(const struct history *self, struct text *text, const struct row *row)
 {
     struct slice rest = row->attributes, key, value;
@@ -237,7 +166,7 @@ static void say_attributes(const struct history *self, struct text *text, const 
 
     text_say(text, "{");
     while (read_next(&rest, &key, &value)) {
-        if (!kept(self, row->entity_id, key))
+        if (!recorded_key(row->entity_id, key, self->as_2024_3))
             continue;
         text_say(text, text->size > began + 1 ? "," : "");
         text_slice(text, key);
@@ -274,7 +203,7 @@ static void say_times(struct text *text, double updated_s, int64_t changed_us)
 void history_say_live(const struct history *self, struct text *text, const struct row *row, bool attributes)
 {
     say_state(text, row);
-    if (attributes || history_needs_attributes(row->entity_id)) {
+    if (attributes || recorded_needs_attributes(row->entity_id)) {
         text_say(text, ",\"a\":");
         text_slice(text, row->attributes);
     }
@@ -368,7 +297,7 @@ static void take(const struct answer *answer, size_t at, const struct stored *st
         return;
     if (updated_s < question->start_s)
         wanted->before = at + 1;
-    bool changed = stored->changed_us == stored->updated_us || history_significant(text_view(&wanted->id));
+    bool changed = stored->changed_us == stored->updated_us || recorded_is_significant(text_view(&wanted->id));
     if (updated_s <= question->start_s || (question->significant && !changed))
         return;
     if (wanted->count == wanted->room) {
@@ -402,7 +331,7 @@ static void say_row(struct answer *answer, size_t at, bool first, struct row *pr
     struct row row = row_at(answer->history, at, &stored);
     double updated_s = history_seconds(answer->history, row.updated_us);
     bool is_start = updated_s < question->start_s;
-    bool minimal = question->minimal && !history_needs_attributes(row.entity_id);
+    bool minimal = question->minimal && !recorded_needs_attributes(row.entity_id);
 
     if (minimal && !first && row.gone == previous->gone && slice_same(row.state, previous->state))
         return;

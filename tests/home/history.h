@@ -43,8 +43,4 @@ double history_answer(struct history *, struct text *, const struct question *);
 /* {s, a, lu, lc?} as the live part of history/stream says it: with all attributes. */
 void history_say_live(const struct history *, struct text *, const struct row *, bool attributes);
 
-/* Domains whose attributes alone make a change significant; that need attributes in any case. */
-bool history_significant(struct slice entity_id);
-bool history_needs_attributes(struct slice entity_id);
-
 #endif

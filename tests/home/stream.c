@@ -1,5 +1,6 @@
 /* stream.c - history/stream: what was, what the recorder had not committed yet, and what comes. */
 #include "stream.h"
+#include "recorded.h"
 
 #include <assert.h>
 #include <math.h>
@@ -111,7 +112,7 @@ static bool wants(const struct stream *stream, const struct happening *happening
 
     if (!happening->old_json.size || !happening->new_json.size || happening->t_us <= stream->opened_us)
         return false;
-    if ((question->significant || question->minimal) && !history_significant(id) &&
+    if ((question->significant || question->minimal) && !recorded_is_significant(id) &&
         happening->entity->changed_us != happening->entity->updated_us)
         return false;
     text_json(&quoted, id);
