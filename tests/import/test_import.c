@@ -392,7 +392,7 @@ static void after_a_kill_it_goes_on_and_leaves_out_nothing(void **state)
     struct taken *t = malloc(sizeof *t);
     int64_t now = INT64_C(1767225600000000);
     int kills = 0, code = -1;
-    size_t rows, all;
+    size_t all;
     world_recorded(&w, 1);
     taken_open(t);
     probe_t *probe = start(&w);
@@ -401,7 +401,7 @@ static void after_a_kill_it_goes_on_and_leaves_out_nothing(void **state)
     probe_destroy(&probe);
     memset(t->places, 0, sizeof t->places);
     t->count = 0;
-    for (rows = 0; code < 0 && kills < 100; kills++) { /* killed every 20 turns, the last acknowledgements just on their way */
+    for (; code < 0 && kills < 100; kills++) { /* killed every 20 turns, the last acknowledgements just on their way */
         assert_non_null(probe = start_with(&w, "64"));
         for (int turn = 0; turn < 20 && (code = probe_stopped(probe)) < 0; turn++) {
             probe_advance(probe, 120);
@@ -411,7 +411,6 @@ static void after_a_kill_it_goes_on_and_leaves_out_nothing(void **state)
             probe_set_now(probe, now += 120000);
             synced(probe, now);
         }
-        rows += t->count;
         kill_it(&w, &probe);
         /* what came twice is counted once */
         qsort(t->places, t->count, sizeof *t->places, by_number);
