@@ -197,10 +197,11 @@ static void describe_sum(const struct self *self, struct conservation_row *row)
         SET_TEXT(row, why, never, sizeof never - 1);
         return;
     }
+    struct ingest_totals totals = sums_meanwhile(s);
     set_settled(row, &s->after);
-    SET(row, received, s->received.received);
-    SET(row, in_flight, s->received.in_flight);
-    SET(row, given_up, s->received.given_up);
+    SET(row, received, totals.received);
+    SET(row, in_flight, totals.in_flight);
+    SET(row, given_up, totals.given_up);
     SET(row, missing, s->missing);
     SET(row, excess, s->excess > 0 ? s->excess : 0);
     SET(row, at, s->at_us);

@@ -26,6 +26,17 @@ int64_t sums_close(struct sums *self, const struct ingest_totals *received, cons
     return self->missing;
 }
 
+struct ingest_totals sums_meanwhile(const struct sums *self)
+{
+    struct ingest_totals totals = self->received;
+    int64_t settled = settled_sum(&self->after) + totals.given_up - self->excess, left = totals.received - settled;
+    if (left < totals.in_flight)
+        totals.in_flight = left > 0 ? left : 0;
+    if (left < 0)
+        totals.received = settled;
+    return totals;
+}
+
 void sums_accept(struct sums *self)
 {
     self->excess -= self->missing;

@@ -25,6 +25,9 @@ int64_t settled_sum(const struct settled_row *);
 
 /* All three answers are in: 0, or what is missing. */
 int64_t sums_close(struct sums *, const struct ingest_totals *, const struct settled_row *after, int64_t now_us);
+/* Received and in flight as of sink's second answer, as far as it tells: what it has settled by then is in
+ * flight no more, and had been received. So the terms that are shown add up. */
+struct ingest_totals sums_meanwhile(const struct sums *);
 /* What is missing is no longer looked for. */
 void sums_accept(struct sums *);
 

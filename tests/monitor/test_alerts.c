@@ -268,6 +268,22 @@ static void a_sum_that_is_taken_while_things_move_is_never_short(void **state)
     assert_int_equal(s.excess, 0);
 }
 
+static void the_terms_that_are_shown_add_up(void **state)
+{
+    struct sums s = { 0 };
+    (void)state;
+    sum(&s, 0, 0, 0, 0);
+    sum(&s, 10, 100, 60, 45);
+    assert_int_equal(sums_meanwhile(&s).in_flight, 55);
+    assert_int_equal(sums_meanwhile(&s).received, 100);
+    sum(&s, 90, 100, 3, 104); /* four more have come and gone meanwhile */
+    assert_int_equal(sums_meanwhile(&s).in_flight, 0);
+    assert_int_equal(sums_meanwhile(&s).received, 104);
+    sum(&s, 104, 110, 2, 107); /* one is missing */
+    assert_int_equal(s.missing, 1);
+    assert_int_equal(sums_meanwhile(&s).in_flight, 2);
+}
+
 static void what_is_acknowledged_and_nowhere_is_missing_for_ever(void **state)
 {
     struct sums s = { 0 };
@@ -318,6 +334,7 @@ int main(void)
         TEST(without_its_file_it_works_from_memory),
         TEST(a_damaged_file_is_kept_aside),
         cmocka_unit_test(a_sum_that_is_taken_while_things_move_is_never_short),
+        cmocka_unit_test(the_terms_that_are_shown_add_up),
         cmocka_unit_test(what_is_acknowledged_and_nowhere_is_missing_for_ever),
         cmocka_unit_test(what_a_power_cut_took_from_the_log_hides_no_loss),
         cmocka_unit_test(a_meter_says_what_a_counter_grew_by),

@@ -1,5 +1,6 @@
 """The page as a visitor meets it: the whole suite with a simulated home, and a real browser in real time."""
 
+import json
 import pathlib
 import re
 import signal
@@ -294,6 +295,20 @@ class Page(unittest.TestCase):
         self.supervise("-u", "query-1")
         self.wait_text("#verdict", "healthy", 20)
         self.wait_text("#stored", r"[\d,]+", 30)
+
+    def test_an_alert_is_shown_taken_note_of_and_over(self):
+        def rule(**body):
+            status, _, text = self.system.api.request("PUT", "/api/v1/alerts/rules/disk_full", json.dumps(body), {"Content-Type": "application/json"})
+            self.assertEqual(status, 200, text)
+        self.addCleanup(rule, enabled=True, threshold=5)
+        self.wait_text("#alerts .sum", r"[\d,]+ received = [\d,]+ stored.*")
+        rule(threshold=101)
+        self.wait_text("#alerts .list", r".*critical\s+[\d.]+ % \(\d+ MiB\) are free where the data are kept\s+disk full · since .*", 20)
+        self.browser.picture(PICTURES / "alerts.png")
+        self.browser.run("[...document.querySelectorAll('#alerts li')].find((li) => li.innerText.includes('disk full')).querySelector('button').click()")
+        self.wait_text("#alerts .list", r".*disk full · since [^\n]* · noted by page\s+Resolve.*", 20)
+        rule(enabled=False)
+        wait_for(lambda: "disk full" not in self.text("#alerts .list"), 20, "the alert to be over")
 
     def test_it_fits_a_phone_and_a_desk_and_can_be_read_by_day_and_night(self):
         self.home.control(f'set {LONG} "{"long" * 20}" {{"friendly_name":"{"Wort" * 30}"}}')
