@@ -137,12 +137,12 @@ static void judge_gaps(struct self *self)
     int64_t now_us = actor_now_us(self->actor);
     for (size_t i = 0; i < self->gap_count; i++) {
         const struct known_gap *g = &self->gaps[i];
-        bool is_lost = strcmp(g->state, "unrecoverable") == 0 || strcmp(g->state, "partly_filled") == 0;
-        if (g->end_us == 0 || !is_lost || now_us - g->end_us > DAY_US || strcmp(g->cause, "first_start") == 0)
+        bool is_lost = strcmp(g->state, "unrecoverable") == 0, is_partly = strcmp(g->state, "partly_filled") == 0;
+        if (g->end_us == 0 || (!is_lost && !is_partly) || now_us - g->end_us > DAY_US || strcmp(g->cause, "first_start") == 0)
             continue;
         double length_s = seconds(g->end_us - g->start_us);
-        alerts_see(self->alerts, GAP, g->id, "ingest", length_s, "%s: %.0f s (%s) are %s", g->id, length_s, g->cause,
-            *g->state == 'u' ? "missing" : "filled in part only");
+        alerts_see(self->alerts, is_lost ? GAP : GAP_PARTLY, g->id, "ingest", length_s, "%s: %.0f s (%s) are %s", g->id, length_s, g->cause,
+            is_lost ? "missing" : "filled but for what Home Assistant does not keep");
     }
 }
 

@@ -384,9 +384,13 @@ static void a_gap_that_could_not_be_filled_is_told_for_a_day(void **state)
     SET_TEXT(&h->gap, state, "unrecoverable", 13);
     house_pass(h, 10);
     assert_non_null(open_alert(h, "gap", "gap-7"));
-    SET_TEXT(&h->gap, state, "filled", 6);
+    SET_TEXT(&h->gap, state, "partly_filled", 13);
     house_pass(h, 310);
     assert_null(open_alert(h, "gap", "gap-7"));
+    assert_string_equal(open_alert(h, "gap_partly", "gap-7")->severity, "info");
+    SET_TEXT(&h->gap, state, "filled", 6);
+    house_pass(h, 310);
+    assert_int_equal(open_alerts(h), 0);
     house_destroy(&h);
 }
 

@@ -109,6 +109,17 @@ static void repeats_are_counted_and_the_sum_holds(void **state)
     assert_string_equal(row.source, "ingest");
     assert_int_equal(row.stored + row.duplicate + row.quarantined, 6);
     assert_int_equal(row.redelivered, 6);
+    /* Beyond the capture log's beginning nothing comes again, so that no place is remembered. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(probe_deliver(probe, &event_full_contract, &twin), HOLD);
+        struct ingest_kept kept = { 0 };
+        SET(&kept, place, 101);
+        probe_deliver(probe, &ingest_kept_contract, &kept);
+        probe_advance(probe, 100);
+        s = stats(probe);
+        assert_int_equal(s.redelivered, 7);
+        assert_int_equal(s.duplicate, 1 + i);
+    }
     assert_int_equal(probe_held(probe), 0);
     probe_destroy(&probe);
 }
