@@ -42,7 +42,8 @@ function sumText({ sources }) {
   if (s?.received == null) return s?.why ?? '';
   const settled = ['stored', 'duplicate', 'filtered', 'thinned', 'quarantined', 'in_flight', 'given_up'].filter((term) => s[term]);
   const terms = settled.map((term) => number(s[term]) + ' ' + term.replaceAll('_', ' ')).join(' + ');
-  return number(s.received) + ' received = ' + (terms || '0') + (s.missing ? ' + ' + number(s.missing) + ' missing' : '') + (s.why ? ' (' + s.why + ')' : '');
+  return number(s.received) + ' received = ' + (terms || '0') + (s.missing ? ' + ' + number(s.missing) + ' missing' : '') +
+    (s.excess ? ' − ' + number(s.excess) + ' that the capture log no longer counts' : '') + (s.why ? ' (' + s.why + ')' : '');
 }
 
 function canaryText({ actors }) {

@@ -175,9 +175,9 @@ static void raise_alert(alerts_t *self, struct condition *c)
     save(self, c);
 }
 
-static void set_over(alerts_t *self, struct condition *c, const char *by)
+static void set_over(alerts_t *self, struct condition *c, const char *by, int64_t now_us)
 {
-    SET(&c->alert, resolved_at, self->moment.now_us);
+    SET(&c->alert, resolved_at, now_us);
     SET_TEXT(&c->alert, resolved_by, by, strlen(by));
     SET_TEXT(&c->alert, status, "resolved", 8);
     save(self, c);
@@ -228,7 +228,7 @@ void alerts_end(alerts_t *self, bool is_whole, alerts_told_fn *told, void *owner
         if (!is_raised && is_whole) {
             zlistx_delete(self->all, zlistx_cursor(self->all));
         } else if (is_raised && ((is_whole && self->moment.clock_us >= c->keep_us) || !self->rules[c->rule].enabled)) {
-            set_over(self, c, "monitor");
+            set_over(self, c, "monitor", self->moment.now_us);
             told(owner, &c->alert);
         }
     }
@@ -274,14 +274,14 @@ static void take_notes(struct condition *c, const struct alert_change *change)
         SET_TEXT(&c->alert, notes, change->notes, change->notes_size);
 }
 
-enum alerts_result alerts_acknowledge(alerts_t *self, const struct alert_change *change)
+enum alerts_result alerts_acknowledge(alerts_t *self, const struct alert_change *change, int64_t now_us)
 {
     struct condition *c = find(self, change->id);
     if (!c || is_over(c))
         return c ? ALERTS_OVER : ALERTS_UNKNOWN;
     take_notes(c, change);
     if (!c->alert.has_acknowledged_at) {
-        SET(&c->alert, acknowledged_at, self->moment.now_us);
+        SET(&c->alert, acknowledged_at, now_us);
         SET_TEXT(&c->alert, acknowledged_by, change->by, change->by_size);
         SET_TEXT(&c->alert, status, "acknowledged", 12);
     }
@@ -289,13 +289,13 @@ enum alerts_result alerts_acknowledge(alerts_t *self, const struct alert_change 
     return ALERTS_OK;
 }
 
-enum alerts_result alerts_resolve(alerts_t *self, const struct alert_change *change)
+enum alerts_result alerts_resolve(alerts_t *self, const struct alert_change *change, int64_t now_us)
 {
     struct condition *c = find(self, change->id);
     if (!c || is_over(c))
         return c ? ALERTS_OVER : ALERTS_UNKNOWN;
     take_notes(c, change);
-    set_over(self, c, change->by);
+    set_over(self, c, change->by, now_us);
     return ALERTS_OK;
 }
 

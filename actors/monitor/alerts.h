@@ -31,8 +31,8 @@ int64_t alerts_span_us(const alerts_t *, int64_t seconds); /* likewise */
 const struct alert *alerts_first(alerts_t *), *alerts_next(alerts_t *);
 const struct alert *alerts_find(alerts_t *, int64_t id);
 enum alerts_result { ALERTS_OK, ALERTS_UNKNOWN, ALERTS_OVER };
-enum alerts_result alerts_acknowledge(alerts_t *, const struct alert_change *);
-enum alerts_result alerts_resolve(alerts_t *, const struct alert_change *);
+enum alerts_result alerts_acknowledge(alerts_t *, const struct alert_change *, int64_t now_us);
+enum alerts_result alerts_resolve(alerts_t *, const struct alert_change *, int64_t now_us);
 void alerts_count(alerts_t *, struct alerts_summary *);
 int64_t alerts_raised(const alerts_t *);                  /* since the start */
 bool alerts_unsaved(const alerts_t *, int64_t *failures); /* something could not be written */

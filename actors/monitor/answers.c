@@ -114,13 +114,13 @@ static int answer_change(struct self *self, actor_t *actor, enum alerts_result r
 
 int on_acknowledge(struct self *self, actor_t *actor, const struct alert_change *query, struct alert *reply)
 {
-    return answer_change(self, actor, alerts_acknowledge(self->alerts, query), query->id, reply);
+    return answer_change(self, actor, alerts_acknowledge(self->alerts, query, actor_now_us(actor)), query->id, reply);
 }
 
 /* Whoever ends it by hand takes it as it is: who is silent is expected no longer, what is missing not looked for. */
 int on_resolve(struct self *self, actor_t *actor, const struct alert_change *query, struct alert *reply)
 {
-    int verdict = answer_change(self, actor, alerts_resolve(self->alerts, query), query->id, reply);
+    int verdict = answer_change(self, actor, alerts_resolve(self->alerts, query, actor_now_us(actor)), query->id, reply);
     if (verdict != OK)
         return verdict;
     if (strcmp(reply->rule, self->rules[ACTOR_SILENT].name) == 0)

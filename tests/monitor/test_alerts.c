@@ -162,17 +162,18 @@ static void an_alert_is_acknowledged_and_resolved_once(void **state)
     look(w, 0, "a", NULL);
     look(w, 6, "a", NULL);
     struct alert_change change = change_of(alerts_first(w->alerts)->id), unknown = change_of(77);
-    assert_int_equal(alerts_acknowledge(w->alerts, &unknown), ALERTS_UNKNOWN);
-    assert_int_equal(alerts_resolve(w->alerts, &unknown), ALERTS_UNKNOWN);
-    assert_int_equal(alerts_acknowledge(w->alerts, &change), ALERTS_OK);
+    assert_int_equal(alerts_acknowledge(w->alerts, &unknown, w->at.now_us + 1), ALERTS_UNKNOWN);
+    assert_int_equal(alerts_resolve(w->alerts, &unknown, w->at.now_us + 1), ALERTS_UNKNOWN);
+    assert_int_equal(alerts_acknowledge(w->alerts, &change, w->at.now_us + 1), ALERTS_OK);
     look(w, 6, "a", NULL);
     const struct alert *a = alerts_first(w->alerts);
     assert_string_equal(a->status, "acknowledged");
     assert_string_equal(a->acknowledged_by, "me");
+    assert_int_equal(a->acknowledged_at, w->at.now_us - 6 * SECOND + 1);
     assert_string_equal(a->notes, "seen");
-    assert_int_equal(alerts_resolve(w->alerts, &change), ALERTS_OK);
-    assert_int_equal(alerts_resolve(w->alerts, &change), ALERTS_OVER);
-    assert_int_equal(alerts_acknowledge(w->alerts, &change), ALERTS_OVER);
+    assert_int_equal(alerts_resolve(w->alerts, &change, w->at.now_us + 1), ALERTS_OK);
+    assert_int_equal(alerts_resolve(w->alerts, &change, w->at.now_us + 1), ALERTS_OVER);
+    assert_int_equal(alerts_acknowledge(w->alerts, &change, w->at.now_us + 1), ALERTS_OVER);
     assert_int_equal(count(w, "active") + count(w, "acknowledged"), 0);
     look(w, 1, "a", NULL);
     look(w, 6, "a", NULL); /* it goes on: it is told anew */
