@@ -385,6 +385,8 @@ static void on_taken(struct self *self, actor_t *actor, int64_t id, const struct
     self->has_changed = true;
     if (replay_answered(self->replay, id, answer) == STORE_TROUBLE)
         on_trouble(self, actor);
+    else
+        commit(self, actor); /* also where nobody waits for the replay any more */
 }
 
 static int ask_again(struct self *self, actor_t *actor, const struct again_query *query, int deadline_ms, int64_t id)

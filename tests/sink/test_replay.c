@@ -379,6 +379,21 @@ static void without_ingest_frames_stay_and_it_is_said(void **state)
     assert_int_equal(quarantine(p).count, 2);
 }
 
+static void a_frame_that_is_taken_late_leaves_all_the_same(void **state)
+{
+    struct place *p = *state;
+    refuse(p, "ingest", 3, slice_of("[1]"), "not an object");
+    ticket_t ticket = begin(p);
+    probe_advance(p->probe, 2990); /* just before the deadline */
+    assert_int_equal(quarantine(p).count, 1);
+    struct again_reply taken = { 0 };
+    SET(&taken, events, 1);
+    probe_answer(p->probe, &ingest_again_contract, OK, &taken);
+    assert_int_equal(quarantine(p).count, 0);
+    probe_advance(p->probe, 10);
+    assert_int_equal(answer_to(p, ticket).stored, 1);
+}
+
 /* Two items alike of one frame have places of their own; given back once more they are known. */
 static void bytes_that_were_given_back_before_are_known_by_their_time(void **state)
 {
@@ -570,6 +585,7 @@ int main(void)
         TEST(what_the_sink_takes_now_is_stored_and_leaves_in_one_commit),
         TEST(a_frame_goes_back_to_ingest_and_leaves_when_its_log_has_it),
         TEST(without_ingest_frames_stay_and_it_is_said),
+        TEST(a_frame_that_is_taken_late_leaves_all_the_same),
         TEST(bytes_that_were_given_back_before_are_known_by_their_time),
         TEST(more_rows_than_may_be_under_way_go_down_as_they_are_acknowledged),
         TEST(a_full_window_holds_the_replay_and_no_live_event),

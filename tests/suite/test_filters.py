@@ -57,9 +57,9 @@ def extremes(rows, interval_us):
 class Filters(unittest.TestCase):
     def test_rules_are_applied_live_and_a_killed_sink_loses_no_extreme(self):
         with Workspace() as place:
-            home = place.home("--rate", 1500, "--wait-for-client")
+            home = place.home("--rate", 600, "--wait-for-client")
             system = place.system(home_port=home.port).start()
-            wait_for(lambda: system.api.count() > 1500, 30, "events before there are rules")
+            wait_for(lambda: system.api.count() > 600, 30, "events before there are rules")
             status, preview = send(system, "POST", "/api/v1/filters/preview", {"rules": RULES})
             self.assertEqual(status, 200)
             self.assertTrue(0 < preview["thinned"] < preview["events"], preview)
@@ -71,7 +71,7 @@ class Filters(unittest.TestCase):
             pause = threading.Event()
             for _ in range(4):
                 before = wait_for(lambda: system.api.get("/api/v1/filters"), 30, "the sink to be back")["thinned"]
-                wait_for(lambda: system.api.get("/api/v1/filters")["thinned"] > before + 300, 30, "rows taken back")
+                wait_for(lambda: system.api.get("/api/v1/filters")["thinned"] > before + 200, 30, "rows taken back")
                 pause.wait(0.37)
                 system.signal("sink", signal.SIGKILL)
             counted = at_rest(system, home)
