@@ -45,7 +45,8 @@ void settle(store_t *store, enum store_source source, enum store_fate fate)
 
 void unsettle(store_t *store, enum store_source source, enum store_fate fate)
 {
-    store->settling.of[source][fate]--;
+    if (store->settling.of[source][fate] > 0) /* else it was settled before there were totals */
+        store->settling.of[source][fate]--;
 }
 
 enum store_source source_of(bool has, const char *provenance)

@@ -10,6 +10,7 @@
 #include "store.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +282,32 @@ static void a_message_that_enrich_could_not_read_is_given_back_as_it_was(void **
     probe_advance(p->probe, 1);
     assert_int_equal(answer_to(p, ticket).refused, 2);
     assert_int_equal(quarantine(p).count, 2);
+}
+
+/* As left by a version that had no totals yet. */
+static void what_was_refused_before_there_were_totals_is_replayed_all_the_same(void **state)
+{
+    struct place *p = *state;
+    struct page end;
+    struct settled_row row;
+    refuse_events(p, 1);
+    probe_destroy(&p->probe);
+    sqlite3 *db;
+    char path[96];
+    snprintf(path, sizeof path, "%s/store.db", p->directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "DELETE FROM settled", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    open_sink(p);
+    ticket_t ticket = begin(p);
+    deliver(p, 0);
+    probe_ack_all(p->probe);
+    probe_advance(p->probe, 1);
+    assert_int_equal(answer_to(p, ticket).stored, 1);
+    assert_int_equal(probe_call(p->probe, &sink_settled_contract, &(struct nothing){ 0 }, &end), OK);
+    assert_int_equal(probe_row(p->probe, 0, &row), 0);
+    assert_int_equal(row.stored, 1);
+    assert_int_equal(row.quarantined, 0);
 }
 
 /* --- kills --- */
@@ -581,6 +608,7 @@ int main(void)
         TEST(what_is_refused_again_stays_one_row_with_the_new_reason),
         TEST(what_the_next_stage_refuses_stays_one_row_of_that_stage),
         TEST(a_message_that_enrich_could_not_read_is_given_back_as_it_was),
+        TEST(what_was_refused_before_there_were_totals_is_replayed_all_the_same),
         TEST(a_kill_at_any_moment_loses_nothing_and_stores_nothing_twice),
         TEST(what_the_sink_takes_now_is_stored_and_leaves_in_one_commit),
         TEST(a_frame_goes_back_to_ingest_and_leaves_when_its_log_has_it),

@@ -134,7 +134,7 @@ class Quarantine(unittest.TestCase):
 
     def test_what_an_older_version_refused_is_replayed_and_stored_once(self):
         with Workspace() as place:
-            home = place.home("--rate", 300, truth=False)
+            home = place.home("--rate", 20, truth=False)
             # Windows so small that what is given back and what is live fill them: neither may wait for the other.
             system = place.system(home_port=home.port, enrich=1, SINK_WINDOW_MESSAGES=24, ENRICH_WINDOW_MESSAGES=24).start()
             home.control("bad-json")
