@@ -14,7 +14,7 @@ enum {
     WHO_EVERY_US = 100 * 1000,
     LATE_US = 500 * 1000,
     CALM_BYTES = 8 * 1024 * 1024,        /* held by a peer: more of them may keep it silent for longer ... */
-    SLOW_BYTES_PER_S = 4 * 1024 * 1024   /* ... than silence_ms, at this rate */
+    SLOW_BYTES_PER_S = 1024 * 1024       /* ... than silence_ms, at this rate */
 };
 
 /* --- saying ---------------------------------------------------------------------------- */
