@@ -123,7 +123,7 @@ class Verdict:
     def __init__(self):
         self.lost = 0
         self.oldest_lost_us = 0     # how long before the cut the oldest of them was received
-        self.early_us = None        # how long before the last note the gap begins
+        self.early_us = None        # how long before the last note the gap begins, without what lies in other gaps
         self.damaged = 0
 
 
@@ -147,6 +147,9 @@ def judge(cut_us, left, captured, known_us, oldest_us, early_us):
         return verdict
     assert opened, f"no gap is open after the cut: {left.gaps[-3:]}"
     if opened[0][2] == "power_loss":
-        verdict.early_us = known_us - opened[0][0]
-        assert verdict.early_us <= early_us, f"the gap begins {verdict.early_us / 1e6:.3f} s before the last note"
+        start = opened[0][0]
+        told = sum(max(0, min(end, known_us) - max(begin, start)) for begin, end, _ in left.gaps if end)
+        verdict.early_us = known_us - start - told
+        assert verdict.early_us <= early_us, \
+            f"the gap begins {verdict.early_us / 1e6:.3f} s before the last note, without what other gaps tell of: {left.gaps[-3:]}"
     return verdict
