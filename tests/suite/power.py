@@ -15,6 +15,7 @@ BOOT_BEFORE, BOOT_AFTER = "11111111-1111-4111-8111-111111111111", "22222222-2222
 CAPTURE_HEADER = 40
 LATENCY_US = 1_000_000      # events are dated when they are fired: a gap begins so long before what is known
 TICK_US = 250_000           # ingest looks that often whether a sync is due
+RESTART_US = 4_000_000      # what a killed ingest had not synced waits until the next one has been started and has synced
 NOTE_US = 1_000_000 + TICK_US   # and writes `known` that often
 
 
@@ -32,10 +33,10 @@ def boot_file(directory, boot):
 
 class Received:
     """A record of the capture log, as the run wrote it."""
-    __slots__ = ("index", "place", "size", "events", "received_us")
+    __slots__ = ("index", "process", "place", "size", "events", "received_us")
 
-    def __init__(self, index, place, size, events, received_us):
-        self.index, self.place, self.size, self.events, self.received_us = index, place, size, events, received_us
+    def __init__(self, *values):
+        self.index, self.process, self.place, self.size, self.events, self.received_us = values
 
 
 def received(records):
@@ -53,7 +54,7 @@ def received(records):
             while at < len(record.data):
                 size, _, received_us, _, _, _, events, _ = struct.unpack_from("<IIqqIIII", record.data, at)
                 place = starts[record.file] + record.at + at + CAPTURE_HEADER
-                result.append(Received(index, place, size, events, received_us))
+                result.append(Received(index, record.process, place, size, events, received_us))
                 at += CAPTURE_HEADER + size
             assert at == len(record.data), "a write of the capture log holds whole records"
     return result
@@ -97,13 +98,13 @@ def check_database(path):
 
 
 def notes(records):
-    """(index, up to when everything was known) of each line that ingest wrote into `known`."""
+    """(index, up to when everything was known, process) of each line that ingest wrote into `known`."""
     files, result = set(), []
     for index, record in enumerate(records):
         if record.operation in (disk.CREATE, disk.BIND):
             (files.add if record.data == b"ingest/known" else files.discard)(record.file)
         elif record.operation == disk.WRITE and record.file in files:
-            result.append((index, int(record.data.split()[1])))
+            result.append((index, int(record.data.split()[1]), record.process))
     return result
 
 
@@ -127,9 +128,9 @@ class Verdict:
         self.damaged = 0
 
 
-def judge(cut_us, left, captured, known_us, oldest_us, early_us):
-    """What is missing of `captured` is young enough and lies in a gap that is not too long. known_us: of
-    the last note that was written; None: the ledger had promised nothing yet."""
+def judge(cut_us, left, captured, note, oldest_us, early_us):
+    """What is missing of `captured` is young enough and lies in a gap that is not too long. note: the last
+    that was written; None: the ledger had promised nothing yet."""
     verdict = Verdict()
     for record in captured:
         if left.has(record):
@@ -137,14 +138,16 @@ def judge(cut_us, left, captured, known_us, oldest_us, early_us):
         verdict.lost += 1
         age = cut_us - record.received_us
         verdict.oldest_lost_us = max(verdict.oldest_lost_us, age)
-        assert age <= oldest_us, f"lost though received {age / 1e6:.3f} s before the cut: place {record.place}"
+        bound_us = oldest_us + (RESTART_US if note and note[2] != record.process else 0)
+        assert age <= bound_us, f"lost though received {age / 1e6:.3f} s before the cut: place {record.place}"
         assert any(start <= record.received_us and (end == 0 or record.received_us <= end) for start, end, _ in left.gaps), \
             f"lost silently: place {record.place}, {age / 1e6:.3f} s before the cut; gaps end with {left.gaps[-3:]}"
     verdict.damaged = sum(cause == "capture_damaged" for _, _, cause in left.gaps)
     opened = [gap for gap in left.gaps if gap[1] == 0]
     assert len(opened) <= 1, opened
-    if known_us is None:
+    if note is None:
         return verdict
+    known_us = note[1]
     assert opened, f"no gap is open after the cut: {left.gaps[-3:]}"
     if opened[0][2] == "power_loss":
         start = opened[0][0]

@@ -78,7 +78,7 @@ class Run:
         return sorted(chance.randrange(1, early if i % 5 == 0 else len(self.records)) for i in range(count))
 
     def visit(self, cuts):
-        """(cut, the disk, what was captured by then, what was known last): at each of them."""
+        """(cut, the disk, what was captured by then, the last note): at each of them."""
         state, index, captured = disk.Disk(), 0, 0
         for cut in cuts:
             while index < cut:
@@ -86,8 +86,8 @@ class Run:
                 index += 1
             while captured < len(self.captured) and self.captured[captured].index < cut:
                 captured += 1
-            known = [us for at, us in self.notes if at < cut][-1:] if cut >= self.promised else []
-            yield cut, state, self.captured[:captured], known[0] if known else None
+            noted = [note for note in self.notes if note[0] < cut][-1:] if cut >= self.promised else []
+            yield cut, state, self.captured[:captured], noted[0] if noted else None
 
 
 def chance_of(cut, model):
@@ -99,13 +99,13 @@ class PowerCut(unittest.TestCase):
         """Everything that can be seen without starting a process."""
         lost, oldest, early, damaged = 0, 0, [], 0
         oldest_us, early_us = run.bounds()
-        for cut, state, captured, known_us in run.visit(run.cuts(random.Random(SEED), count)):
+        for cut, state, captured, note in run.visit(run.cuts(random.Random(SEED), count)):
             for model in disk.MODELS:
                 target = run.place.path / "cut"
                 styles = state.cut(target, model, chance_of(cut, model))
                 try:
                     left = power.Left(target, run.sync, run.sync_ms, state.real_us + 5_000_000)
-                    verdict = power.judge(state.real_us, left, captured, known_us, oldest_us, early_us)
+                    verdict = power.judge(state.real_us, left, captured, note, oldest_us, early_us)
                 except AssertionError as error:
                     raise AssertionError(f"seed {SEED}, cut {cut} of {len(run.records)}, {model}, {styles}: {error}") from error
                 lost += verdict.lost > 0
@@ -121,7 +121,7 @@ class PowerCut(unittest.TestCase):
     def start_after(self, run, cuts):
         """The whole suite, on what a cut has left, and the home goes on."""
         seen = 0
-        for cut, state, captured, known_us in run.visit(cuts):
+        for cut, state, captured, note in run.visit(cuts):
             model = disk.MODELS[cut % 2]
             with self.subTest(seed=SEED, cut=cut, model=model):
                 data = run.place.path / f"data-{cut}"
@@ -129,7 +129,7 @@ class PowerCut(unittest.TestCase):
                 system = run.place.system(home_port=run.home.port, data=data, HA_INGESTOR_SYNC=run.sync,
                                           LD_PRELOAD=str(power.BIN / "disk.so"), INGEST_RETRY_MIN_MS=100,
                                           DISK_BOOT_ID=str(power.boot_file(run.place.path, power.BOOT_AFTER)))
-                seen += self.goes_on(run, system, known_us is not None)
+                seen += self.goes_on(run, system, note is not None)
                 shutil.rmtree(data)
         return seen
 
