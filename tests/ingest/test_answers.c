@@ -106,7 +106,7 @@ static void on_message(void *owner, const struct message *message)
     struct json_value root, of_event[2], data, fired, part[2], updated;
     struct slice time;
     const char *why = "";
-    int64_t at_us;
+    int64_t at_us = 0;
     if (message->id == asked->id && asked->id != 0 && message->values[KEY_RESULT].kind == JSON_OBJECT) {
         assert_int_equal(history_take(asked->history, message->values[KEY_RESULT].raw, asked->start_us, &why), 0);
         int more;
