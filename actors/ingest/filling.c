@@ -69,7 +69,7 @@ static void on_row(void *owner, const struct history_row *row)
     if (!entity)
         return; /* nobody asked for it */
     entity->has_history = true;
-    if (row->now.updated_us >= entity->last_us)
+    if (row->now.updated_us >= entity->last_us && row->now.updated_us <= self->snapshot_us) /* it may have come back since */
         entity->is_removed = !row->now.state.data;
     entity->last_us = later(entity->last_us, row->now.updated_us);
     if (row->is_start)
@@ -214,16 +214,18 @@ static bool choose_job(struct backfill *self)
     return false;
 }
 
-/* Of what is there now the very state that get_states showed; of what is gone its removal. */
-static bool has_witness(const struct seen_entity *entity)
+/* Of what was there the very state that get_states showed; of what was gone its removal, or something newer. */
+static bool has_witness(const struct backfill *self, const struct seen_entity *entity)
 {
-    return entity->is_refused || (entity->is_absent ? entity->is_removed : entity->is_witnessed);
+    if (entity->is_absent)
+        return entity->is_refused || entity->is_removed || entity->last_us > self->snapshot_us;
+    return entity->is_refused || entity->is_witnessed;
 }
 
 bool fill_lacks_witness(const struct backfill *self, const struct seen_entity *entity)
 {
     bool is_gone = entity->is_absent && entity->state;
-    if (has_witness(entity))
+    if (has_witness(self, entity))
         return false;
     for (size_t i = 0; i < self->job_count; i++) {
         const struct job *job = &self->jobs[i];

@@ -18,7 +18,7 @@ struct seen_entity {
     int64_t newest_us;       /* of the rows that history gave in a tail; see backfill.c */
     bool is_absent;
     int64_t last_us;         /* of the newest row that history gave */
-    bool is_removed;         /* and that is its removal */
+    bool is_removed;         /* the newest before get_states was its removal */
     bool has_history;        /* history knows something of it */
     bool is_witnessed;       /* history has the very row that get_states showed */
     bool is_refused;         /* history cannot be asked for it */

@@ -327,6 +327,24 @@ static void a_removal_that_history_tells_is_not_told_twice(void **state)
     assert_int_equal(gap(house)->recovered, 4);
 }
 
+static void what_has_come_back_since_is_neither_waited_for_nor_told_as_removed_again(void **state)
+{
+    static const char *const stored[] = { "sensor.flaps", NULL };
+    struct house *house = *state;
+    be_away(house);
+    connect_to(house, "[" STATE("sensor.a", "1", "01:00:00.000000") "]", stored);
+    assert_asked(house, "sensor.flaps");
+    answer(house, "{\"sensor.flaps\":[{\"s\":\"off\",\"a\":{},\"lu\":1795485601.0}]}");
+    assert_asked(house, "sensor.flaps");
+    answer(house, "{\"sensor.flaps\":[{\"s\":\"off\",\"a\":{},\"lu\":1795485601.0},{\"s\":null,\"a\":{},\"lu\":1795485609.0},"
+        "{\"s\":\"on\",\"a\":{},\"lu\":1795485612.0}]}");
+    run_for(house, 400);
+    assert_false(house->is_asked);
+    assert_int_equal(gap(house)->result, GAP_FILLED);
+    assert_int_equal(gap(house)->recovered, 2);
+    assert_int_equal(house->events[FROM_SNAPSHOT], 0);
+}
+
 static void nothing_is_compared_before_home_assistant_has_started_or_all_is_stored(void **state)
 {
     struct house *house = *state;
@@ -591,6 +609,7 @@ int main(void)
         IN_A_HOUSE(an_entity_that_is_not_recorded_is_named_and_its_state_kept),
         IN_A_HOUSE(an_entity_that_is_gone_is_written_as_removed),
         IN_A_HOUSE(a_removal_that_history_tells_is_not_told_twice),
+        IN_A_HOUSE(what_has_come_back_since_is_neither_waited_for_nor_told_as_removed_again),
         IN_A_HOUSE(nothing_is_compared_before_home_assistant_has_started_or_all_is_stored),
         IN_A_HOUSE(in_recovery_mode_nothing_counts_as_removed),
         IN_A_HOUSE(the_very_first_states_are_a_snapshot_and_the_days_before_are_offered),
