@@ -257,14 +257,27 @@ static enum store_result look_for_twin(store_t *store, const struct event_full *
     return result == STORE_OK ? find_twin(store, e, series->id, at, twin) : result;
 }
 
+enum store_result row_has_place(store_t *store, const struct event_full *e)
+{
+    struct event_key id = event_key(e);
+    struct twin twin = { .rest = (int32_t)id.rest };
+    int64_t series;
+    enum store_result result = series_find(store, id.series, e->is_state, e->is_state ? e->entity_id : e->event_type, &series);
+    if (result == STORE_OK)
+        result = find_twin(store, e, series, id.at, &twin);
+    if (result != STORE_OK)
+        return result == STORE_MISSING ? STORE_OK : result;
+    return twin.found && !twin.is_imported && twin.place == e->place ? STORE_REDELIVERED : STORE_OK;
+}
+
 /* Whether it was settled before. A duplicate's place is noted, and that of a row whose place it takes. */
 static enum store_result look_for_place(store_t *store, const struct event_full *e, const struct twin *twin)
 {
     bool is_imported = source_of(e->has_provenance, e->provenance) == STORE_IMPORT;
-    if (!twin->looked || is_imported)
-        return twin->found && is_imported && twin->is_imported && twin->place == e->place ? STORE_REDELIVERED : STORE_OK;
-    if (!twin->found)
-        return passed_look(store, e->place);
+    if (is_imported)
+        return twin->found && twin->is_imported && twin->place == e->place ? STORE_REDELIVERED : STORE_OK;
+    if (!twin->found) /* it may have been left out before, by a rule that is gone */
+        return may_come_again(store, e->place) ? passed_look(store, e->place) : STORE_OK;
     if (!twin->is_imported && twin->place == e->place)
         return STORE_REDELIVERED;
     enum store_result result = passed_add(store, e->place);
@@ -315,6 +328,8 @@ enum store_result store_append(store_t *store, const struct event_full *e, struc
         result = put_row(store, e);
     if (result == STORE_TROUBLE)
         return store_abandon(store, NULL);
+    if (source_of(e->has_provenance, e->provenance) == STORE_INGEST && e->has_place)
+        note_place(store, e->place);
     if (result != STORE_BAD)
         settle(store, source_of(e->has_provenance, e->provenance), result == STORE_OK ? STORE_FATE_STORED
             : result == STORE_DUPLICATE ? STORE_FATE_DUPLICATE : STORE_FATE_REDELIVERED);

@@ -68,6 +68,7 @@ struct series_memory { struct series *slots; size_t count; };
 
 void series_forget(struct series_memory *);
 enum store_result series_put(store_t *, uint64_t hash, bool is_state, struct slice name, struct series **);
+enum store_result series_find(store_t *, uint64_t hash, bool is_state, struct slice name, int64_t *id); /* STORE_MISSING */
 
 /* All series by number: list[id - first]; names are kept until the store is closed. */
 struct series_list { struct series *items; size_t count, room; };
@@ -204,6 +205,7 @@ struct store {
     struct waiting waiting;
     struct series_memory memory;
     struct store_totals settled, settling; /* as committed; with what has joined since */
+    int64_t settled_place, settling_place; /* the greatest of the capture log, likewise: what lies beyond has never come */
     struct series_list series;
     msgpack_sbuffer body, scratch, refused; /* refused: the bytes handed out last */
     struct row_room room;
@@ -218,6 +220,9 @@ int  settled_open(store_t *);              /* -1: why is set */
 void settle(store_t *, enum store_source, enum store_fate);
 void unsettle(store_t *, enum store_source, enum store_fate); /* it is settled in another way */
 enum store_source source_of(bool has, const char *provenance);
+void note_place(store_t *, int64_t place);              /* it has come, from the capture log */
+bool may_come_again(const store_t *, int64_t place);    /* false: certainly not */
+enum store_result row_has_place(store_t *, const struct event_full *); /* STORE_REDELIVERED: a row of this event has its place */
 enum store_result settled_write(store_t *);
 void settled_commit(store_t *);
 void settled_abandon(store_t *);

@@ -22,7 +22,7 @@ static bool is_it(const struct series *s, uint64_t hash, bool is_state, struct s
         && slice_equal(name, (struct slice){ s->name, s->name_size });
 }
 
-static enum store_result find_series(store_t *store, uint64_t hash, bool is_state, struct slice name, int64_t *id)
+enum store_result series_find(store_t *store, uint64_t hash, bool is_state, struct slice name, int64_t *id)
 {
     sqlite3_stmt *find = statement(store, SERIES_FIND);
     if (!find)
@@ -100,7 +100,7 @@ enum store_result series_put(store_t *store, uint64_t hash, bool is_state, struc
             return STORE_OK;
         }
     struct series found = { .hash = hash, .is_state = is_state, .used = true, .newest = -1, .stored = -1, .snapshot = -1 };
-    enum store_result result = find_series(store, hash, is_state, name, &found.id);
+    enum store_result result = series_find(store, hash, is_state, name, &found.id);
     if (result == STORE_OK)
         result = find_newest(store, found.id, &found.newest);
     else if (result == STORE_MISSING)

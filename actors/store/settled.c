@@ -9,6 +9,8 @@ static const char *const tables =
     "CREATE TABLE IF NOT EXISTS settled (source INTEGER, fate INTEGER, count INTEGER NOT NULL, PRIMARY KEY (source, fate)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS passed (place INTEGER PRIMARY KEY);"; /* settled, but no row has this place */
 
+/* In the table, beside the fates: the greatest place there was. */
+enum { NEWEST_PLACE = 100 };
 enum { PRUNED_AT_ONCE = 50000, CLEARED_AT_ONCE = 64 };
 
 int settled_open(store_t *store)
@@ -24,9 +26,11 @@ int settled_open(store_t *store)
         int source = sqlite3_column_int(list, 0), fate = sqlite3_column_int(list, 1);
         if (source >= 0 && source < STORE_SOURCES && fate >= 0 && fate < STORE_FATES)
             store->settled.of[source][fate] = sqlite3_column_int64(list, 2);
+        else if (source == STORE_INGEST && fate == NEWEST_PLACE)
+            store->settled_place = sqlite3_column_int64(list, 2);
     }
     sqlite3_finalize(list);
-    store->settling = store->settled;
+    settled_abandon(store);
     if (rc == SQLITE_DONE)
         return 0;
     trouble(store, "cannot read the totals");
@@ -54,24 +58,40 @@ enum store_source source_of(bool has, const char *provenance)
     return has && strcmp(provenance, "import") == 0 ? STORE_IMPORT : STORE_INGEST;
 }
 
+void note_place(store_t *store, int64_t place)
+{
+    if (place > store->settling_place)
+        store->settling_place = place;
+}
+
+bool may_come_again(const store_t *store, int64_t place)
+{
+    return place <= store->settling_place;
+}
+
+static enum store_result put_count(store_t *store, int source, int fate, int64_t count)
+{
+    sqlite3_stmt *put = statement(store, SETTLED_PUT);
+    if (!put)
+        return STORE_TROUBLE;
+    sqlite3_bind_int(put, 1, source);
+    sqlite3_bind_int(put, 2, fate);
+    sqlite3_bind_int64(put, 3, count);
+    int rc = sqlite3_step(put);
+    sqlite3_reset(put);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot write the totals");
+}
+
 /* Into the transaction that is about to be committed. */
 enum store_result settled_write(store_t *store)
 {
+    if (store->settling_place != store->settled_place && put_count(store, STORE_INGEST, NEWEST_PLACE, store->settling_place) != STORE_OK)
+        return STORE_TROUBLE;
     for (int source = 0; source < STORE_SOURCES; source++)
         for (int fate = 0; fate < STORE_FATES; fate++) {
             int64_t count = store->settling.of[source][fate];
-            if (count == store->settled.of[source][fate])
-                continue;
-            sqlite3_stmt *put = statement(store, SETTLED_PUT);
-            if (!put)
+            if (count != store->settled.of[source][fate] && put_count(store, source, fate, count) != STORE_OK)
                 return STORE_TROUBLE;
-            sqlite3_bind_int(put, 1, source);
-            sqlite3_bind_int(put, 2, fate);
-            sqlite3_bind_int64(put, 3, count);
-            int rc = sqlite3_step(put);
-            sqlite3_reset(put);
-            if (rc != SQLITE_DONE)
-                return trouble(store, "cannot write the totals");
         }
     return STORE_OK;
 }
@@ -79,11 +99,13 @@ enum store_result settled_write(store_t *store)
 void settled_commit(store_t *store)
 {
     store->settled = store->settling;
+    store->settled_place = store->settling_place;
 }
 
 void settled_abandon(store_t *store)
 {
     store->settling = store->settled;
+    store->settling_place = store->settled_place;
 }
 
 /* --- places without a row --------------------------------------------------------------------- */
@@ -132,8 +154,12 @@ enum store_result store_drop(store_t *store, const struct event_full *e, enum st
     assert(store->writer);
     enum store_source source = source_of(e->has_provenance, e->provenance);
     enum store_result result = store_begin(store);
+    if (result == STORE_OK && source == STORE_INGEST && may_come_again(store, e->place))
+        result = row_has_place(store, e); /* it was stored before a rule left it out */
     if (result == STORE_OK && source == STORE_INGEST)
         result = passed_add(store, e->place);
+    if (source == STORE_INGEST)
+        note_place(store, e->place);
     if (result != STORE_OK && result != STORE_REDELIVERED)
         return store_abandon(store, NULL);
     settle(store, source, result == STORE_OK ? fate : STORE_FATE_REDELIVERED);

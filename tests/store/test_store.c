@@ -875,6 +875,28 @@ static void what_has_no_row_of_its_own_is_counted_once_all_the_same(void **state
     assert_int_equal(store_drop(w->writer, &dropped, STORE_FATE_FILTERED), STORE_REDELIVERED);
 }
 
+/* A kill, and the rules are others when it comes again. */
+static void what_was_settled_under_other_rules_is_not_settled_again(void **state)
+{
+    struct world *w = *state;
+    struct event_full kept, dropped;
+    one_state(&kept, "a", "01HXYZ0000000000000000000A", "live");
+    one_state(&dropped, "b", "01HXYZ0000000000000000000B", "live");
+    dropped.timestamp += 1000;
+    dropped.last_updated += 1000;
+    dropped.place = 2;
+    event_id_set(&dropped);
+    assert_int_equal(append(w, &kept), STORE_OK);
+    assert_int_equal(store_drop(w->writer, &dropped, STORE_FATE_FILTERED), STORE_OK);
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    reopen(w);
+    assert_int_equal(store_drop(w->writer, &kept, STORE_FATE_FILTERED), STORE_REDELIVERED);
+    assert_int_equal(append(w, &dropped), STORE_REDELIVERED);
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    assert_int_equal(settled_in_all(w), 2);
+    assert_int_equal(count_all(w), 1);
+}
+
 static void what_is_imported_is_counted_apart(void **state)
 {
     struct world *w = *state;
@@ -955,6 +977,7 @@ int main(void)
         TEST(refused_bytes_are_kept_once),
         TEST(totals_are_those_of_the_committed_rows),
         TEST(what_has_no_row_of_its_own_is_counted_once_all_the_same),
+        TEST(what_was_settled_under_other_rules_is_not_settled_again),
         TEST(what_is_imported_is_counted_apart),
         TEST(of_a_canary_only_the_newest_stays),
     };
