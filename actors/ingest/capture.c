@@ -38,6 +38,7 @@ struct capture {
     struct segment *active;
     zlistx_t *ranges[CAPTURE_TOPICS];
     zlistx_t *removed;           /* paths of segments that have gone but for their files */
+    int64_t oldest;              /* no file has anything before this place */
     int64_t total_bytes, limit_bytes;
     int64_t reserved;            /* offsets below this may be used */
     int64_t waiting, syncs, marks;
@@ -717,6 +718,14 @@ int64_t capture_safe(const capture_t *self, int64_t now_us)
     return safe_us;
 }
 
+/* A file that is yet to be removed would be read again by the process after a kill. */
+static void note_oldest(struct capture *self)
+{
+    const struct segment *first = zlistx_first(self->segments);
+    if (zlistx_size(self->removed) == 0 && !syncer_is_busy(self->syncer))
+        self->oldest = first->start;
+}
+
 void capture_tick(capture_t *self, int64_t now_us)
 {
     if (self->has_untold)
@@ -725,6 +734,7 @@ void capture_tick(capture_t *self, int64_t now_us)
     unlink_safe(self, now_us);
     set_limit(self);
     work_on_disk(self, now_us);
+    note_oldest(self);
 }
 
 int64_t capture_syncs(const capture_t *self)
@@ -764,8 +774,7 @@ struct capture_totals capture_totals(const capture_t *self)
 
 int64_t capture_oldest(const capture_t *self)
 {
-    const struct segment *oldest = zlistx_first(self->segments);
-    return oldest->start;
+    return self->oldest;
 }
 
 int64_t capture_waiting(const capture_t *self)
