@@ -62,6 +62,14 @@ static void count_row(struct backfill *self, struct seen_entity *entity, int64_t
         entity->newest_us = later(entity->newest_us, at_us);
 }
 
+/* Whatever was in force when a slice began is told with it, if the recorder goes back that far. */
+static void note_told(struct backfill *self, int64_t at_us)
+{
+    struct slice_of_time *slice = &self->slice;
+    if (slice->told_us == 0 || at_us < slice->told_us)
+        slice->told_us = at_us;
+}
+
 static void on_row(void *owner, const struct history_row *row)
 {
     struct backfill *self = owner;
@@ -69,6 +77,8 @@ static void on_row(void *owner, const struct history_row *row)
     if (!entity)
         return; /* nobody asked for it */
     entity->has_history = true;
+    if (!self->is_witnessing)
+        note_told(self, row->is_start ? self->slice.from_us : row->now.updated_us);
     if (row->now.updated_us >= entity->last_us && row->now.updated_us <= self->snapshot_us) /* it may have come back since */
         entity->is_removed = !row->now.state.data;
     entity->last_us = later(entity->last_us, row->now.updated_us);
@@ -170,9 +180,18 @@ static void choose_slice(struct backfill *self, const struct gap_entry *gap)
         .begun_us = self->slice.begun_us };
 }
 
+static void note_silence(struct backfill *self)
+{
+    const struct slice_of_time *slice = &self->slice;
+    int64_t until_us = slice->told_us == 0 ? slice->to_us : earlier(slice->told_us, slice->to_us);
+    if (until_us > slice->from_us)
+        self->job->silent_until_us = until_us;
+}
+
 static void end_slice(struct backfill *self, const struct gap_entry *gap)
 {
     struct job *job = self->job;
+    note_silence(self);
     job->asked_us = self->slice.to_us;
     if (self->slice.is_tail) {
         job->tail_from_us = self->slice.from_us;

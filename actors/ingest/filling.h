@@ -32,10 +32,12 @@ enum phase {
 enum job_state { TO_ASK, ASKED_BUT_TAIL /* its end may not be written yet */, ASKED_ALL, FAILED };
 struct job { int64_t number, start_us; enum job_state state; bool is_request;
     int64_t asked_us;   /* all before this is asked for: the gap may grow meanwhile */
-    int64_t tail_from_us, tail_rows; };
+    int64_t tail_from_us, tail_rows;
+    int64_t silent_until_us; }; /* history says nothing before, not even what was in force; 0: it goes back to the beginning */
 
 /* What is being asked: a slice of a gap, or once more for what has no witness. */
-struct slice_of_time { int64_t from_us, to_us; bool is_tail, is_heavy; int64_t rows; size_t next; int64_t begun_us; };
+struct slice_of_time { int64_t from_us, to_us; bool is_tail, is_heavy; int64_t rows; size_t next; int64_t begun_us;
+    int64_t told_us; /* the first moment that history speaks of; 0: of none */ };
 
 struct backfill {
     struct backfill_options options;

@@ -40,6 +40,7 @@ static const char *const cause_names[] = { [GAP_CONNECTION_LOST] = "connection_l
     [GAP_RESTART] = "home_assistant_restart", [GAP_DOWN] = "ingestor_down", [GAP_POWER] = "power_loss",
     [GAP_REFUSED] = "auth_refused", [GAP_OVERFLOW] = "capture_overflow", [GAP_DAMAGED] = "capture_damaged",
     [GAP_FIRST_START] = "first_start", [GAP_TOO_LARGE] = "message_too_large",
+    [GAP_UNREACHED] = "history_too_short",
     [GAP_REQUESTED] = "requested" };
 enum { CAUSES = sizeof cause_names / sizeof *cause_names };
 static const char *const result_names[] = { [GAP_UNFILLED] = "unfilled", [GAP_FILLED] = "filled",
@@ -539,6 +540,27 @@ static struct gap_entry *find(const struct ledger *self, int64_t number)
         if (self->gaps[i - 1].number == number)
             return &self->gaps[i - 1];
     return NULL;
+}
+
+void ledger_unreached(ledger_t *self, int64_t start_us, int64_t end_us)
+{
+    struct gap_entry *gap = NULL;
+    for (size_t i = 0; i < self->count; i++) {
+        struct gap_entry *known = &self->gaps[i];
+        if (known->cause != GAP_UNREACHED || known->start_us > start_us || known->end_us < start_us)
+            continue;
+        if (known->end_us >= end_us)
+            return;
+        gap = known;
+    }
+    if (!gap) {
+        gap = push(self);
+        gap->start_us = start_us;
+        gap->cause = GAP_UNREACHED;
+    }
+    gap->end_us = gap->filled_us = end_us;
+    gap->result = GAP_UNRECOVERABLE;
+    save(self, gap);
 }
 
 void ledger_fill(ledger_t *self, const struct gap_entry *filled)

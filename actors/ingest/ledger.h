@@ -18,6 +18,7 @@ typedef struct ledger ledger_t;
 
 enum gap_cause { GAP_CONNECTION_LOST, GAP_SILENT, GAP_RESTART, GAP_DOWN, GAP_POWER, GAP_REFUSED, GAP_OVERFLOW,
     GAP_DAMAGED, GAP_FIRST_START, GAP_TOO_LARGE,
+    GAP_UNREACHED /* part of another one that is older than what the recorder keeps */,
     GAP_REQUESTED /* a span that somebody wants filled: nothing need be missing */ };
 
 enum gap_result { GAP_UNFILLED, GAP_FILLED, GAP_PARTLY, GAP_UNRECOVERABLE };
@@ -58,6 +59,8 @@ void ledger_add(ledger_t *, int64_t start_us, int64_t end_us, enum gap_cause, bo
 
 /* A request; -1: there is no room. Returns its number. */
 int64_t ledger_request(ledger_t *, int64_t start_us, int64_t end_us, struct slice entity_id);
+/* Within a gap, history says nothing of this time, nor of what was in force then: lost for good. Told twice, it is told once. */
+void ledger_unreached(ledger_t *, int64_t start_us, int64_t end_us);
 /* What is known of filling the gap with this number (result to is_compared) is now this. */
 void ledger_fill(ledger_t *, const struct gap_entry *);
 /* Keep a JSON array: its key, or 0 if it cannot be written. ledger_list() reads it again: free() it; NULL: it is gone. */

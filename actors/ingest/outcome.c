@@ -64,6 +64,18 @@ static bool any_history(const struct backfill *self)
     return false;
 }
 
+/* Somebody of whom history knows was there before the gap: what was in force then is in any history that goes back so far. */
+static bool anybody_was_there(const struct backfill *self, int64_t start_us)
+{
+    for (size_t i = 0; i < snapshot_count(self->snapshot); i++) {
+        const struct seen_entity *entity = snapshot_at(self->snapshot, i);
+        if (entity->has_history && ((entity->stored_us > 0 && entity->stored_us < start_us)
+            || (!entity->is_absent && entity->updated_us < start_us)))
+            return true;
+    }
+    return false;
+}
+
 static void settle_job(struct backfill *self, const struct job *job)
 {
     const struct gap_entry *gap = ledger_find(self->options.ledger, job->number);
@@ -78,11 +90,14 @@ static void settle_job(struct backfill *self, const struct job *job)
         return;
     }
     noted.is_compared = self->is_compared && gap->end_us + SECOND_US >= self->live_at_us; /* what went and came since was not seen */
+    bool is_short = is_long && !job->is_request && job->silent_until_us > gap->start_us && anybody_was_there(self, gap->start_us);
     noted.unrecorded = is_long ? list_unrecorded(self, gap) : 0;
-    noted.result = is_long && (noted.unrecorded || self->refused > 0) ? GAP_PARTLY : GAP_FILLED;
+    noted.result = is_long && (noted.unrecorded || self->refused > 0 || is_short) ? GAP_PARTLY : GAP_FILLED;
     if (is_long && noted.recovered == 0 && !any_history(self))
         noted.result = GAP_UNRECOVERABLE;
     ledger_fill(self->options.ledger, &noted);
+    if (is_short)
+        ledger_unreached(self->options.ledger, noted.start_us, job->silent_until_us);
     if (is_long)
         fill_say(self, false, "gap-%" PRId64 " is %s: %" PRId64 " states from Home Assistant's history%s", noted.number,
             noted.result == GAP_FILLED ? "filled" : noted.result == GAP_PARTLY ? "filled in part" : "not in its history", noted.recovered,

@@ -186,9 +186,15 @@ static struct seen_entity *find(const struct snapshot *self, struct slice id)
 
 void snapshot_stored(snapshot_t *self, struct slice id, struct slice state, int64_t at_us)
 {
-    if (id.size == 0 || id.size > MAX_ID || memchr(id.data, '\0', id.size) || find(self, id) || self->count >= MAX_ENTITIES)
+    if (id.size == 0 || id.size > MAX_ID || memchr(id.data, '\0', id.size))
         return;
-    struct seen_entity *entity = push(self, id);
+    struct seen_entity *entity = find(self, id);
+    if (entity)
+        entity->stored_us = at_us;
+    if (entity || self->count >= MAX_ENTITIES)
+        return;
+    entity = push(self, id);
+    entity->stored_us = state.data ? at_us : 0;
     entity->is_absent = true;
     entity->updated_us = at_us;
     if (!state.data)

@@ -15,6 +15,7 @@ struct seen_entity {
     char *state;             /* the state object, JSON; absent: the stored state's text as JSON; NULL: not kept */
     char *context;           /* of the state, JSON; NULL: none */
     int64_t updated_us;      /* last_updated; absent: of the store's newest row, 0 if there is none */
+    int64_t stored_us;       /* of the store's newest row, 0 if there is none */
     int64_t newest_us;       /* of the rows that history gave in a tail; see backfill.c */
     bool is_absent;
     int64_t last_us;         /* of the newest row that history gave */
