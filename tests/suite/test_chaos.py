@@ -122,26 +122,46 @@ class House:
 
 
 class Chaos(unittest.TestCase):
+    def judge(self, place, house):
+        """Nothing is missing but what the ledger says is missing."""
+        began = time.monotonic()
+        house.settle()
+        gaps, rows = house.system.api.gaps(), house.system.api.export()
+        (place.path / "gaps.json").write_text(json.dumps(gaps, indent=1))
+        (place.path / "rows.ndjson").write_bytes(b"\n".join(rows))
+        house.home.stop()
+        with open(house.home.truth_path, "rb") as truth:
+            witness = Witness(house.initial, gaps, rows).look(truth)
+        print(f"{len(gaps)} gaps, {house.clock.ahead_us() / 86400e6:.1f} simulated days, settled and judged in "
+              f"{time.monotonic() - began:.0f} s", flush=True)
+        for line in witness.report():
+            print("  " + line, flush=True)
+        self.assertEqual([], witness.problems[:5], f"{len(witness.problems)} problems")
+
     def test_outages_by_chance(self):
         """Stored is what happened, and what is missing is what the ledger says"""
         print(f"seed {SEED}, {OUTAGES} outages", flush=True)
-        began = time.monotonic()
         with Workspace() as place:
             house = House(place, random.Random(SEED))
             for number in range(OUTAGES):
                 what = house.outage()
                 print(f"{number}: {what}", flush=True)
-            house.settle()
-            gaps, rows = house.system.api.gaps(), house.system.api.export()
-            (place.path / "gaps.json").write_text(json.dumps(gaps, indent=1))
-            (place.path / "rows.ndjson").write_bytes(b"\n".join(rows))
-            house.home.stop()
-            with open(house.home.truth_path, "rb") as truth:
-                witness = Witness(house.initial, gaps, rows).look(truth)
-            print(f"{len(gaps)} gaps, {house.clock.ahead_us() / 86400e6:.1f} simulated days, {time.monotonic() - began:.0f} s", flush=True)
-            for line in witness.report():
-                print("  " + line, flush=True)
-            self.assertEqual([], witness.problems[:5], f"{len(witness.problems)} problems")
+            self.judge(place, house)
+
+    def test_a_history_that_does_not_reach_back_to_the_gap(self):
+        """Three days away, and the recorder keeps one: the ledger does not call the other two filled"""
+        with Workspace() as place:
+            house = House(place, random.Random(SEED))
+            house.pause(1)
+            house.service("-O")
+            house.system.signal("ingest", signal.SIGKILL)
+            house.home.control("sleep 3 0.002")
+            house.home.control("purge 86400")
+            house.service("-u")
+            house.system.wait_live()
+            house.pause(1)
+            self.judge(place, house)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
