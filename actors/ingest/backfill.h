@@ -3,7 +3,8 @@
  * After a subscription: what runs there (get_config), what is there (get_states), what the store
  * knows (events.latest); then, gap by gap and slice by slice of time, the history of all these
  * entities, a batch a question, one question at a time. A slice whose batches are all in the
- * capture log is noted in the ledger, and never asked for again. What the recorder may not have
+ * capture log, and there on the disk, is noted in the ledger and never asked for again: a power
+ * cut may not take rows that the ledger calls recovered. What the recorder may not have
  * written yet is witnessed: as long as history lacks the very state that get_states showed, it is
  * asked again. At last the states that no history knows are taken from get_states, entities that
  * are gone are written as removed, and the gaps get their result. docs/backfill.md says more.
@@ -22,6 +23,7 @@ struct backfill_hooks {
     int (*ask)(void *owner, struct slice command, int64_t tag);      /* -> backfill_answered(); -1: not now */
     /* Into the capture log; -1: not now, it will be given again. The frame is borrowed. */
     int (*give)(void *owner, struct slice frame, uint32_t events, enum provenance, int64_t received_us);
+    bool (*is_safe)(void *owner);             /* all that was given is on the disk, in the log or in the store */
     bool (*is_behind)(void *owner);           /* the capture log has more than goes down the chain just now */
     int64_t (*mark)(void *owner);             /* behind all that is in the log; -1: not all of it is handed on */
     bool (*is_settled)(void *owner, int64_t mark);

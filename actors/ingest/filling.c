@@ -350,6 +350,8 @@ int64_t fill_choose(struct backfill *self)
         }
         size_t before = self->slice.next;
         if (!choose_entities(self, gap)) {
+            if (!self->slice.is_tail && !self->hooks.is_safe(self->owner))
+                return BEHIND_US;
             end_slice(self, gap);
             continue;
         }

@@ -44,6 +44,7 @@ struct self {
     capture_t *capture;
     ledger_t *ledger;
     backfill_t *backfill;
+    int64_t filled_us;          /* UTC: when backfill gave something last */
     home_t *home;               /* NULL: unconfigured, or stopping */
     split_t *live_split;        /* frames of the connections */
     split_t *read_split;        /* frames read back */
@@ -183,11 +184,15 @@ static int64_t booted_us(void)
 }
 
 /* Unsynced files reach the disk by themselves within 35 s. */
+static int64_t safe_until(const struct self *self)
+{
+    int64_t now_us = actor_now_us(self->actor);
+    return strcmp(actor_suite(self->actor)->sync, "never") == 0 ? now_us - 35 * SECOND_US : capture_safe(self->capture, now_us);
+}
+
 static void tell_safe(struct self *self)
 {
-    int64_t now_us = actor_now_us(self->actor), safe_us = capture_safe(self->capture, now_us);
-    if (strcmp(actor_suite(self->actor)->sync, "never") == 0)
-        safe_us = now_us - 35 * SECOND_US;
+    int64_t safe_us = safe_until(self);
     if (safe_us > 0)
         ledger_safe(self->ledger, safe_us);
     ledger_booted(self->ledger, booted_us());
@@ -403,7 +408,19 @@ static int filler_give(void *owner, struct slice frame, uint32_t events, enum pr
         return -1;
     split_items(self->read_split, frame, MADE_ID, MADE_ID, &self->read_items);
     assert(self->read_items.count == events);
-    return take(self, &record, 1, self->read_items.list);
+    if (take(self, &record, 1, self->read_items.list))
+        return -1;
+    self->filled_us = actor_now_us(self->actor);
+    return 0;
+}
+
+static bool filler_is_safe(void *owner)
+{
+    struct self *self = owner;
+    int64_t now_us = actor_now_us(self->actor);
+    if (self->filled_us > now_us) /* the clock was set back */
+        self->filled_us = now_us;
+    return safe_until(self) > self->filled_us;
 }
 
 static bool filler_is_behind(void *owner)
@@ -466,7 +483,7 @@ static void filler_say(void *owner, bool is_warning, const char *text)
         actor_info(self->actor, "%s", text);
 }
 
-static const struct backfill_hooks filler_hooks = { .ask = filler_ask, .give = filler_give, .is_behind = filler_is_behind,
+static const struct backfill_hooks filler_hooks = { .ask = filler_ask, .give = filler_give, .is_safe = filler_is_safe, .is_behind = filler_is_behind,
     .mark = filler_mark, .is_settled = filler_is_settled, .ask_store = filler_ask_store, .starting = filler_starting,
     .is_starting = filler_is_starting, .say = filler_say };
 

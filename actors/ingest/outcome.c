@@ -127,6 +127,8 @@ int64_t fill_finish(struct backfill *self)
         finish_entity(self, snapshot_at(self->snapshot, self->next++));
     if (self->made.events > 0 || self->next < snapshot_count(self->snapshot))
         return 0;
+    if (!self->hooks.is_safe(self->owner))
+        return BEHIND_US;
     for (size_t i = 0; i < self->job_count; i++)
         settle_job(self, &self->jobs[i]);
     if (self->is_first)

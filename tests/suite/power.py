@@ -52,9 +52,10 @@ def received(records):
         elif record.operation == disk.WRITE and record.file in starts:
             at = 0
             while at < len(record.data):
-                size, _, received_us, _, _, _, events, _ = struct.unpack_from("<IIqqIIII", record.data, at)
+                size, _, received_us, _, _, _, events, kind = struct.unpack_from("<IIqqIIII", record.data, at)
                 place = starts[record.file] + record.at + at + CAPTURE_HEADER
-                result.append(Received(index, record.process, place, size, events, received_us))
+                if kind & 0xff == 0:  # came live; the rest is fetched again, as long as it is not safe no gap counts as filled
+                    result.append(Received(index, record.process, place, size, events, received_us))
                 at += CAPTURE_HEADER + size
             assert at == len(record.data), "a write of the capture log holds whole records"
     return result

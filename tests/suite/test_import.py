@@ -24,7 +24,7 @@ class Import(unittest.TestCase):
         with Workspace() as place:
             base = Recorder(recorder.unpack(version, place.path))
             home = place.home("--replay", place_of(f"ha-{version}"))
-            system = place.system(home_port=home.port).start()
+            system = place.system(home_port=home.port, INGEST_BACKFILL="false").start()
             system.settled(len({str(e) for e in events}))
             before = system.api.export()
             status = run_import(system, base.path)

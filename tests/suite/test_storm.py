@@ -112,7 +112,8 @@ class Storm(unittest.TestCase):
     def test_a_message_that_is_too_large_lies_in_a_gap_and_costs_no_connection(self):
         with Workspace() as place:
             home = place.home("--rate", 50, "--wait-for-client", "--strict")
-            system = place.system(home_port=home.port, enrich=1, INGEST_FRAME_MAX_BYTES=1024 * 1024).start()
+            system = place.system(home_port=home.port, enrich=1, INGEST_FRAME_MAX_BYTES=1024 * 1024,
+                                  INGEST_BACKFILL="false").start()
             wait_for(lambda: count(system) > 50, 60, "the first events")
             home.control(f"big-frame {2 * 1024 * 1024}")
             gap = wait_for(lambda: [g for g in system.api.gaps() if g["cause"] == "message_too_large"], 30, "the gap")[0]
