@@ -4,6 +4,7 @@ CUTS (60): of each run, in each model of the disk (disk.py), looked at without s
 STARTS (3): cuts after which the whole suite is started. RUN_SECONDS (8), RATE (300): of the recorded
 runs. SEED (1). A long one: CUTS=1000 STARTS=40 RUN_SECONDS=90 SEED=7."""
 
+import json
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ import unittest
 
 import disk
 import power
-from system import Workspace, assert_same, exact, in_gaps, microseconds, wait_for
+from system import Workspace, assert_same, compare, exact, in_gaps, microseconds, wait_for
 
 CUTS = int(os.environ.get("CUTS", "60"))
 STARTS = int(os.environ.get("STARTS", "3"))
@@ -148,7 +149,8 @@ class PowerCut(unittest.TestCase):
         self.assertEqual([gap for gap in gaps if not gap["end"]], [])
         first = next(microseconds(gap["end"]) for gap in gaps if gap["cause"] == "first_start")
         inside = in_gaps(gaps)
-        missing = self.settles(system, truth, lambda row: inside(row) or row["timestamp"] <= first)
+        self.settles(system, truth, lambda row: inside(row) or row["timestamp"] <= first)
+        missing = self.comes_back(system, truth, first)
         if promised:
             self.assertTrue(any(gap["cause"] in ("power_loss", "connection_lost", "ingestor_down") for gap in gaps), gaps)
         self.assertEqual(system.api.get("/api/v1/quarantine")["count"], 0)
@@ -156,6 +158,14 @@ class PowerCut(unittest.TestCase):
         self.assertNotIn("ledger was damaged", system.log_text())
         system.stop()
         return missing
+
+    def comes_back(self, system, truth, first):
+        """Every state that the cut has cost comes back from Home Assistant's history: how many events do not."""
+        wait_for(system.api.gaps_are_settled, 90, "the gaps to be filled", 0.5)
+        missing = [json.loads(row) for row in compare(truth, system.api.export())["missing"]]
+        missing = [row for row in missing if row["timestamp"] > first]
+        self.assertEqual([row for row in missing if row.get("state") is not None], [])
+        return len(missing)
 
     def settles(self, system, truth, allowed):
         """What was in flight arrives; in the end only what lies in gaps is missing, nothing is there twice or altered."""
@@ -181,7 +191,7 @@ class PowerCut(unittest.TestCase):
             run.check_recorder()
             self.look_at_cuts(run, CUTS)
             missing = self.start_after(run, run.cuts(random.Random(SEED + 1), STARTS))
-            print(f"{STARTS} starts, {missing} events missing, each in a gap", flush=True)
+            print(f"{STARTS} starts, {missing} events missing, each in a gap; every state came back", flush=True)
 
     def test_sync_always(self):
         with Workspace() as place:
