@@ -299,8 +299,9 @@ static int count_line(void *owner, struct slice line, int64_t at)
     logs_parse(line, &row);
     c->left -= (int64_t)line.size + 1;
     c->to->total_logs++;
-    if (row.has_level)
-        c->of_level[level_of((struct slice){ row.level, row.level_size })]++;
+    int level = row.has_level ? level_of((struct slice){ row.level, row.level_size }) : -1;
+    if (level >= 0) /* a line of JSON may say anything */
+        c->of_level[level]++;
     if (row.has_actor)
         count_actor(c, &row);
     if (row.has_time) {

@@ -218,6 +218,19 @@ static void they_are_counted_by_level_and_process(void **state)
     msgpack_sbuffer_destroy(&pool);
 }
 
+static void a_level_that_nobody_knows_is_counted_as_none(void **state)
+{
+    struct world *w = *state;
+    struct log_counts counts;
+    msgpack_sbuffer pool = { 0 };
+    append_text(w, "{\"time\":\"2026-01-01T00:00:00Z\",\"level\":\"fatal\",\"actor\":\"sink\",\"message\":\"x\"}");
+    logs_count(w->directory, START, &counts, &pool);
+    assert_int_equal(counts.total_logs, 1);
+    assert_memory_equal(counts.levels.data, "{\"debug\":0,\"info\":0,\"warn\":0,\"error\":0}", counts.levels.size);
+    assert_memory_equal(counts.services.data, "{\"sink\":1}", counts.services.size);
+    msgpack_sbuffer_destroy(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +240,7 @@ int main(void)
         TEST(a_cursor_goes_on_while_lines_come_and_files_are_renamed),
         TEST(whatever_stands_there_is_a_line),
         TEST(they_are_counted_by_level_and_process),
+        TEST(a_level_that_nobody_knows_is_counted_as_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
