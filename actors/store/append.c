@@ -270,20 +270,26 @@ enum store_result row_has_place(store_t *store, const struct event_full *e)
     return twin.found && !twin.is_imported && twin.place == e->place ? STORE_REDELIVERED : STORE_OK;
 }
 
+/* The place of the row that goes for a richer one. */
+static enum store_result pass_replaced(store_t *store, const struct twin *twin)
+{
+    if (!twin->found || !twin->richer_wins || twin->is_imported)
+        return STORE_OK;
+    return passed_add(store, twin->place) == STORE_TROUBLE ? STORE_TROUBLE : STORE_OK;
+}
+
 /* Whether it was settled before. A duplicate's place is noted, and that of a row whose place it takes. */
 static enum store_result look_for_place(store_t *store, const struct event_full *e, const struct twin *twin)
 {
     bool is_imported = source_of(e->has_provenance, e->provenance) == STORE_IMPORT;
     if (is_imported)
-        return twin->found && twin->is_imported && twin->place == e->place ? STORE_REDELIVERED : STORE_OK;
+        return twin->found && twin->is_imported && twin->place == e->place ? STORE_REDELIVERED : pass_replaced(store, twin);
     if (!twin->found) /* it may have been left out before, by a rule that is gone */
         return may_come_again(store, e->place) ? passed_look(store, e->place) : STORE_OK;
     if (!twin->is_imported && twin->place == e->place)
         return STORE_REDELIVERED;
     enum store_result result = passed_add(store, e->place);
-    if (result != STORE_OK || !twin->richer_wins || twin->is_imported)
-        return result;
-    return passed_add(store, twin->place) == STORE_TROUBLE ? STORE_TROUBLE : STORE_OK;
+    return result == STORE_OK ? pass_replaced(store, twin) : result;
 }
 
 static enum store_result put_row(store_t *store, const struct event_full *e)

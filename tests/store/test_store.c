@@ -910,6 +910,25 @@ static void what_is_imported_is_counted_apart(void **state)
     assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_STORED), 1);
 }
 
+/* A kill: what history gave comes again, and an import has put a richer row in its place. */
+static void what_an_import_has_replaced_is_not_settled_again(void **state)
+{
+    struct world *w = *state;
+    struct event_full history, imported;
+    one_state(&history, "a", NULL, "backfill");
+    one_state(&imported, "a", "01HXYZ0000000000000000000A", "import");
+    imported.place = INT64_C(1) << 60;
+    assert_int_equal(append(w, &history), STORE_OK);
+    assert_int_equal(append(w, &imported), STORE_DUPLICATE);
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    reopen(w);
+    assert_int_equal(append(w, &history), STORE_REDELIVERED);
+    assert_int_equal(append(w, &imported), STORE_REDELIVERED);
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_STORED), 1);
+    assert_int_equal(settled(w, STORE_INGEST, STORE_FATE_DUPLICATE), 0);
+}
+
 static void a_canary(struct event_full *e, int64_t n)
 {
     schema_clear(event_full_schema(), e);
@@ -979,6 +998,7 @@ int main(void)
         TEST(what_has_no_row_of_its_own_is_counted_once_all_the_same),
         TEST(what_was_settled_under_other_rules_is_not_settled_again),
         TEST(what_is_imported_is_counted_apart),
+        TEST(what_an_import_has_replaced_is_not_settled_again),
         TEST(of_a_canary_only_the_newest_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
