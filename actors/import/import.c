@@ -250,6 +250,7 @@ static int publish_refused(struct self *self, actor_t *actor, enum table kind, r
     SET_TEXT(&bad, field, fault->field, strlen(fault->field));
     SET_TEXT(&bad, why, fault->why, strlen(fault->why));
     SET(&bad, place, place_of(self, kind, recorded_id(row)));
+    SET_TEXT(&bad, provenance, "import", 6);
     SET(&bad, received_at, actor_now_us(actor));
     self->stats.quarantined++;
     return publish_event_bad(actor, &bad);

@@ -293,6 +293,7 @@ static int quarantine_statistic(struct self *self, actor_t *actor, const struct 
     SET_TEXT(&bad, field, fault->field, strlen(fault->field));
     SET_TEXT(&bad, why, fault->why, strlen(fault->why));
     SET(&bad, place, row->place);
+    SET_TEXT(&bad, provenance, "import", 6);
     SET(&bad, received_at, row->received_at);
     return count_row(self, actor, quarantine(self, &bad), true, row->place, row->received_at);
 }

@@ -333,6 +333,14 @@ static void statistics_are_released_once_committed_and_counted_apart(void **stat
     assert_int_equal(stats(probe).quarantined, 1);
     assert_int_equal(stats(probe).received, 1);
     assert_int_equal(stats(probe).stored, 0);
+    struct nothing nothing = { 0 };
+    struct page end;
+    struct settled_row settled;
+    assert_int_equal(probe_call(probe, &sink_settled_contract, &nothing, &end), OK);
+    for (size_t i = 0; i < 2; i++) { /* ingest has received none of them */
+        assert_int_equal(probe_row(probe, i, &settled), 0);
+        assert_int_equal(settled.quarantined, strcmp(settled.source, "import") == 0);
+    }
     probe_destroy(&probe);
 }
 
