@@ -671,8 +671,11 @@ static bool add_file(struct capture *self, struct sync_job *job, const struct se
         self->unsynced = strerror(errno);
         return false;
     }
-    if (!segment->is_named && job->directory_fd < 0)
-        job->directory_fd = open(self->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!segment->is_named && job->directory_fd < 0 && (job->directory_fd = open(self->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+        self->unsynced = strerror(errno);
+        close(fd);
+        return false;
+    }
     job->files[job->count++] = (struct sync_file){ .fd = fd, .tag = segment->start, .bytes = segment->bytes };
     self->syncs++;
     return true;

@@ -1,5 +1,6 @@
 /* segment.c - the bytes of a capture segment on the disk. */
 #include "segment.h"
+#include "syncer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -272,13 +273,13 @@ int segment_cut(struct segment *self, const char *directory, int64_t bytes)
 
 /* --- the disk -------------------------------------------------------------------------- */
 
-static void sync_directory(const char *directory)
+static int sync_directory(const char *directory)
 {
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)fsync(fd);
-    close(fd);
+    int error = fd < 0 ? errno : sync_names(fd);
+    close_fd(&fd);
+    errno = error;
+    return error ? -1 : 0;
 }
 
 /* What a process before us wrote may be in the kernel's hands still. */
@@ -302,8 +303,8 @@ int segment_sync(struct segment *self, const char *directory)
         return 0;
     if (sync_data(self, directory))
         return -1;
-    if (!self->is_named)
-        sync_directory(directory);
+    if (!self->is_named && sync_directory(directory))
+        return -1;
     segment_synced(self, self->bytes);
     return 0;
 }
@@ -370,8 +371,5 @@ int position_write(const char *directory, const struct crc32c *crc, int64_t limi
     int bad = fprintf(file, "%s %08x\n", text, (unsigned)crc32c_add(crc, 0, text, NAME_DIGITS)) < 0;
     bad |= fflush(file) != 0 || fsync(fileno(file)) != 0;
     bad |= fclose(file) != 0;
-    if (bad || rename(new_path, path))
-        return -1;
-    sync_directory(directory);
-    return 0;
+    return bad || rename(new_path, path) ? -1 : sync_directory(directory);
 }

@@ -31,6 +31,11 @@ static void run(struct sync_file *file)
     close(file->fd);
 }
 
+int sync_names(int directory_fd)
+{
+    return fsync(directory_fd) && errno != EINVAL ? errno : 0;
+}
+
 /* All of it is on its way to the disk before the first is waited for: one commit of the file system's
  * journal, which writers wait for too, then does for all of them. */
 void sync_run(struct sync_job *job)
@@ -42,8 +47,10 @@ void sync_run(struct sync_job *job)
         run(file);
     if (job->directory_fd < 0)
         return;
-    (void)fsync(job->directory_fd);
+    int error = sync_names(job->directory_fd);
     close(job->directory_fd);
+    for (struct sync_file *file = job->files; error && file < job->files + job->count; file++)
+        file->error = error; /* without its name a file is lost all the same */
 }
 
 static void *work(void *owner)

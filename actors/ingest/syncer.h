@@ -25,6 +25,10 @@ struct sync_job {
     struct sync_file files[SYNC_FILES];
 };
 
+/* A directory, so that the names in it are on the disk: 0, or errno. File systems that have no such thing say EINVAL: they
+ * are taken as they are. */
+int sync_names(int directory_fd);
+
 /* In this thread, now. */
 void sync_run(struct sync_job *);
 
