@@ -45,7 +45,7 @@ struct capture {
     struct capture_totals totals;
     bool has_untold;             /* the tally on the disk is an older one */
     int64_t stored_us;           /* what the store said last */
-    int64_t last_received_us, torn_bytes;
+    int64_t last_received_us, heard_us, torn_bytes;
     int64_t read_us;             /* received then, of the records read */
     int64_t lost_end;            /* of the loss told last */
     const char *why;
@@ -135,6 +135,7 @@ static void cut_tail(struct capture *self)
         segment_cut(newest, self->directory, span.end);
         if (span.records > 0) {
             self->last_received_us = span.last_us;
+            self->heard_us = self->torn_bytes > 0 ? span.last_us : span.heard_us; /* what is torn off came later than all that is left */
             return;
         }
         drop(self, newest); /* nothing of it could be read */
@@ -417,9 +418,12 @@ int capture_append(capture_t *self, struct capture_record *records, size_t count
     if (segment->safe_bytes == at)
         segment->unsafe_since_us = now_us;
     self->total_bytes += bytes;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (records[i].received_us > self->last_received_us) /* one given back keeps its time */
             self->last_received_us = records[i].received_us;
+        if (record_is_heard(&records[i]) && records[i].received_us > self->heard_us)
+            self->heard_us = records[i].received_us;
+    }
     if (at_end) {
         int64_t passed = segment == self->cursor.segment ? self->cursor.passed : 0;
         move_cursor(self, segment, at);
@@ -760,9 +764,9 @@ int64_t capture_end(const capture_t *self)
     return self->active->start + self->active->bytes;
 }
 
-int64_t capture_last_received(const capture_t *self)
+int64_t capture_last_heard(const capture_t *self)
 {
-    return self->last_received_us;
+    return self->heard_us;
 }
 
 int64_t capture_torn(const capture_t *self)

@@ -103,7 +103,7 @@ int64_t capture_bytes(const capture_t *);
 int64_t capture_limit(const capture_t *);  /* at so many its oldest segment is given up */
 int64_t capture_syncs(const capture_t *);  /* files synced, each time counted */
 int64_t capture_end(const capture_t *);          /* the place after the last byte */
-int64_t capture_last_received(const capture_t *);/* of the newest record there is; 0: none */
+int64_t capture_last_heard(const capture_t *);   /* received time of the newest record that came over a connection; 0: none is known */
 int64_t capture_torn(const capture_t *);         /* bytes of a torn tail cut off at open */
 
 /* Since the log was made, across restarts: appended = acknowledged + in flight + given up. After a

@@ -532,7 +532,7 @@ static void wire_skipped(void *owner, uint64_t size)
         home_view(self->home, &view);
     actor_error(self->actor, "a message of %" PRIu64 " bytes from Home Assistant is lost: INGEST_FRAME_MAX_BYTES is %" PRId64,
         size, self->config.frame_max_bytes);
-    int64_t before_us = capture_last_received(self->capture), now_us = actor_now_us(self->actor);
+    int64_t before_us = capture_last_heard(self->capture), now_us = actor_now_us(self->actor);
     if (view.state == HOME_LIVE)
         ledger_add(self->ledger, before_us > 0 ? before_us - SECOND_US : now_us - SECOND_US, now_us, GAP_TOO_LARGE, false);
 }
@@ -837,7 +837,7 @@ static int open_ledger(struct self *self)
     if (actor_path(self->actor, known, sizeof known, "ingest/known") == 0) {
         *strrchr(known, '/') = '\0';
         struct ledger_options options = { .directory = known, .boot_id = boot, .booted_us = booted_us(), .latency_us = SECOND_US,
-            .captured_us = capture_last_received(self->capture), .is_torn = capture_torn(self->capture) > 0 };
+            .captured_us = capture_last_heard(self->capture), .is_torn = capture_torn(self->capture) > 0 };
         self->ledger = ledger_open(&options, actor_now_us(self->actor), &why, &damaged);
     }
     if (!self->ledger)

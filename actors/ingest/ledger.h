@@ -42,7 +42,7 @@ struct ledger_options {
     const char *boot_id;
     int64_t booted_us;          /* when the machine was booted, by the clock as it is now */
     int64_t latency_us;         /* what was fired this long before may still have been on its way */
-    int64_t captured_us;        /* received time of the newest record of the capture log; 0: none */
+    int64_t captured_us;        /* received time of the newest record of the capture log that came over a connection; 0: none */
     bool is_torn;               /* something behind that record could not be read */
 };
 

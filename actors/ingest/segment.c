@@ -147,12 +147,20 @@ static void write_header(unsigned char to[CAPTURE_HEADER], const struct crc32c *
     put32(to + 4, crc32c_add(crc, sum, record->bytes.data, record->bytes.size));
 }
 
+/* What is made of history or given back says nothing of the connection. */
+bool record_is_heard(const struct capture_record *record)
+{
+    return record->session > 0 && record->provenance == FROM_LIVE;
+}
+
 static void span_add(struct segment_span *span, const struct capture_record *record)
 {
     if (span->records++ == 0)
         span->first_us = record->received_us;
     if (record->received_us > span->last_us) /* one given back keeps its time */
         span->last_us = record->received_us;
+    if (record_is_heard(record) && record->received_us > span->heard_us)
+        span->heard_us = record->received_us;
     span->events += record->events;
     span->end += CAPTURE_HEADER + (int64_t)record->bytes.size;
 }

@@ -9,8 +9,8 @@
 #include "capture.h"
 #include "crc32c.h"
 
-/* Whole records, one after the other. */
-struct segment_span { int64_t records, events, first_us, last_us, end; };
+/* Whole records, one after the other. heard_us: the last that came over a connection, 0: none. */
+struct segment_span { int64_t records, events, first_us, last_us, heard_us, end; };
 
 struct segment {
     int64_t start, bytes;
@@ -38,6 +38,8 @@ struct segment *segment_create(const char *directory, int64_t start, int64_t now
 bool segment_is_safe(const struct segment *); /* nothing of it can be lost with the power */
 void segment_destroy(struct segment **);  /* closes; the file stays */
 void segment_unlink(struct segment *, const char *directory);
+
+bool record_is_heard(const struct capture_record *); /* it came over a connection */
 
 /* At most CAPTURE_BATCH records, with one write. */
 int segment_append(struct segment *, const struct crc32c *, const struct capture_record *, size_t count);

@@ -334,6 +334,26 @@ static void segments_of_which_nothing_can_be_read_are_told_with_what_is_around_t
     }
 }
 
+/* Nothing is known to have come up to then but the frame itself. */
+static void what_is_given_back_or_made_says_nothing_of_the_connection(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    append(world, log, "heard", 1);
+    int64_t heard = world->now;
+    world->now += SECOND;
+    struct capture_record made[] = {
+        { .received_us = world->now, .events = 1, .bytes = slice_of("given back") },
+        { .received_us = world->now, .session = 7, .events = 1, .provenance = FROM_BACKFILL, .bytes = slice_of("history") },
+    };
+    assert_int_equal(capture_append(log, made, 2, world->now), 0);
+    assert_int_equal(capture_last_heard(log), heard);
+    assert_int_equal(capture_close(&log), 0);
+    log = open_log(world);
+    assert_int_equal(capture_last_heard(log), heard);
+    capture_close(&log);
+}
+
 /* What the ledger may say of it after a power cut. */
 static void what_is_safe_begins_with_what_was_not_synced(void **state)
 {
@@ -894,6 +914,7 @@ int main(void)
         IN_A_FOLDER(a_byte_flipped_anywhere_is_found),
         IN_A_FOLDER(rot_in_an_older_segment_is_told_and_the_rest_is_read),
         IN_A_FOLDER(segments_of_which_nothing_can_be_read_are_told_with_what_is_around_them),
+        IN_A_FOLDER(what_is_given_back_or_made_says_nothing_of_the_connection),
         IN_A_FOLDER(what_is_safe_begins_with_what_was_not_synced),
         IN_A_FOLDER(rot_in_the_newest_segment_is_told_up_to_what_came_last),
         IN_A_FOLDER(a_segment_goes_when_acknowledged_and_the_store_has_synced_since),

@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     if (!capture)
         return fail("the capture log cannot be opened", why);
     ledger_t *ledger = ledger_open(&(struct ledger_options){ .directory = ledger_path, .boot_id = argv[2],
-        .latency_us = 1000000, .captured_us = capture_last_received(capture), .is_torn = capture_torn(capture) > 0 }, now_us, &why, &damaged);
+        .latency_us = 1000000, .captured_us = capture_last_heard(capture), .is_torn = capture_torn(capture) > 0 }, now_us, &why, &damaged);
     if (!ledger)
         return fail("the ledger cannot be opened", why);
     if (damaged)
