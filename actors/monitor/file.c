@@ -47,27 +47,44 @@ static int finish(file_t *self, sqlite3_stmt *statement)
     return result;
 }
 
-static int is_sound(file_t *self)
+/* A disk that is full or cannot be written is no damage. */
+static bool is_damage(file_t *self)
+{
+    int code = sqlite3_errcode(self->db);
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
+static bool is_sound(file_t *self, bool *is_damaged)
 {
     sqlite3_stmt *check = prepare(self, "PRAGMA quick_check(1)");
-    bool sound = check && sqlite3_step(check) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(check, 0), "ok") == 0;
-    if (!sound && !self->why[0])
+    bool answers = check && sqlite3_step(check) == SQLITE_ROW;
+    const char *said = answers ? (const char *)sqlite3_column_text(check, 0) : "";
+    bool sound = said && strcmp(said, "ok") == 0;
+    *is_damaged = answers ? !sound : is_damage(self);
+    if (answers && !sound)
+        snprintf(self->why, sizeof self->why, "%s", said ? said : "it cannot be checked");
+    else if (!sound)
         fail(self);
     sqlite3_finalize(check);
     return sound;
 }
 
-static file_t *try_open(const char *path, char *why, size_t size)
+static file_t *try_open(const char *path, char *why, size_t size, bool *is_damaged)
 {
+    *is_damaged = false;
     file_t *self = calloc(1, sizeof *self);
     assert(self);
     int rc = sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
         sqlite3_busy_timeout(self->db, 500);
-        if (is_sound(self) && sqlite3_exec(self->db, tables, NULL, NULL, NULL) == SQLITE_OK)
-            return self;
+        if (is_sound(self, is_damaged)) {
+            if (sqlite3_exec(self->db, tables, NULL, NULL, NULL) == SQLITE_OK)
+                return self;
+            *is_damaged = is_damage(self);
+        }
     }
-    fail(self);
+    if (!self->why[0])
+        fail(self);
     snprintf(why, size, "%s", self->why);
     file_close(&self);
     return NULL;
@@ -78,8 +95,9 @@ file_t *file_open(const char *path, char *why, size_t size)
     static const char *const parts[] = { "-shm", "-wal", "" };
     char from[1100], to[1200];
     why[0] = '\0';
-    file_t *self = try_open(path, why, size);
-    if (self)
+    bool is_damaged;
+    file_t *self = try_open(path, why, size, &is_damaged);
+    if (self || !is_damaged)
         return self;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         snprintf(from, sizeof from, "%.1000s%s", path, parts[i]);
@@ -87,7 +105,7 @@ file_t *file_open(const char *path, char *why, size_t size)
         rename(from, to);
     }
     char again[200];
-    self = try_open(path, again, sizeof again);
+    self = try_open(path, again, sizeof again, &is_damaged);
     return self;
 }
 

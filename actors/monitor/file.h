@@ -10,7 +10,8 @@
 
 typedef struct file file_t;
 
-file_t *file_open(const char *path, char *why, size_t size); /* NULL: *why. With *why set although it is there: what was wrong with the old one */
+/* NULL: *why; a damaged one is kept beside it and begun anew, then *why says what was wrong with it. */
+file_t *file_open(const char *path, char *why, size_t size);
 void file_close(file_t **);
 const char *file_why(const file_t *);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000)
@@ -243,6 +244,22 @@ static void a_damaged_file_is_kept_aside(void **state)
     open_all(w);
 }
 
+/* As on a disk that takes nothing: the log beside it cannot be made. */
+static void a_file_that_cannot_be_opened_now_stays_where_it_is(void **state)
+{
+    struct world *w = *state;
+    char why[200] = "", log[300];
+    close_all(w);
+    snprintf(log, sizeof log, "%s-wal", w->path);
+    assert_int_equal(mkdir(log, 0700), 0);
+    assert_null(file_open(w->path, why, sizeof why));
+    assert_true(why[0]);
+    assert_int_equal(access(w->path, F_OK), 0);
+    assert_int_equal(rmdir(log), 0);
+    open_all(w);
+    assert_non_null(w->file);
+}
+
 /* --- the sum --- */
 
 static struct settled_row settled(int64_t stored)
@@ -334,6 +351,7 @@ int main(void)
         TEST(of_alerts_that_are_over_the_newest_are_kept),
         TEST(without_its_file_it_works_from_memory),
         TEST(a_damaged_file_is_kept_aside),
+        TEST(a_file_that_cannot_be_opened_now_stays_where_it_is),
         cmocka_unit_test(a_sum_that_is_taken_while_things_move_is_never_short),
         cmocka_unit_test(the_terms_that_are_shown_add_up),
         cmocka_unit_test(what_is_acknowledged_and_nowhere_is_missing_for_ever),
