@@ -126,10 +126,14 @@ void ask_gaps(struct self *self)
 
 static void send_edge(struct self *self);
 
+/* Without ingest nothing went in, and its silence is told by its own rule. If it takes none, or does not say, that is told here. */
 static void on_taken(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct again_reply *reply)
 {
     (void)actor, (void)tag, (void)reply;
-    self->canaries.of[WAY_EDGE].is_accepted = answer->verdict == OK;
+    struct canary *canary = &self->canaries.of[WAY_EDGE];
+    canary->is_accepted = answer->verdict == OK;
+    if (answer->verdict == NO_OWNER)
+        canary->sent_us = 0;
 }
 
 /* The id of the context that Home Assistant gave the event: {"context":{"id":...}}. */

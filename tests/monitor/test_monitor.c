@@ -29,6 +29,7 @@ struct house {
     const char *status[NAMES], *why[NAMES], *counters[NAMES];
     int64_t received, in_flight, given_up, stored, quarantined;
     bool home_is_deaf;          /* it does not answer fire_event */
+    bool ingest_is_away;        /* nobody answers at all */
     bool home_refuses, home_drops, chain_drops, query_is_empty, sink_is_away;
     char canary[WAYS][48];      /* what has come into the store last */
     char state[16];             /* of the session */
@@ -85,6 +86,10 @@ static void answer_fire(struct house *h)
     struct ha_result result = { 0 };
     if (!asked || h->home_is_deaf)
         return;
+    if (h->ingest_is_away) {
+        probe_answer(h->probe, &ingest_ask_contract, NO_OWNER, NULL);
+        return;
+    }
     assert_non_null(memmem(asked->command.data, asked->command.size, "\"fire_event\"", 12));
     SET(&result, session, 3);
     SET(&result, success, !h->home_refuses);
@@ -103,6 +108,10 @@ static void answer_again(struct house *h)
     struct again_reply reply = { 0 };
     if (!asked)
         return;
+    if (h->ingest_is_away) {
+        probe_answer(h->probe, &ingest_again_contract, NO_OWNER, NULL);
+        return;
+    }
     take_canary(h, WAY_EDGE, asked->bytes);
     SET(&reply, events, 1);
     probe_answer(h->probe, &ingest_again_contract, OK, &reply);
@@ -328,6 +337,23 @@ static void a_home_that_takes_no_canary_is_left_alone_and_the_edge_is_used(void 
     assert_int_equal(open_alerts(h), 0);
     assert_true(probe_self(h->probe)->stats.has_canary_p99_us);
     assert_true(probe_self(h->probe)->stats.canary_last_us < SECOND_US);
+    house_destroy(&h);
+}
+
+static void a_canary_that_nobody_took_is_not_missing(void **state)
+{
+    (void)state;
+    struct house *h = house_new(NULL, NULL);
+    h->is_silent[1] = h->ingest_is_away = true;
+    for (int seconds = 0; seconds < 120; seconds++) {
+        house_pass(h, 1);
+        assert_null(open_alert(h, "canary_missing", NULL));
+    }
+    assert_non_null(open_alert(h, "actor_silent", "ingest/1"));
+    h->is_silent[1] = h->ingest_is_away = false;
+    h->chain_drops = true;
+    house_pass(h, NOTICED_S);
+    assert_non_null(open_alert(h, "canary_missing", NULL));
     house_destroy(&h);
 }
 
@@ -611,6 +637,7 @@ int main(void)
         cmocka_unit_test(the_way_to_home_assistant_is_watched),
         cmocka_unit_test(what_a_hop_drops_is_missing),
         cmocka_unit_test(a_home_that_takes_no_canary_is_left_alone_and_the_edge_is_used),
+        cmocka_unit_test(a_canary_that_nobody_took_is_not_missing),
         cmocka_unit_test(while_home_assistant_is_away_our_own_chain_is_watched_all_the_same),
         cmocka_unit_test(no_canary_where_none_is_wanted),
         cmocka_unit_test(growth_is_told_and_forgotten),
