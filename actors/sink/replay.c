@@ -77,7 +77,8 @@ static int read_ids(struct replay *replay, struct slice text)
     const char *why;
     json_t *json = json_new();
     replay->ids_count = replay->ids_at = 0;
-    int rc = json_read(json, text, &root, &why) || root.kind != JSON_ARRAY || json_each_item(json, root.raw, add_id, replay);
+    int rc = json_read(json, text, &root, &why) || root.kind != JSON_ARRAY || json_each_item(json, root.raw, add_id, replay)
+        || replay->ids_count == 0;
     json_destroy(&json);
     qsort(replay->ids, replay->ids_count, sizeof *replay->ids, by_number);
     return rc;
@@ -90,7 +91,7 @@ static int read_query(struct replay *replay, const struct replay_query *query)
     if (query->has_ids + query->has_stage + all != 1)
         return actor_refuse(replay->actor, BAD_REQUEST, "", "give one of ids, stage and all");
     if (query->has_ids && read_ids(replay, query->ids))
-        return actor_refuse(replay->actor, UNPROCESSABLE, "ids", "must be an array of at most 1000 row numbers");
+        return actor_refuse(replay->actor, UNPROCESSABLE, "ids", "must be an array of 1 to 1000 row numbers");
     memcpy(replay->stage, query->has_stage ? query->stage : "", query->has_stage ? query->stage_size + 1 : 1);
     replay->next = query->has_from ? query->from : 0;
     return OK;
