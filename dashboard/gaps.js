@@ -13,10 +13,11 @@ function lost(unrecoverable) {
 export function gapsCard({ show, fill, row, withNote, badge, words, count, plural, moment, clock, day, span, now }) {
   function became(g) {
     const facts = [];
-    if (g.percent != null) facts.push(Math.floor(g.percent) + ' %');
+    if (g.percent >= 100) facts.push('waiting for Home Assistant to write the last ones');
+    else if (g.percent != null) facts.push(Math.floor(g.percent) + ' %');
     if (g.remaining_s != null) facts.push('about ' + span(g.remaining_s * 1000) + ' to go');
     if (g.recovered?.states) facts.push(plural(g.recovered.states, 'state') + ' back');
-    const missing = g.end && lost(g.unrecoverable);
+    const missing = g.end && g.state !== 'filling' && lost(g.unrecoverable);
     if (missing) facts.push('lost: ' + missing);
     return withNote(badge(g.state), facts.join('; '));
   }

@@ -200,6 +200,7 @@ class Page(unittest.TestCase):
         self.assertRegex(start, r"20\d\d.*\nto .*\d\d:\d\d:\d\d$")
         self.assertRegex(lasted, r"^\d+ s$")
         self.assertEqual(cause, "connection lost")
+        self.assertEqual([row[3] for row in rows if row[3].startswith("filling") and "lost" in row[3]], [])  # not yet
         wait_for(lambda: any(row[3].startswith("filled") for row in self.rows("#gaps")), 20, "the gap to be filled")
         became = next(row[3] for row in self.rows("#gaps") if row[3].startswith("filled"))
         self.assertRegex(became, r"^filled\n(\d+ states? back; lost: their contexts, other events|lost: other events)$")
