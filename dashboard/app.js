@@ -161,7 +161,7 @@ function showRate(ingest, timestamp) {
 function showStore(counters) {
   const p99 = counters?.latency_p99_us;
   const facts = [counters?.store_bytes != null && megabytes(counters.store_bytes) + ' on disk',
-    p99 != null && '99 in 100 within ' + Math.ceil(p99 / 1000) + ' ms'];
+    p99 != null && '99 in 100 within ' + (p99 < 1e7 ? Math.ceil(p99 / 1000) + ' ms' : span(p99 / 1000))];
   show('stored-note', facts.filter(Boolean).join(', '));
 }
 
