@@ -343,7 +343,12 @@ static enum step find_large(database_t *self, enum table kind)
     sqlite3_reset(self->pages[kind]);
     snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE %s > %lld ORDER BY %s LIMIT 1", tables[kind].id, tables[kind].table,
              tables[kind].id, (long long)self->at[kind], tables[kind].id);
-    return read_one(self, sql, &self->large, NULL, 0) ? STEP_BROKEN : STEP_LARGE;
+    if (read_one(self, sql, &self->large, NULL, 0) == 0)
+        return STEP_LARGE;
+    if (sqlite3_errcode(self->db) == SQLITE_BUSY)
+        return STEP_BUSY;
+    say(self, "its %s cannot be read after %s %lld: %s", tables[kind].table, tables[kind].id, (long long)self->at[kind], sqlite3_errmsg(self->db));
+    return STEP_BROKEN;
 }
 
 enum step page_next(database_t *self, enum table kind)
