@@ -627,13 +627,30 @@ static int on_status(struct self *self, actor_t *actor, const struct nothing *qu
     return OK;
 }
 
+/* Where a list goes on: with the gap of this id. `count`: there is none. */
+static size_t find_gap(const struct gap_entry *sorted, size_t count, const char *cursor)
+{
+    char id[40];
+    size_t i = 0;
+    for (; i < count; i++) {
+        snprintf(id, sizeof id, "gap-%" PRId64, sorted[i].number);
+        if (strcmp(id, cursor) == 0)
+            break;
+    }
+    return i;
+}
+
 static int on_gaps(struct self *self, actor_t *actor, const struct gaps_query *query, rows_t *rows, struct page *end)
 {
     struct gap_entry *sorted = view_sorted(self->ledger);
-    size_t count = ledger_count(self->ledger);
+    size_t count = ledger_count(self->ledger), first = query->has_cursor ? find_gap(sorted, count, query->cursor) : 0;
     int64_t given = 0;
     bool has_room = true;
-    for (size_t i = 0; i < count && has_room; i++) {
+    if (query->has_cursor && first == count) {
+        free(sorted);
+        return actor_refuse(actor, UNPROCESSABLE, "cursor", "is none of this list");
+    }
+    for (size_t i = first; i < count && has_room; i++) {
         const struct gap_entry *entry = &sorted[i];
         if ((query->has_start_time && entry->end_us != 0 && entry->end_us <= query->start_time)
             || (query->has_end_time && entry->start_us >= query->end_time))
@@ -644,6 +661,8 @@ static int on_gaps(struct self *self, actor_t *actor, const struct gaps_query *q
         backfill_view(self->backfill, entry, actor_clock_us(actor), &fill);
         view_gap(entry, &fill, unrecorded, &row);
         has_room = row_ingest_gaps(rows, &row) == 0;
+        if (!has_room)
+            SET_TEXT(end, next_cursor, row.id, row.id_size);
         free(unrecorded);
         given += has_room;
     }

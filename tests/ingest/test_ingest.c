@@ -296,6 +296,39 @@ static void gaps_are_listed_oldest_first_and_by_time(void **state)
     probe_destroy(&probe);
 }
 
+static void more_gaps_than_an_answer_takes_go_on_with_a_cursor(void **state)
+{
+    struct house *house = *state;
+    enum { GAPS = 5000, LINE = 1200 };
+    char entity[1001], *text = malloc((size_t)GAPS * LINE);
+    size_t size = 0;
+    int64_t given = 0;
+    memset(entity, 'a', 1000);
+    entity[1000] = '\0';
+    for (int i = 1; i <= GAPS; i++)
+        size += (size_t)snprintf(text + size, LINE, "%d 1767225500000000 1767225500000000 requested filled 0 0 0 0 0 %s\n", i, entity);
+    size += (size_t)snprintf(text + size, LINE, "end %d\n", GAPS);
+    folder_write(&house->ledger, "gaps", text, size);
+    free(text);
+    probe_t *probe = start(house, "better_ms", "1000");
+    struct gaps_query query = { 0 };
+    struct page end;
+    int pages = 0;
+    do {
+        end = (struct page){ 0 };
+        assert_int_equal(probe_call(probe, &ingest_gaps_contract, &query, &end), OK);
+        given += end.count;
+        pages++;
+        if (end.has_next_cursor)
+            SET_TEXT(&query, cursor, end.next_cursor, end.next_cursor_size);
+    } while (end.has_next_cursor && pages < 10);
+    assert_int_equal(pages, 2);
+    assert_true(given == GAPS || given == GAPS + 1); /* one for the time it was down */
+    SET_TEXT(&query, cursor, "gap-0", 5);
+    assert_int_equal(probe_call(probe, &ingest_gaps_contract, &query, &end), UNPROCESSABLE);
+    probe_destroy(&probe);
+}
+
 static void a_broken_ledger_is_told(void **state)
 {
     struct house *house = *state;
@@ -331,6 +364,7 @@ int main(void)
         IN_A_HOUSE(a_home_that_cannot_be_is_refused_at_start),
         IN_A_HOUSE(the_token_is_in_no_log_line),
         IN_A_HOUSE(gaps_are_listed_oldest_first_and_by_time),
+        IN_A_HOUSE(more_gaps_than_an_answer_takes_go_on_with_a_cursor),
         IN_A_HOUSE(a_broken_ledger_is_told),
         IN_A_HOUSE(stopping_waits_for_what_is_on_its_way),
     };
