@@ -91,12 +91,13 @@ static void settle_job(struct backfill *self, const struct job *job)
     }
     noted.is_compared = self->is_compared && gap->end_us + SECOND_US >= self->live_at_us; /* what went and came since was not seen */
     bool is_short = is_long && !job->is_request && job->silent_until_us > gap->start_us && anybody_was_there(self, gap->start_us);
-    noted.unrecorded = is_long ? list_unrecorded(self, gap) : 0;
+    bool is_silent = is_long && noted.recovered == 0 && (job->silent_until_us >= gap->end_us || !any_history(self));
+    noted.unrecorded = is_long && !is_silent ? list_unrecorded(self, gap) : 0;
     noted.result = is_long && (noted.unrecorded || self->refused > 0 || is_short) ? GAP_PARTLY : GAP_FILLED;
-    if (is_long && noted.recovered == 0 && !any_history(self))
+    if (is_silent) /* not even what was in force then */
         noted.result = GAP_UNRECOVERABLE;
     ledger_fill(self->options.ledger, &noted);
-    if (is_short)
+    if (is_short && !is_silent)
         ledger_unreached(self->options.ledger, noted.start_us, job->silent_until_us);
     if (is_long)
         fill_say(self, false, "gap-%" PRId64 " is %s: %" PRId64 " states from Home Assistant's history%s", noted.number,

@@ -555,6 +555,25 @@ static void a_full_disk_holds_it_and_loses_nothing(void **state)
     assert_int_equal(gap(house)->result, GAP_FILLED);
 }
 
+/* The recorder has forgotten it, though it knows of the gap. */
+static void a_time_of_which_history_says_nothing_at_all_is_lost(void **state)
+{
+    struct house *house = *state;
+    const char *field, *why;
+    struct slice all = { NULL, 0 };
+    be_away(house);
+    int64_t number = backfill_request(house->backfill, AT(-600), AT(-500), all, AT(10), &field, &why);
+    connect_to(house, "[" STATE("sensor.a", "1", "01:00:00.000000") "]", nobody);
+    assert_asked(house, "sensor.a");
+    answer(house, "{\"sensor.a\":[{\"s\":\"1\",\"a\":{},\"lu\":1795485500.0},{\"s\":\"2\",\"a\":{},\"lu\":1795485601.0}]}");
+    assert_asked(house, "sensor.a");
+    answer(house, "{}");
+    run_for(house, 10);
+    assert_int_equal(gap(house)->result, GAP_FILLED);
+    assert_int_equal(ledger_find(house->ledger, number)->result, GAP_UNRECOVERABLE);
+    assert_int_equal(ledger_find(house->ledger, number)->unrecorded, 0);
+}
+
 static void a_request_is_checked_and_one_runs_at_a_time(void **state)
 {
     struct house *house = *state;
@@ -642,6 +661,7 @@ int main(void)
         IN_A_HOUSE(a_connection_that_is_lost_with_every_question_is_not_asked_for_ever),
         IN_A_HOUSE(a_full_disk_holds_it_and_loses_nothing),
         IN_A_HOUSE(a_request_is_checked_and_one_runs_at_a_time),
+        IN_A_HOUSE(a_time_of_which_history_says_nothing_at_all_is_lost),
         IN_A_HOUSE(every_moment_since_the_first_start_has_a_label),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
