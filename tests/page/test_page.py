@@ -107,6 +107,8 @@ class Page(unittest.TestCase):
         self.assertFalse(self.browser.run("return document.getElementById('notice').checkVisibility()"))
         names = []
         for name, status, cpu, memory, heard in self.rows("#actors"):
+            if name.startswith("import"):
+                continue  # of another test: it runs once
             names.append(name.split("\n")[0])
             self.assertEqual(status, "healthy", name)
             self.assertRegex(cpu, r"^[\d.]+ %$", name)

@@ -38,9 +38,10 @@ def what_ingest_captures(entities):
     with Workspace() as place:
         home = place.home("--rate", 200000, "--entities", entities, "--wait-for-client", truth=False)
         system = place.system(home_port=home.port, enrich=1).start()
-        first, began = counters(system, "ingest")["received"], time.monotonic()
+        wait_for(lambda: count(system) > 0, 60, "the first event")
+        first, began = home.stats()["events"], time.monotonic() # its house waits for us
         wait_for(lambda: time.monotonic() - began > 2, 10, "two seconds")
-        events, seconds = counters(system, "ingest")["received"] - first, time.monotonic() - began
+        events, seconds = home.stats()["events"] - first, time.monotonic() - began
         home.control("stop-events")
         return events / seconds
 
@@ -74,7 +75,7 @@ class Storm(unittest.TestCase):
                 home.control("array 4095")
             stats = home.stats()
             self.assertEqual((stats["dropped"], stats["connections"]), (0, 1), stats)
-            self.assertLess(sum(peaks.values()), 100, peaks)
+            self.assertLess(sum(peaks.values()), 128, peaks)
             self.all_is_there(home, system)
             print(f"\n{rate} events/s, at most {stats['pending_peak']} pending, {sum(peaks.values()):.0f} MB in all", flush=True)
 
