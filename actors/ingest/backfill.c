@@ -161,7 +161,7 @@ static void note_failed(struct backfill *self, int64_t number)
 }
 
 /* Nothing more can be had over this connection; what is filled stays so. */
-void fill_fail(struct backfill *self, const char *why)
+static void fail(struct backfill *self, const char *why)
 {
     size_t gaps = 0;
     for (size_t i = 0; i < self->job_count; i++) {
@@ -214,11 +214,11 @@ static int64_t read_states(struct backfill *self)
     if (more > 0)
         return 0;
     if (more < 0) {
-        fill_fail(self, why);
+        fail(self, why);
         return 0;
     }
     if (snapshot_count(self->snapshot) == 0)
-        fill_fail(self, "get_states gives no states");
+        fail(self, "get_states gives no states");
     else if (self->is_recovering || self->is_first)
         begin_asking(self); /* then everything would look like removed, or nothing can be */
     else
@@ -295,7 +295,7 @@ void fill_try_fewer(struct backfill *self, const char *why)
     entity->is_refused = true;
     fill_say(self, true, "the history of %s cannot be read: %s", entity->id, why);
     if (++self->refused > MAX_REFUSED)
-        fill_fail(self, why);
+        fail(self, why);
 }
 
 static void shorten(struct backfill *self)
@@ -321,7 +321,7 @@ static void refused(struct backfill *self, struct slice error)
         && json_text(self->json, message, &text))
         snprintf(told, sizeof told, "%.*s", (int)(text.size < 190 ? text.size : 190), (const char *)text.data);
     if (self->phase != HISTORY_ASKED || is_final(error))
-        fill_fail(self, told);
+        fail(self, told);
     else
         fill_try_fewer(self, told);
 }
@@ -349,7 +349,7 @@ static void on_states(struct backfill *self, struct slice result)
     self->witness_from_us = self->clock_us;
     self->phase = STATES_READ;
     if (snapshot_take(self->snapshot, result, &why))
-        fill_fail(self, why);
+        fail(self, why);
 }
 
 static void on_history(struct backfill *self, struct slice result)
@@ -390,7 +390,7 @@ void backfill_unanswered(backfill_t *self, int64_t tag)
     if (self->phase == CONFIG_ASKED) {
         on_config(self, false, (struct slice){ NULL, 0 });
     } else if (self->phase == STATES_ASKED) {
-        fill_fail(self, "get_states is not answered");
+        fail(self, "get_states is not answered");
     } else if (self->phase == HISTORY_ASKED) {
         shorten(self);
         fill_try_fewer(self, "no answer in time");

@@ -95,7 +95,6 @@ static inline int64_t later(int64_t a, int64_t b)
 void fill_say(struct backfill *, bool is_warning, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool fill_ask(struct backfill *, struct slice command, enum phase next); /* false: not now */
 void fill_forget(struct backfill *);                        /* the run */
-void fill_fail(struct backfill *, const char *why);         /* nothing more can be had over this connection */
 void fill_try_fewer(struct backfill *, const char *why);    /* the question was in vain: ask for half of its entities */
 bool fill_is_wanted(const struct backfill *, const struct gap_entry *);
 

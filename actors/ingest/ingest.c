@@ -45,6 +45,7 @@ struct self {
     ledger_t *ledger;
     backfill_t *backfill;
     int64_t filled_us;          /* UTC: when backfill gave something last */
+    int64_t known_asks;         /* how often the store was asked what it knows: the tag of the last question */
     home_t *home;               /* NULL: unconfigured, or stopping */
     split_t *live_split;        /* frames of the connections */
     split_t *read_split;        /* frames read back */
@@ -444,7 +445,8 @@ static bool filler_is_settled(void *owner, int64_t mark)
 
 static void on_known(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct page *page)
 {
-    (void)tag;
+    if (tag != self->known_asks) /* asked for a run that is over: its end is not this one's */
+        return;
     known_read(self->backfill, answer);
     backfill_stored_end(self->backfill, answer->verdict == OK, page && page->has_next_cursor ? page->next_cursor : "");
     actor_wake(actor, 0);
@@ -458,7 +460,7 @@ static int filler_ask_store(void *owner, const char *cursor)
     SET(&query, removed, true); /* they may have been there in a gap */
     if (*cursor)
         SET_TEXT(&query, cursor, cursor, strlen(cursor));
-    return ask_events_latest(self->actor, &query, 10000, on_known, 0);
+    return ask_events_latest(self->actor, &query, 10000, on_known, ++self->known_asks);
 }
 
 static void filler_starting(void *owner, bool starting)

@@ -84,6 +84,16 @@ static int read_ids(struct replay *replay, struct slice text)
     return rc;
 }
 
+static const char *const stages[] = { "ingest", "enrich", "sink" };
+
+static bool is_stage(const char *name)
+{
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+        if (strcmp(name, stages[i]) == 0)
+            return true;
+    return false;
+}
+
 static int read_query(struct replay *replay, const struct replay_query *query)
 {
     bool all = query->has_all && query->all;
@@ -92,6 +102,8 @@ static int read_query(struct replay *replay, const struct replay_query *query)
         return actor_refuse(replay->actor, BAD_REQUEST, "", "give one of ids, stage and all");
     if (query->has_ids && read_ids(replay, query->ids))
         return actor_refuse(replay->actor, UNPROCESSABLE, "ids", "must be an array of 1 to 1000 row numbers");
+    if (query->has_stage && !is_stage(query->stage))
+        return actor_refuse(replay->actor, BAD_REQUEST, "stage", "must be ingest, enrich or sink");
     memcpy(replay->stage, query->has_stage ? query->stage : "", query->has_stage ? query->stage_size + 1 : 1);
     replay->next = query->has_from ? query->from : 0;
     return OK;

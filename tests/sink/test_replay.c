@@ -543,6 +543,10 @@ static void a_question_that_is_none_is_refused(void **state)
     SET(&q, all, true);
     SET_TEXT(&q, stage, "sink", 4);
     assert_int_equal(probe_call(p->probe, &sink_replay_contract, &q, NULL), BAD_REQUEST);
+    schema_clear(replay_query_schema(), &q);
+    SET_TEXT(&q, stage, "sinc", 4);
+    assert_int_equal(probe_call(p->probe, &sink_replay_contract, &q, NULL), BAD_REQUEST);
+    assert_string_equal(probe_fault(p->probe).field, "stage");
     static const char *const bad[] = { "{}", "[1.5]", "[\"1\"]", "[-1]", "7", "[", "[]" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         schema_clear(replay_query_schema(), &q);
