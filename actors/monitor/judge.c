@@ -251,15 +251,23 @@ static void judge_logs(struct self *self)
 
 /* --- together ---------------------------------------------------------------------------------------- */
 
+/* A text of its own for each rule: repeats of one text are left out of the log, and must not hide another. */
+static const char *const alert_lines[RULES] = {
+#define RULE(id_, name_, ...) [id_] = "alert %" PRId64 " (" name_ " %s): %s",
+#include "rules.tbl"
+#undef RULE
+};
+
 static void tell(void *owner, const struct alert *alert)
 {
     struct self *self = owner;
-    if (alert->has_resolved_at)
+    int rule = rules_find(self->rules, alert->rule);
+    if (alert->has_resolved_at || rule < 0)
         actor_info(self->actor, "over: %s %s", alert->rule, alert->subject);
     else if (strcmp(alert->severity, "critical") == 0)
-        actor_error(self->actor, "alert %" PRId64 " (%s %s): %s", alert->id, alert->rule, alert->subject, alert->message);
+        actor_error(self->actor, alert_lines[rule], alert->id, alert->subject, alert->message);
     else
-        actor_warn(self->actor, "alert %" PRId64 " (%s %s): %s", alert->id, alert->rule, alert->subject, alert->message);
+        actor_warn(self->actor, alert_lines[rule], alert->id, alert->subject, alert->message);
 }
 
 /* Whoever was stopped himself has heard nobody. */
