@@ -291,6 +291,55 @@ int body_read(struct slice body, int64_t at, struct event_full *e, struct row_re
     return in.bad ? -1 : 0;
 }
 
+static void skip_context(struct unpack *in, enum context_form form)
+{
+    if (form == NEAR_ULID)
+        unpack_number(in);
+    if (form == TEXT_CONTEXT)
+        unpack_slice(in);
+    else if (form != NO_CONTEXT)
+        unpack_bytes(in, form == NEAR_ULID ? 10 : 16);
+}
+
+static bool is_written(uint32_t flags, uint32_t has, uint32_t same)
+{
+    return (flags & (has | same)) == has;
+}
+
+/* What stands before the state is passed over, and what comes after it is not looked at. */
+int body_state(struct slice body, struct row_state *row)
+{
+    struct unpack in = unpack_of(body);
+    const uint8_t *head = unpack_bytes(&in, 5);
+    if (in.bad || head[0] != BODY_FORM)
+        return -1;
+    uint32_t flags = (uint32_t)head[1] | (uint32_t)head[2] << 8 | (uint32_t)head[3] << 16 | (uint32_t)head[4] << 24;
+    *row = (struct row_state){ .has_state = flags & HAS_STATE, .snapshot = (int64_t)unpack_number(&in) };
+    if (flags & HAS_ATTRIBUTES)
+        row->attributes = (int64_t)unpack_number(&in);
+    if (flags & HAS_READINGS)
+        unpack_number(&in);
+    if (flags & HAS_USER)
+        unpack_number(&in);
+    skip_context(&in, flags >> CONTEXT_FORM & 7);
+    skip_context(&in, flags >> PARENT_FORM & 7);
+    unpack_number(&in);
+    if (is_written(flags, HAS_UPDATED, UPDATED_IS_AT))
+        unpack_number(&in);
+    if (is_written(flags, HAS_CHANGED_AT, CHANGED_IS_AT))
+        unpack_number(&in);
+    if (is_written(flags, HAS_REPORTED, REPORTED_IS_AT))
+        unpack_number(&in);
+    if (row->has_state)
+        row->state = unpack_slice(&in);
+    return in.bad ? -1 : 0;
+}
+
+bool state_is_none(struct slice state)
+{
+    return state.size == 0 || slice_equal(state, slice_of("unavailable")) || slice_equal(state, slice_of("unknown"));
+}
+
 /* --- what many rows share ------------------------------------------------------------------------- */
 
 struct part { size_t at, has; };

@@ -95,6 +95,11 @@ size_t context_text(const struct context *, char to[CONTEXT_TEXT]); /* of FAR_UL
 
 struct row_refs { int64_t snapshot, attributes, readings, user; }; /* 0: none */
 
+/* What a state's row says of its state alone. */
+struct row_state { bool has_state; struct slice state; int64_t snapshot, attributes; };
+int  body_state(struct slice body, struct row_state *); /* -1: it is damaged */
+bool state_is_none(struct slice state); /* unavailable, unknown or empty */
+
 /* A row being read: its texts that are not slices of the file. */
 struct row_room { char context[CONTEXT_TEXT], parent[CONTEXT_TEXT]; };
 
@@ -200,7 +205,7 @@ struct store {
     size_t cache_bytes;
     int lock;
     char why[WHY_TEXT];
-    sqlite3_stmt *ready[STATEMENTS];
+    sqlite3_stmt *ready[STATEMENTS], *samples_ready; /* the latter: kept for the next samples_open */
     struct words words[WORD_KINDS];
     struct waiting waiting;
     struct series_memory memory;

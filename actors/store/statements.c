@@ -104,6 +104,8 @@ void statements_close(store_t *store)
         sqlite3_finalize(store->ready[i]);
         store->ready[i] = NULL;
     }
+    sqlite3_finalize(store->samples_ready);
+    store->samples_ready = NULL;
 }
 
 enum store_result trouble(store_t *store, const char *doing)
