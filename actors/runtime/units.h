@@ -15,4 +15,8 @@ struct unit {
 const struct unit *unit_find(struct slice name);
 double unit_convert(const struct unit *, double value);
 
+/* Any unit into any other of its kind, `*value` in place; the same text into itself, known or not
+ * ("" is having no unit). false: it cannot be, and the value is as it was. */
+bool units_convert(struct slice from, struct slice to, double *value);
+
 #endif
