@@ -1,6 +1,8 @@
 /* commit.c - what joined becomes safe, or is taken back whole; the log is kept short. */
 #include "inside.h"
 
+#include "facts.h"
+
 /* A write-ahead log is carried over into the file every so many bytes; readers that overlap
  * may let it grow to the other figure. */
 enum { LOG_BYTES = 32 * 1024 * 1024, LOG_MAX = 96 * 1024 * 1024, RESTART_MS = 200 };
@@ -35,6 +37,7 @@ enum store_result store_abandon(store_t *store, const char *doing)
     for (int i = 0; i < WORD_KINDS; i++)
         words_forget(&store->words[i]);
     series_forget(&store->memory);
+    facts_close(&store->facts);
     waiting_forget(&store->waiting);
     settled_abandon(store);
     return STORE_TROUBLE;

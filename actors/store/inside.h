@@ -28,6 +28,7 @@ enum statement {
     BAD_ADD, BAD_SAY, BAD_SAY_ID, BAD_LIKE, BAD_LIST, BAD_COUNT, BAD_COUNT_SINCE, BAD_GET, BAD_NEXT, BAD_LAST, BAD_DROP, BAD_TOP, SOURCE_ADD, SOURCE_DROP,
     FILTER_GET, FILTER_SET, FILTER_COUNT_LIST, FILTER_COUNT_PUT, FILTER_COUNT_CLEAR,
     TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
+    GAP_LOOK, GAP_LIST,
     STATEMENTS
 };
 
@@ -217,6 +218,7 @@ struct store {
     struct store_row appended;
     bool appended_newest;
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
+    struct facts *facts; /* or NULL */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
 };
 

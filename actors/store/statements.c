@@ -82,6 +82,8 @@ static const char *const texts[STATEMENTS] = {
     [SERIES_COUNT]  = "SELECT count(*) FROM event WHERE series = ? AND at >= ? AND at < ?",
     [TIME_NEWEST]   = "SELECT time FROM time WHERE time >= ? AND time < ? ORDER BY time DESC LIMIT 1",
     [SNAPSHOT_ALL]  = "SELECT id, bytes FROM snapshot",
+    [GAP_LOOK]      = "SELECT 1 FROM sqlite_master WHERE name = 'gap'",
+    [GAP_LIST]      = "SELECT series, since, until FROM gap WHERE (until > ?1 OR until = 0) AND since < ?2 ORDER BY since",
     [SEEN_SERIES]   = "SELECT series FROM seen WHERE snapshot = ?",
 };
 #undef WORDS

@@ -1,6 +1,8 @@
 /* store.c - opens and closes the store's file and sees that it is one of ours. */
 #include "inside.h"
 
+#include "facts.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +46,10 @@ static const char *const later_tables =
     "CREATE TABLE IF NOT EXISTS statistic_series (id INTEGER PRIMARY KEY, name BLOB NOT NULL, seconds INTEGER NOT NULL, UNIQUE (name, seconds));"
     "CREATE TABLE IF NOT EXISTS statistic_meta (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);"
     "CREATE TABLE IF NOT EXISTS statistic (series INTEGER NOT NULL, start INTEGER NOT NULL, meta INTEGER NOT NULL, mean REAL, min REAL, max REAL,"
-    " state REAL, sum REAL, weight REAL, reset INTEGER, PRIMARY KEY (series, start)) WITHOUT ROWID;";
+    " state REAL, sum REAL, weight REAL, reset INTEGER, PRIMARY KEY (series, start)) WITHOUT ROWID;"
+    /* Times of which states are missing; series 0: of all; until 0: it goes on. */
+    "CREATE TABLE IF NOT EXISTS gap (id TEXT NOT NULL, series INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " PRIMARY KEY (id, series)) WITHOUT ROWID;";
 
 static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(store_t *store, const char *format, ...)
@@ -168,6 +173,7 @@ static int open_database(store_t *store)
 static void close_database(store_t *store)
 {
     statements_close(store);
+    facts_close(&store->facts);
     sqlite3_close(store->db);
     store->db = NULL;
 }
