@@ -1,6 +1,5 @@
 /* capture.c - append, read back, acknowledge, sync and unlink the segments of the log. */
 #include "capture.h"
-#include "crc32c.h"
 #include "segment.h"
 #include "syncer.h"
 #include "tally.h"
@@ -20,6 +19,11 @@
 #define RESERVE_BYTES (INT64_C(1) << 36)  /* offsets promised to `position` at a time: it is synced while frames wait */
 #define ALWAYS_SEGMENTS 16                /* that the log may have, however full the disk is */
 #define ROLL_US (20 * INT64_C(1000000))   /* before the kernel writes old pages back by itself (30 s) */
+#define ROLL_UNSYNCED (INT64_C(1) << 20) /* who writes to a file that is being synced waits with it */
+#define TELL_US INT64_C(1000000)          /* between two tallies: a file that takes another's place waits for the disk */
+#define REST_US (10 * INT64_C(1000000))   /* after a flood */
+#define SEGMENT_MOST (INT64_C(1) << 26)
+#define SEGMENT_SHARE 16                  /* of a log that has grown, a segment takes no more than one part in so many */
 
 /* Consecutive messages of one topic that came from one segment. */
 struct range {
@@ -32,7 +36,8 @@ struct range {
 struct capture {
     struct capture_options options;
     char *directory;
-    struct crc32c crc;
+    struct pack pack;
+    int64_t packed_us;           /* when something was packed last */
     syncer_t *syncer;
     zlistx_t *segments;          /* oldest first; the last one is written to */
     struct segment *active;
@@ -44,6 +49,7 @@ struct capture {
     int64_t waiting, syncs, marks;
     struct capture_totals totals;
     bool has_untold;             /* the tally on the disk is an older one */
+    int64_t told_us;             /* when the tick wrote it last */
     int64_t stored_us;           /* what the store said last */
     int64_t last_received_us, heard_us, torn_bytes;
     int64_t read_us;             /* received then, of the records read */
@@ -64,6 +70,22 @@ static void sync_segment(struct capture *self, struct segment *segment)
 {
     self->syncs += !segment_is_safe(segment);
     self->unsynced = segment_sync(segment, self->directory) ? strerror(errno) : NULL;
+}
+
+/* --- how many ever ---------------------------------------------------------------------- */
+
+static void tell_tally(struct capture *self)
+{
+    size_t count = zlistx_size(self->segments), i = 0;
+    struct tally tally = { .given_up = self->totals.given_up, .rows = calloc(count + 1, sizeof *tally.rows) };
+    assert(tally.rows);
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        tally.rows[i++] = (struct tally_row){ s->start, s->before };
+    tally.count = count;
+    self->has_untold = tally_write(&tally, self->directory, &self->pack.crc) != 0;
+    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
+        s->is_told = !self->has_untold;
+    tally_free(&tally);
 }
 
 static void drop(struct capture *self, struct segment *segment)
@@ -129,10 +151,10 @@ static void cut_tail(struct capture *self)
 {
     struct segment *newest;
     while ((newest = zlistx_last(self->segments)) != NULL) {
-        struct segment_span span = segment_walk(newest, self->directory, &self->crc, 0);
-        self->torn_bytes += newest->bytes - span.end;
-        self->total_bytes -= newest->bytes - span.end;
-        segment_cut(newest, self->directory, span.end);
+        struct segment_span span = segment_walk(newest, self->directory, &self->pack);
+        self->torn_bytes += newest->bytes - span.in_file;
+        self->total_bytes -= newest->bytes - span.in_file;
+        segment_cut(newest, self->directory, &span);
         if (span.records > 0) {
             self->last_received_us = span.last_us;
             self->heard_us = self->torn_bytes > 0 ? span.last_us : span.heard_us; /* what is torn off came later than all that is left */
@@ -145,28 +167,14 @@ static void cut_tail(struct capture *self)
 static int64_t log_end(const struct capture *self)
 {
     const struct segment *newest = zlistx_last(self->segments);
-    return newest ? newest->start + newest->bytes : 0;
-}
-
-/* --- how many ever ---------------------------------------------------------------------- */
-
-static void tell_tally(struct capture *self)
-{
-    size_t count = zlistx_size(self->segments), i = 0;
-    struct tally tally = { .given_up = self->totals.given_up, .rows = calloc(count + 1, sizeof *tally.rows) };
-    assert(tally.rows);
-    for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
-        tally.rows[i++] = (struct tally_row){ s->start, s->before };
-    tally.count = count;
-    self->has_untold = tally_write(&tally, self->directory, &self->crc) != 0;
-    tally_free(&tally);
+    return newest ? newest->start + newest->end : 0;
 }
 
 /* What the tally says of a segment and of the next tells how much is in it; the newest are counted. */
 static void count_segments(struct capture *self)
 {
     struct tally tally;
-    tally_read(&tally, self->directory, &self->crc);
+    tally_read(&tally, self->directory, &self->pack.crc);
     self->totals.given_up = tally.given_up;
     if (tally.count > 0)
         self->totals.received = tally.rows[tally.count - 1].before;
@@ -174,7 +182,7 @@ static void count_segments(struct capture *self)
         const struct tally_row *row = tally_find(&tally, s->start);
         bool is_told = row && row + 1 < tally.rows + tally.count;
         s->before = row ? row->before : self->totals.received;
-        s->events = is_told ? row[1].before - row->before : segment_walk(s, self->directory, &self->crc, 0).events;
+        s->events = is_told ? row[1].before - row->before : segment_walk(s, self->directory, &self->pack).events;
         if (!is_told)
             self->totals.received = s->before + s->events;
         self->totals.in_flight += s->events;
@@ -187,7 +195,7 @@ static void count_segments(struct capture *self)
 static int64_t first_offset(const struct capture *self, int64_t now_us)
 {
     int64_t limit, end = log_end(self);
-    switch (position_read(self->directory, &self->crc, &limit)) {
+    switch (position_read(self->directory, &self->pack.crc, &limit)) {
     case POSITION_NONE:
         return end;
     case POSITION_DAMAGED:
@@ -202,7 +210,7 @@ static int reserve(struct capture *self, int64_t end)
     if (end <= self->reserved)
         return 0;
     int64_t limit = end + RESERVE_BYTES;
-    if (position_write(self->directory, &self->crc, limit))
+    if (position_write(self->directory, &self->pack.crc, limit))
         return -1;
     self->reserved = limit;
     return 0;
@@ -231,7 +239,7 @@ static int start_segment(struct capture *self, int64_t start, int64_t now_us)
     segment->before = self->totals.received;
     zlistx_add_end(self->segments, segment);
     self->active = segment;
-    tell_tally(self);
+    self->has_untold = true;
     set_limit(self);
     return 0;
 }
@@ -262,7 +270,7 @@ capture_t *capture_open(const struct capture_options *options, int64_t now_us, c
     self->options = *options;
     self->directory = strdup(options->directory);
     assert(self->directory);
-    crc32c_open(&self->crc);
+    pack_open(&self->pack);
     self->syncer = syncer_new();
     self->also_fd = -1;
     self->segments = zlistx_new();
@@ -310,6 +318,7 @@ int capture_close(capture_t **self_p)
             free(r);
         zlistx_destroy(&self->ranges[topic]);
     }
+    pack_close(&self->pack);
     free(self->directory);
     free(self);
     *self_p = NULL;
@@ -321,7 +330,7 @@ int capture_close(capture_t **self_p)
 static int roll(struct capture *self, int64_t now_us)
 {
     struct segment *full = self->active;
-    if (start_segment(self, full->start + full->bytes, now_us))
+    if (start_segment(self, full->start + full->end, now_us))
         return -1;
     if (self->options.sync == CAPTURE_NEVER)
         full->safe_bytes = full->bytes;
@@ -332,7 +341,7 @@ static int roll(struct capture *self, int64_t now_us)
 static bool is_past(const struct capture *self, const struct segment *segment)
 {
     const struct segment *here = self->cursor.segment;
-    return here && (here->start > segment->start || (here == segment && self->cursor.at >= segment->bytes));
+    return here && (here->start > segment->start || (here == segment && self->cursor.at >= segment->end));
 }
 
 static bool is_acked(const struct capture *self, const struct segment *segment)
@@ -363,12 +372,21 @@ static void give_up(struct capture *self, int64_t events)
     tell_tally(self);
 }
 
+/* After a kill what follows the last segment told is counted: none of those may be missing. */
+static void drop_oldest(struct capture *self)
+{
+    struct segment *oldest = zlistx_first(self->segments), *next = after(self, oldest);
+    if (next && !next->is_told)
+        tell_tally(self);
+    drop(self, oldest);
+}
+
 /* The log is full: its oldest segment goes, told and counted unless all of it is stored. */
 static void give_up_oldest(struct capture *self)
 {
     struct segment *oldest = zlistx_first(self->segments);
     if (!is_acked(self, oldest)) {
-        struct segment_span all = segment_all(oldest, self->directory, &self->crc);
+        struct segment_span all = segment_all(oldest, self->directory, &self->pack);
         struct capture_loss loss = { .overflow = true, .first_us = all.first_us, .last_us = all.last_us,
             .events = all.events, .bytes = oldest->bytes };
         if (is_past(self, oldest))
@@ -376,24 +394,32 @@ static void give_up_oldest(struct capture *self)
         else if (self->cursor.segment == oldest)
             loss.events = all.events - self->cursor.passed - (int64_t)self->cursor.done;
         loss.continues = self->lost_end > 0 && self->lost_end == oldest->start;
-        self->lost_end = oldest->start + oldest->bytes;
+        self->lost_end = oldest->start + all.end;
         give_up(self, loss.events);
         self->options.on_loss(self->options.owner, &loss);
     }
     move_cursor_past(self, oldest);
-    drop(self, oldest);
+    drop_oldest(self);
+}
+
+/* In a long log segments are longer: each costs a file to make, to sync and to remove. */
+static int64_t segment_room(const struct capture *self)
+{
+    int64_t share = self->total_bytes / SEGMENT_SHARE, least = self->options.segment_bytes;
+    share = share < SEGMENT_MOST ? share : SEGMENT_MOST;
+    return share > least ? share : least;
 }
 
 static int make_room(struct capture *self, int64_t bytes, int64_t now_us)
 {
-    if (self->active->bytes > 0 && self->active->bytes + bytes > self->options.segment_bytes && roll(self, now_us))
+    if (self->active->bytes > 0 && self->active->bytes + bytes > segment_room(self) && roll(self, now_us))
         return -1;
     while (self->total_bytes > 0 && self->total_bytes + bytes > self->limit_bytes) {
         if (zlistx_first(self->segments) == self->active && roll(self, now_us))
             return -1;
         give_up_oldest(self);
     }
-    return reserve(self, self->active->start + self->active->bytes + bytes);
+    return reserve(self, self->active->start + self->active->end + bytes);
 }
 
 static int fail(struct capture *self)
@@ -412,12 +438,16 @@ int capture_append(capture_t *self, struct capture_record *records, size_t count
     if (make_room(self, bytes, now_us))
         return fail(self);
     struct segment *segment = self->active;
-    int64_t at = segment->bytes;
-    if (segment_append(segment, &self->crc, records, count))
+    int64_t at = segment->end, in_file = segment->bytes;
+    if (at_end)
+        segment_mark(segment);
+    if (segment_append(segment, &self->pack, records, count))
         return fail(self);
-    if (segment->safe_bytes == at)
+    if (segment->safe_bytes == in_file)
         segment->unsafe_since_us = now_us;
-    self->total_bytes += bytes;
+    if (segment->bytes - in_file < bytes)
+        self->packed_us = now_us;
+    self->total_bytes += segment->bytes - in_file;
     for (size_t i = 0; i < count; i++) {
         if (records[i].received_us > self->last_received_us) /* one given back keeps its time */
             self->last_received_us = records[i].received_us;
@@ -458,7 +488,7 @@ bool capture_at_end(const capture_t *self)
     const struct segment *here = self->cursor.segment;
     if (!here)
         return self->total_bytes == 0;
-    if (self->cursor.at < here->bytes)
+    if (self->cursor.at < here->end)
         return false;
     return here == self->active || (self->active->bytes == 0 && after(self, here) == self->active);
 }
@@ -473,17 +503,17 @@ bool capture_is_next(capture_t *self, const struct capture_record *record)
     return true;
 }
 
-static void tell_damage(struct capture *self, struct segment *segment, int64_t at)
+static void tell_damage(struct capture *self, struct segment *segment)
 {
-    struct segment_span before = segment_walk(segment, self->directory, &self->crc, 0);
+    struct segment_span before = segment_walk(segment, self->directory, &self->pack);
     struct segment_span behind = { 0 };
     for (struct segment *next = after(self, segment); next && behind.records == 0; next = after(self, next))
-        behind = segment_walk(next, self->directory, &self->crc, 0);
-    struct capture_loss loss = { .bytes = segment->bytes - at,
+        behind = segment_walk(next, self->directory, &self->pack);
+    struct capture_loss loss = { .bytes = segment->bytes - before.in_file,
         .first_us = before.records ? before.last_us : self->read_us,
         .last_us = behind.records ? behind.first_us : self->last_received_us };
-    self->total_bytes -= segment->bytes - at;
-    segment_cut(segment, self->directory, at);
+    self->total_bytes -= segment->bytes - before.in_file;
+    segment_cut(segment, self->directory, &before);
     give_up(self, segment->events - before.events);
     segment->events = before.events;
     self->options.on_loss(self->options.owner, &loss);
@@ -495,10 +525,12 @@ bool capture_read(capture_t *self, struct capture_record *record)
         move_cursor(self, zlistx_first(self->segments), 0);
     for (;;) {
         struct segment *here = self->cursor.segment;
-        if (self->cursor.at < here->bytes) {
-            if (segment_read(here, self->directory, &self->crc, self->cursor.at, record) == 0)
+        if (self->cursor.at < here->end) {
+            int rc = segment_read(here, self->directory, &self->pack, self->cursor.at, record);
+            if (rc == 0)
                 break;
-            tell_damage(self, here, self->cursor.at);
+            if (rc < 0)
+                tell_damage(self, here);
         }
         struct segment *next = after(self, here);
         if (!next)
@@ -623,7 +655,7 @@ static void unlink_safe(struct capture *self, int64_t now_us)
         (void)roll(self, now_us); /* no room for a file: later */
     for (struct segment *s; (s = zlistx_first(self->segments)) != self->active && is_safe(self, s);) {
         move_cursor_past(self, s);
-        drop(self, s);
+        drop_oldest(self);
     }
 }
 
@@ -699,6 +731,8 @@ static void work_on_disk(struct capture *self, int64_t now_us)
     if (self->also_fd >= 0)
         job.files[job.count++] = (struct sync_file){ .fd = self->also_fd, .tag = -1 };
     self->also_fd = -1;
+    if (is_overdue(self, self->active, now_us) && self->active->bytes - self->active->safe_bytes >= ROLL_UNSYNCED)
+        (void)roll(self, now_us); /* no room for a file: it is synced while it is written to */
     while (job.count < SYNC_FILES && zlistx_size(self->removed) > 0)
         job.files[job.count++] = (struct sync_file){ .path = zlistx_detach(self->removed, NULL) };
     for (struct segment *s = zlistx_first(self->segments); s && job.count < SYNC_FILES; s = zlistx_next(self->segments))
@@ -735,11 +769,17 @@ static void note_oldest(struct capture *self)
 
 void capture_tick(capture_t *self, int64_t now_us)
 {
-    if (self->has_untold)
+    if (self->has_untold && (now_us < self->told_us || now_us - self->told_us >= TELL_US)) {
+        self->told_us = now_us;
         tell_tally(self);
+    }
     stamp(self, now_us);
     unlink_safe(self, now_us);
     set_limit(self);
+    if (self->packed_us && (now_us < self->packed_us || now_us - self->packed_us >= REST_US)) {
+        self->packed_us = 0;
+        pack_rest(&self->pack);
+    }
     work_on_disk(self, now_us);
     note_oldest(self);
 }
@@ -761,7 +801,7 @@ int64_t capture_limit(const capture_t *self)
 
 int64_t capture_end(const capture_t *self)
 {
-    return self->active->start + self->active->bytes;
+    return self->active->start + self->active->end;
 }
 
 int64_t capture_last_heard(const capture_t *self)

@@ -1,16 +1,16 @@
 /* capture.h - the capture log: every frame with events is here before anyone hears of it.
  *
  * <data>/capture/ holds append-only segments, each named by the global offset of its first
- * byte (%020lld.log), and `position`, a limit below which offsets may have been used. A record
+ * byte, counted as if nothing were compressed (%020lld.log), and `position`, a limit below which offsets may have been used. A record
  * is a header of 40 bytes and the WebSocket frame as it came; frames that come together are one
- * writev(2). A *place* is the global offset of a byte in the log: it only grows and is never
+ * writev(2), compressed into one piece (pack.h) where they are many. A *place* is the global offset of a byte in the log: it only grows and is never
  * used twice, also when every segment has been unlinked or a power cut took the tail.
  *
  * A reader's cursor walks the log from its oldest segment; what is published is credited to
  * the segment it stands in, and a segment goes when the cursor is past it, everything in it
  * is acknowledged and (sync interval) the store has synced since. The log takes `max_bytes` at the
  * most, and no more than it leaves free on its disk (but for 16 segments): then its oldest is
- * given up. A record whose checksum is
+ * given up. In a log that has grown, segments are larger: a sixteenth of it, 64 MiB at the most. A record whose checksum is
  * wrong ends its segment: it is cut there and never read. Times are microseconds UTC, given
  * by the caller. */
 #ifndef CAPTURE_H

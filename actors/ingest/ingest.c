@@ -25,9 +25,12 @@
 #define SECOND_US INT64_C(1000000)
 #define MS_US INT64_C(1000)
 #define PUMP_EVENTS 4096        /* read back from the log in one turn, so that reading goes on */
-#define PUMP_BEHIND 8           /* ... after a read, while the socket has more than a read takes */
-#define AHEAD_BEHIND 64         /* and only while fewer are on their way */
+#define PUMP_BEHIND 2           /* ... after a read, while the socket has more than a read takes */
+#define AHEAD_BEHIND 32         /* and only while fewer are on their way */
 #define BEHIND_MS 5             /* how long after a full read that is so */
+#define FLOOD_EVENTS 4096       /* read without once catching up, or in a window: as many as Home Assistant lets wait */
+#define FLOOD_WINDOW_US (SECOND_US / 5) /* as long as a large answer may take, here and there */
+#define FLOOD_US (5 * SECOND_US) /* after that: beyond a cut and the next connection */
 #define BATCH_ITEMS 4096        /* of one write */
 #define FILL_WAITING 4096       /* unacknowledged events beyond which backfill waits */
 #define SESSION_MS 100          /* between two announcements of the connection's state */
@@ -60,6 +63,9 @@ struct self {
     int64_t session_told_us;    /* monotonic */
     int64_t noted_us;           /* monotonic */
     int64_t behind_us;          /* monotonic: the socket has more than we have read, until then */
+    int64_t behind_events;      /* taken since it had not */
+    int64_t window_us, window_events; /* monotonic: begin of a FLOOD_WINDOW_US; taken in it */
+    int64_t flooded_us;         /* monotonic: until then nothing large is asked for */
     int64_t noted_syncs;        /* of the capture log, by then */
     bool is_store_synced;       /* since then */
     int64_t lost_us;            /* monotonic: the open gap began no later than this */
@@ -137,6 +143,25 @@ static bool publish_record(struct self *self, const struct capture_record *recor
 static bool is_behind(const struct self *self)
 {
     return actor_clock_us(self->actor) < self->behind_us;
+}
+
+/* An answer of many megabytes between the events of a flood, and what is made of it, would have us cut off. */
+static bool is_flooded(const struct self *self)
+{
+    return actor_clock_us(self->actor) < self->flooded_us;
+}
+
+static void watch_flood(struct self *self, size_t events)
+{
+    int64_t now_us = actor_clock_us(self->actor);
+    if (now_us - self->window_us >= FLOOD_WINDOW_US) {
+        self->window_us = now_us;
+        self->window_events = 0;
+    }
+    self->window_events += (int64_t)events;
+    self->behind_events = is_behind(self) ? self->behind_events + (int64_t)events : 0;
+    if (self->behind_events >= FLOOD_EVENTS || self->window_events >= FLOOD_EVENTS)
+        self->flooded_us = now_us + FLOOD_US;
 }
 
 /* Go on with what is in the log. */
@@ -229,6 +254,7 @@ static void forget_batch(struct self *self)
 static void flush(struct self *self)
 {
     size_t count = self->batch_count;
+    watch_flood(self, self->batch_items.count);
     if (count == 0)
         return;
     if (take(self, self->batch, count, self->batch_items.list)) {
@@ -396,7 +422,7 @@ static const struct home_hooks home_hooks = { .number = on_number, .random = on_
 static int filler_ask(void *owner, struct slice command, int64_t tag)
 {
     struct self *self = owner;
-    return self->home ? home_ask(self->home, command, tag, actor_clock_us(self->actor)) : -1;
+    return self->home && !is_flooded(self) ? home_ask(self->home, command, tag, actor_clock_us(self->actor)) : -1;
 }
 
 static int filler_give(void *owner, struct slice frame, uint32_t events, enum provenance provenance, int64_t received_us)
@@ -711,6 +737,8 @@ static int on_ask(struct self *self, actor_t *actor, const struct ha_command *qu
         return actor_refuse(actor, UNAVAILABLE, "", "there is no connection to Home Assistant now");
     if (query->has_session && query->session != view.session)
         return actor_refuse(actor, CONFLICT, "session", "is over: another one answers now");
+    if (is_flooded(self))
+        return actor_refuse(actor, UNAVAILABLE, "", "Home Assistant sends more than is read: nothing is asked of it now");
     ticket_t ticket = actor_ticket(actor);
     if (home_ask(self->home, trim(query->command), (int64_t)ticket, actor_clock_us(actor)))
         return actor_refuse(actor, UNAVAILABLE, "", "too many commands are open");

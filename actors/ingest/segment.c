@@ -1,5 +1,6 @@
 /* segment.c - the bytes of a capture segment on the disk. */
 #include "segment.h"
+#include "bytes.h"
 #include "syncer.h"
 
 #include <assert.h>
@@ -53,6 +54,7 @@ struct segment *segment_find(const char *directory, const char *name)
         return NULL;
     struct segment *self = segment_new(start);
     self->bytes = status.st_size;
+    self->end = INT64_MAX;
     self->is_old = self->is_finished = self->is_named = true;
     return self;
 }
@@ -81,8 +83,10 @@ void segment_forget(struct segment *self)
 {
     close_fd(&self->read_fd);
     free(self->buffer);
-    self->buffer = NULL;
+    free(self->plain);
+    self->buffer = self->plain = NULL;
     self->buffer_bytes = self->buffer_room = 0;
+    self->piece = self->piece_end = (struct segment_place){ 0 };
 }
 
 void segment_destroy(struct segment **self_p)
@@ -111,29 +115,7 @@ bool segment_is_safe(const struct segment *self)
 
 /* --- records --------------------------------------------------------------------------- */
 
-static void put32(unsigned char *to, uint32_t n)
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (unsigned char)(n >> 8 * i);
-}
-
-static void put64(unsigned char *to, int64_t n)
-{
-    put32(to, (uint32_t)((uint64_t)n & UINT32_MAX));
-    put32(to + 4, (uint32_t)((uint64_t)n >> 32));
-}
-
-static uint32_t get32(const unsigned char *from)
-{
-    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
-}
-
-static int64_t get64(const unsigned char *from)
-{
-    return (int64_t)((uint64_t)get32(from) | (uint64_t)get32(from + 4) << 32);
-}
-
-static void write_header(unsigned char to[CAPTURE_HEADER], const struct crc32c *crc, const struct capture_record *record)
+static void write_header(unsigned char to[CAPTURE_HEADER], const struct capture_record *record)
 {
     put32(to, (uint32_t)record->bytes.size);
     put64(to + 8, record->received_us);
@@ -142,6 +124,11 @@ static void write_header(unsigned char to[CAPTURE_HEADER], const struct crc32c *
     put32(to + 28, record->last_id);
     put32(to + 32, record->events);
     put32(to + 36, (uint32_t)record->provenance | (uint32_t)record->is_starting << 8);
+    put32(to + 4, 0); /* in a piece: its own checksum does for all */
+}
+
+static void sum_up(unsigned char to[CAPTURE_HEADER], const struct crc32c *crc, const struct capture_record *record)
+{
     uint32_t sum = crc32c_add(crc, 0, to, 4);
     sum = crc32c_add(crc, sum, to + 8, CAPTURE_HEADER - 8);
     put32(to + 4, crc32c_add(crc, sum, record->bytes.data, record->bytes.size));
@@ -165,28 +152,15 @@ static void span_add(struct segment_span *span, const struct capture_record *rec
     span->end += CAPTURE_HEADER + (int64_t)record->bytes.size;
 }
 
-int segment_append(struct segment *self, const struct crc32c *crc, const struct capture_record *records, size_t count)
+/* All of it, or nothing: -1. */
+static int write_out(struct segment *self, const struct iovec *parts, size_t count, int64_t whole)
 {
-    unsigned char headers[CAPTURE_BATCH][CAPTURE_HEADER];
-    struct iovec parts[2 * CAPTURE_BATCH];
-    int64_t whole = 0;
-    assert(count <= CAPTURE_BATCH && !self->is_finished);
-    for (size_t i = 0; i < count; i++) {
-        struct slice bytes = records[i].bytes;
-        assert(bytes.size > 0 && bytes.size <= MAX_FRAME);
-        write_header(headers[i], crc, &records[i]);
-        parts[2 * i] = (struct iovec){ headers[i], CAPTURE_HEADER };
-        parts[2 * i + 1] = (struct iovec){ (void *)(uintptr_t)bytes.data, bytes.size };
-        whole += CAPTURE_HEADER + (int64_t)bytes.size;
-    }
     ssize_t written;
     do
-        written = writev(self->write_fd, parts, 2 * (int)count);
+        written = writev(self->write_fd, parts, (int)count);
     while (written < 0 && errno == EINTR);
     if (written == whole) {
         self->bytes += whole;
-        for (size_t i = 0; i < count; i++)
-            span_add(&self->written, &records[i]);
         return 0;
     }
     int error = written < 0 ? errno : ENOSPC;
@@ -197,6 +171,59 @@ int segment_append(struct segment *self, const struct crc32c *crc, const struct 
     }
     errno = error;
     return -1;
+}
+
+static int append_plain(struct segment *self, const struct crc32c *crc, const struct capture_record *records, size_t count, int64_t whole)
+{
+    unsigned char headers[CAPTURE_BATCH][CAPTURE_HEADER];
+    struct iovec parts[2 * CAPTURE_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        struct slice bytes = records[i].bytes;
+        write_header(headers[i], &records[i]);
+        sum_up(headers[i], crc, &records[i]);
+        parts[2 * i] = (struct iovec){ headers[i], CAPTURE_HEADER };
+        parts[2 * i + 1] = (struct iovec){ (void *)(uintptr_t)bytes.data, bytes.size };
+    }
+    return write_out(self, parts, 2 * count, whole);
+}
+
+/* 1: it would be no smaller. */
+static int append_packed(struct segment *self, struct pack *pack, const struct capture_record *records, size_t count, int64_t whole)
+{
+    char *at = pack_room(pack);
+    for (size_t i = 0; i < count; i++) {
+        write_header((unsigned char *)at, &records[i]);
+        memcpy(at + CAPTURE_HEADER, records[i].bytes.data, records[i].bytes.size);
+        at += CAPTURE_HEADER + records[i].bytes.size;
+    }
+    struct slice piece = pack_piece(pack, (size_t)whole);
+    if (piece.size == 0)
+        return 1;
+    return write_out(self, &(struct iovec){ (void *)(uintptr_t)piece.data, piece.size }, 1, (int64_t)piece.size);
+}
+
+int segment_append(struct segment *self, struct pack *pack, const struct capture_record *records, size_t count)
+{
+    int64_t whole = 0;
+    assert(count <= CAPTURE_BATCH && !self->is_finished);
+    for (size_t i = 0; i < count; i++) {
+        assert(records[i].bytes.size > 0 && records[i].bytes.size <= MAX_FRAME);
+        whole += CAPTURE_HEADER + (int64_t)records[i].bytes.size;
+    }
+    int rc = whole >= PACK_LEAST && whole <= PACK_MOST ? append_packed(self, pack, records, count, whole) : 1;
+    if (rc > 0)
+        rc = append_plain(self, &pack->crc, records, count, whole);
+    if (rc)
+        return -1;
+    self->end += whole;
+    for (size_t i = 0; i < count; i++)
+        span_add(&self->written, &records[i]);
+    return 0;
+}
+
+void segment_mark(struct segment *self)
+{
+    self->mark = (struct segment_place){ self->end, self->bytes };
 }
 
 static int fill(struct segment *self, const char *directory, int64_t at, size_t bytes)
@@ -228,19 +255,78 @@ static int fill(struct segment *self, const char *directory, int64_t at, size_t 
     return 0;
 }
 
-int segment_read(struct segment *self, const char *directory, const struct crc32c *crc, int64_t at,
-    struct capture_record *record)
+static const unsigned char *bytes_at(const struct segment *self, int64_t at)
+{
+    return (unsigned char *)self->buffer + (at - self->buffer_at);
+}
+
+static int load_record(struct segment *self, const char *directory, const struct crc32c *crc, int64_t at, size_t *size)
 {
     if (at + CAPTURE_HEADER >= self->bytes || fill(self, directory, at, CAPTURE_HEADER))
         return -1;
-    uint32_t length = get32((unsigned char *)self->buffer + (at - self->buffer_at));
-    if (length == 0 || length > MAX_FRAME || at + CAPTURE_HEADER + (int64_t)length > self->bytes)
+    uint32_t length = get32(bytes_at(self, at));
+    *size = CAPTURE_HEADER + (size_t)length;
+    if (length == 0 || length > MAX_FRAME || at + (int64_t)*size > self->bytes || fill(self, directory, at, *size))
         return -1;
-    if (fill(self, directory, at, CAPTURE_HEADER + (size_t)length))
-        return -1;
-    const unsigned char *header = (unsigned char *)self->buffer + (at - self->buffer_at);
+    const unsigned char *header = bytes_at(self, at);
     uint32_t sum = crc32c_add(crc, 0, header, 4);
-    if (crc32c_add(crc, sum, header + 8, CAPTURE_HEADER - 8 + (size_t)length) != get32(header + 4))
+    return crc32c_add(crc, sum, header + 8, CAPTURE_HEADER - 8 + (size_t)length) == get32(header + 4) ? 0 : -1;
+}
+
+static int load_packed(struct segment *self, const char *directory, struct pack *pack, int64_t at, size_t *size, size_t *plain)
+{
+    if (pack_look(bytes_at(self, at), size, plain) || at + (int64_t)*size > self->bytes || fill(self, directory, at, *size))
+        return -1;
+    if (!self->plain)
+        self->plain = malloc(PACK_MOST);
+    assert(self->plain);
+    return pack_unpack(pack, (struct slice){ bytes_at(self, at), *size }, self->plain, *plain);
+}
+
+/* The record or the piece behind the one that was loaded last. */
+static int load_next(struct segment *self, const char *directory, struct pack *pack)
+{
+    struct segment_place begin = self->piece_end;
+    size_t size, plain;
+    if (begin.in_file == self->bytes) {
+        self->end = begin.at;
+        return SEGMENT_END;
+    }
+    if (begin.in_file + PACK_HEADER > self->bytes || fill(self, directory, begin.in_file, PACK_HEADER))
+        return -1;
+    self->is_packed = get32(bytes_at(self, begin.in_file)) & PACK_BIT;
+    int bad = self->is_packed ? load_packed(self, directory, pack, begin.in_file, &size, &plain)
+                              : load_record(self, directory, &pack->crc, begin.in_file, &size);
+    if (bad)
+        return -1;
+    self->piece = begin;
+    self->piece_end = (struct segment_place){ begin.at + (int64_t)(self->is_packed ? plain : size), begin.in_file + (int64_t)size };
+    return 0;
+}
+
+static int load(struct segment *self, const char *directory, struct pack *pack, int64_t at)
+{
+    int rc = 0;
+    if (at < self->piece.at || (self->mark.at <= at && self->mark.at > self->piece_end.at))
+        self->piece = self->piece_end = self->mark.at <= at ? self->mark : (struct segment_place){ 0 };
+    while (rc == 0 && at >= self->piece_end.at)
+        rc = load_next(self, directory, pack);
+    return rc;
+}
+
+int segment_read(struct segment *self, const char *directory, struct pack *pack, int64_t at, struct capture_record *record)
+{
+    int rc = load(self, directory, pack, at);
+    if (rc)
+        return rc;
+    int64_t left = self->piece_end.at - at, in_piece = at - self->piece.at;
+    if (!self->is_packed && (in_piece > 0 || fill(self, directory, self->piece.in_file, (size_t)left)))
+        return -1; /* no record begins there; what was loaded may have been overwritten by a larger one since */
+    const unsigned char *header = self->is_packed ? (unsigned char *)self->plain + in_piece : bytes_at(self, self->piece.in_file);
+    if (left <= CAPTURE_HEADER)
+        return -1;
+    uint32_t length = get32(header);
+    if (length == 0 || CAPTURE_HEADER + (int64_t)length > left)
         return -1;
     *record = (struct capture_record){ .place = self->start + at + CAPTURE_HEADER, .received_us = get64(header + 8),
         .session = get64(header + 16), .first_id = get32(header + 24), .last_id = get32(header + 28),
@@ -249,25 +335,30 @@ int segment_read(struct segment *self, const char *directory, const struct crc32
     return 0;
 }
 
-struct segment_span segment_walk(struct segment *self, const char *directory, const struct crc32c *crc, int64_t from)
+struct segment_span segment_walk(struct segment *self, const char *directory, struct pack *pack)
 {
-    struct segment_span span = { .end = from };
+    struct segment_span span = { 0 };
     struct capture_record record;
-    while (span.end < self->bytes && segment_read(self, directory, crc, span.end, &record) == 0) {
+    segment_forget(self);
+    while (segment_read(self, directory, pack, span.end, &record) == 0) {
         span_add(&span, &record);
+        if (span.end == self->piece_end.at)
+            span.in_file = self->piece_end.in_file;
     }
     segment_forget(self);
     return span;
 }
 
 /* What was appended here need not be read again. */
-struct segment_span segment_all(struct segment *self, const char *directory, const struct crc32c *crc)
+struct segment_span segment_all(struct segment *self, const char *directory, struct pack *pack)
 {
-    return self->is_old ? segment_walk(self, directory, crc, 0) : self->written;
+    return self->is_old ? segment_walk(self, directory, pack) : self->written;
 }
 
-int segment_cut(struct segment *self, const char *directory, int64_t bytes)
+int segment_cut(struct segment *self, const char *directory, const struct segment_span *good)
 {
+    int64_t bytes = good->in_file;
+    self->end = good->end;
     if (bytes >= self->bytes)
         return 0;
     char path[PATH_MAX];

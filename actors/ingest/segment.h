@@ -2,18 +2,22 @@
  *
  * Only capture.c uses this. A record's header, little-endian: length u32, CRC-32C of what
  * follows u32, received_us i64, session i64, first_id u32, last_id u32, events u32, provenance u8,
- * 1 while Home Assistant was starting u8, zero u16; then the frame's bytes. Functions return 0 or -1 with errno set unless said otherwise. */
+ * 1 while Home Assistant was starting u8, zero u16; then the frame's bytes. In a packed piece (pack.h) that
+ * checksum is 0. Functions return 0 or -1 with errno set unless said otherwise. */
 #ifndef SEGMENT_H
 #define SEGMENT_H
 
 #include "capture.h"
-#include "crc32c.h"
+#include "pack.h"
 
-/* Whole records, one after the other. heard_us: the last that came over a connection, 0: none. */
-struct segment_span { int64_t records, events, first_us, last_us, heard_us, end; };
+/* Whole records, one after the other. heard_us: the last that came over a connection, 0: none. `end` is the
+ * offset behind them as if nothing were packed, in_file that in the file: whole pieces only. */
+struct segment_span { int64_t records, events, first_us, last_us, heard_us, end, in_file; };
+struct segment_place { int64_t at, in_file; };
 
 struct segment {
-    int64_t start, bytes;
+    int64_t start, bytes;       /* offset in the log; size of the file */
+    int64_t end;                /* of what it holds, unpacked; INT64_MAX: an earlier process wrote it, and it has not been read to its end */
     struct segment_span written; /* by this process */
     int64_t published, acked;   /* events */
     int64_t before, events;     /* appended before it since the log was made, and in it */
@@ -25,11 +29,16 @@ struct segment {
     int64_t unsafe_since_us;    /* what follows them was written then or later */
     int64_t marked_bytes, marked_us; /* these were acknowledged by then: safe with the next sync of the store */
     bool is_named;              /* its directory entry has been synced */
+    bool is_told;               /* the tally has it */
     bool is_finished;           /* never written again */
     int write_fd, read_fd;      /* -1: closed */
     char *buffer;               /* what was read last */
     int64_t buffer_at;
     size_t buffer_bytes, buffer_room;
+    struct segment_place mark;  /* where the reader was when it fell behind */
+    struct segment_place piece, piece_end; /* loaded last: a record, or records packed together */
+    bool is_packed;             /* then they are in `plain` */
+    char *plain;
 };
 
 /* The segment that a directory entry stands for, or NULL if it is none. */
@@ -41,8 +50,9 @@ void segment_unlink(struct segment *, const char *directory);
 
 bool record_is_heard(const struct capture_record *); /* it came over a connection */
 
-/* At most CAPTURE_BATCH records, with one write. */
-int segment_append(struct segment *, const struct crc32c *, const struct capture_record *, size_t count);
+/* At most CAPTURE_BATCH records, with one write; packed where that is worth it. */
+int segment_append(struct segment *, struct pack *, const struct capture_record *, size_t count);
+void segment_mark(struct segment *);      /* what is appended next is read next: from there on */
 int segment_sync(struct segment *, const char *directory);
 /* The same in two steps: a descriptor for another to sync and close, and what came of it. Its
  * directory is to be synced too until it is named. */
@@ -50,15 +60,16 @@ char *segment_path(const struct segment *, const char *directory); /* the caller
 int segment_sync_fd(const struct segment *, const char *directory);
 void segment_synced(struct segment *, int64_t bytes);
 void segment_finish(struct segment *);
-int segment_cut(struct segment *, const char *directory, int64_t bytes);
+int segment_cut(struct segment *, const char *directory, const struct segment_span *good);
 
-/* Read the record at an offset; -1: there is none that is whole. */
-int segment_read(struct segment *, const char *directory, const struct crc32c *, int64_t at, struct capture_record *);
-void segment_forget(struct segment *);    /* give the read buffer back */
+/* Read the record at an offset (unpacked); -1: there is none that is whole; SEGMENT_END: it is the end. */
+enum { SEGMENT_END = 1 };
+int segment_read(struct segment *, const char *directory, struct pack *, int64_t at, struct capture_record *);
+void segment_forget(struct segment *);    /* give the read buffers back */
 
-/* The whole records from an offset on, read; and all of them. */
-struct segment_span segment_walk(struct segment *, const char *directory, const struct crc32c *, int64_t from);
-struct segment_span segment_all(struct segment *, const char *directory, const struct crc32c *);
+/* All whole records, read. */
+struct segment_span segment_walk(struct segment *, const char *directory, struct pack *);
+struct segment_span segment_all(struct segment *, const char *directory, struct pack *);
 
 enum position { POSITION_OK, POSITION_NONE, POSITION_DAMAGED };
 enum position position_read(const char *directory, const struct crc32c *, int64_t *limit);

@@ -900,6 +900,155 @@ static void live_frames_are_published_from_memory_only_when_they_are_next(void *
     capture_close(&log);
 }
 
+/* --- packed ------------------------------------------------------------------------------ */
+
+enum { FLOOD = 40, FRAME = 800 };
+
+/* Frames as a flood has them: alike but for a few bytes. */
+static size_t write_frame(char to[FRAME + 1], unsigned number)
+{
+    int size = snprintf(to, FRAME + 1, "{\"id\":2,\"type\":\"event\",\"number\":%u,\"x\":\"", number);
+    size_t whole = FRAME - number * 7919 % 300;
+    memset(to + size, 'a', whole - (size_t)size);
+    to[whole] = '\0';
+    return whole;
+}
+
+/* One read's frames, each with one event; the number of the first. */
+static void append_flood(struct world *world, capture_t *log, unsigned first, struct capture_record records[FLOOD], char texts[FLOOD][FRAME + 1])
+{
+    for (unsigned i = 0; i < FLOOD; i++) {
+        size_t size = write_frame(texts[i], first + i);
+        records[i] = (struct capture_record){ .received_us = world->now + i, .session = 7, .first_id = 2, .last_id = 2, .events = 1,
+            .bytes = { texts[i], size } };
+    }
+    assert_int_equal(capture_append(log, records, FLOOD, world->now), 0);
+}
+
+static void assert_frame(const struct capture_record *record, unsigned number)
+{
+    char text[FRAME + 1];
+    assert_int_equal(record->bytes.size, write_frame(text, number));
+    assert_memory_equal(record->bytes.data, text, record->bytes.size);
+}
+
+static void a_flood_takes_a_fraction_of_the_disk_and_is_read_as_it_came(void **state)
+{
+    struct world *world = *state;
+    static char texts[FLOOD][FRAME + 1];
+    struct capture_record records[FLOOD], record;
+    int64_t places[3 * FLOOD], plain = 0;
+    world->options.segment_bytes = 1 << 20;
+    capture_t *log = open_log(world);
+    append(world, log, "before", 1);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        append_flood(world, log, turn * FLOOD, records, texts);
+        for (unsigned i = 0; i < FLOOD; i++, plain += FRAME)
+            places[turn * FLOOD + i] = records[i].place;
+        append(world, log, "between", 1);
+    }
+    assert_true(capture_bytes(log) < plain / 5);
+    for (int process = 0; process < 2; process++) {
+        assert_true(capture_read(log, &record));
+        assert_memory_equal(record.bytes.data, "before", 6);
+        capture_next(log);
+        for (unsigned number = 0; number < 3 * FLOOD; number++) {
+            assert_true(capture_read(log, &record));
+            assert_frame(&record, number);
+            assert_int_equal(record.place, places[number]);
+            assert_int_equal(record.session, 7);
+            capture_next(log);
+            if ((number + 1) % FLOOD)
+                continue;
+            assert_true(capture_read(log, &record));
+            assert_memory_equal(record.bytes.data, "between", 7);
+            capture_next(log);
+        }
+        if (process == 1) {
+            assert_true(capture_read(log, &record));
+            assert_memory_equal(record.bytes.data, "next", 4);
+            capture_next(log);
+        }
+        assert_false(capture_read(log, &record));
+        assert_true(capture_at_end(log));
+        if (process == 0) { /* killed: the next one reads all of it again, and goes on behind it */
+            capture_close(&log);
+            log = open_log(world);
+            assert_true(append(world, log, "next", 1) > places[3 * FLOOD - 1] + FRAME);
+            assert_int_equal(capture_totals(log).received, 1 + 3 * FLOOD + 3 + 1);
+        }
+    }
+    capture_close(&log);
+}
+
+static void who_falls_behind_in_a_flood_goes_on_in_the_middle_of_it(void **state)
+{
+    struct world *world = *state;
+    static char texts[FLOOD][FRAME + 1];
+    struct capture_record records[FLOOD], record;
+    world->options.segment_bytes = 16 * 1024; /* two or three pieces a segment */
+    capture_t *log = open_log(world);
+    unsigned appended = 0, next = 0;
+    for (unsigned turn = 0; turn < 60; turn++) {
+        append_flood(world, log, appended, records, texts);
+        bool was_next = next == appended;
+        appended += FLOOD;
+        for (unsigned i = 0; was_next && i < turn * 13 % (FLOOD + 1); i++, next++) { /* from memory, as far as there is room */
+            assert_true(capture_is_next(log, &records[i]));
+            capture_sent(log, 0, next);
+            capture_next(log);
+        }
+        for (unsigned i = 0; i < turn * 37 % (3 * FLOOD) && next < appended; i++, next++) {
+            assert_true(capture_read(log, &record));
+            assert_frame(&record, next);
+            capture_sent(log, 0, next);
+            capture_next(log);
+        }
+    }
+    for (; next < appended; next++) {
+        assert_true(capture_read(log, &record));
+        assert_frame(&record, next);
+        capture_next(log);
+    }
+    assert_true(capture_at_end(log));
+    assert_int_equal(world->loss_count, 0);
+    capture_close(&log);
+}
+
+static void a_torn_or_rotten_piece_goes_whole_and_what_came_before_stays(void **state)
+{
+    struct world *world = *state;
+    static char texts[FLOOD][FRAME + 1], whole[65536];
+    struct capture_record records[FLOOD], record;
+    char name[PATH_MAX];
+    world->options.segment_bytes = 1 << 20;
+    world->options.sync = CAPTURE_NEVER;
+    capture_t *log = open_log(world);
+    append_flood(world, log, 0, records, texts);
+    int64_t first = capture_bytes(log);
+    append_flood(world, log, FLOOD, records, texts);
+    capture_close(&log);
+    assert_int_equal(folder_count(&world->folder, ".log", name), 1);
+    size_t size = folder_read(&world->folder, name, whole, sizeof whole);
+    for (size_t at = 0; at < size; at += at < 16 || (at + 16 > (size_t)first && at < (size_t)first + 16) ? 1 : 97)
+        for (int torn = 0; torn < 2; torn++) {
+            whole[at] ^= 0x41;
+            folder_write(&world->folder, name, whole, torn ? at : size);
+            whole[at] ^= 0x41;
+            log = open_log(world);
+            unsigned count = 0, expected = at < (size_t)first ? 0 : FLOOD;
+            for (; capture_read(log, &record); capture_next(log))
+                assert_frame(&record, count++);
+            assert_int_equal(count, expected);
+            assert_int_equal(capture_torn(log), (torn ? (int64_t)at : (int64_t)size) - (expected ? first : 0));
+            capture_close(&log);
+            for (char other[PATH_MAX], path[PATH_MAX]; folder_count(&world->folder, ".log", other) > 0;) {
+                folder_file(&world->folder, other, path);
+                unlink(path);
+            }
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -936,6 +1085,9 @@ int main(void)
         IN_A_FOLDER(a_full_disk_takes_nothing_and_breaks_nothing),
         IN_A_FOLDER(a_log_that_fills_the_disk_is_opened_and_read),
         IN_A_FOLDER(live_frames_are_published_from_memory_only_when_they_are_next),
+        IN_A_FOLDER(a_flood_takes_a_fraction_of_the_disk_and_is_read_as_it_came),
+        IN_A_FOLDER(who_falls_behind_in_a_flood_goes_on_in_the_middle_of_it),
+        IN_A_FOLDER(a_torn_or_rotten_piece_goes_whole_and_what_came_before_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ struct websocket {
     void *owner;
     char host[64];
     bool is_closed, is_held;
+    int asked; /* get_config, with which backfill begins, and get_states */
 };
 
 enum { SOCKETS = 8 };
@@ -46,7 +47,7 @@ websocket_t *__wrap_websocket_open(struct lws_context *context, const struct end
 void __wrap_websocket_send(websocket_t *self, struct slice text)
 {
     assert_false(self->is_closed);
-    (void)text;
+    self->asked += memmem(text.data, text.size, "\"get_", 5) != NULL;
 }
 
 void __wrap_websocket_hold(websocket_t *self, bool held)
@@ -402,6 +403,55 @@ static void a_window_that_closes_inside_a_read_delays_and_doubles_nothing(void *
     probe_destroy(&probe);
 }
 
+/* An array: what comes in one read may be more than the test's frames. */
+static void hear_flood(struct websocket *socket, int events)
+{
+    struct read read = { .socket = socket };
+    char *array = malloc((size_t)events * 60), *at = array;
+    for (int n = 0; n < events; n++)
+        at += sprintf(at, "%c{\"type\":\"event\",\"event\":{\"n\":%d},\"id\":2}", n == 0 ? '[' : ',', n);
+    sprintf(at, "]");
+    hear(&read, array);
+    end(&read);
+    free(array);
+}
+
+static int ask(probe_t *probe)
+{
+    struct ha_command command = { 0 };
+    SET(&command, command, slice_of("{\"type\":\"config/entity_registry/list\"}"));
+    return probe_call(probe, &ingest_ask_contract, &command, NULL);
+}
+
+/* A large answer stops the events for a moment, and a client that has been cut off would be cut off again. */
+static void in_a_flood_nothing_large_is_asked_for_not_even_by_the_next_connection(void **state)
+{
+    probe_t *probe = start(*state);
+    struct websocket *socket = dialled(probe);
+    open_up_to_the_grant(socket);
+    hear_flood(socket, 5000); /* before there was a moment to ask in */
+    struct read read = { .socket = socket };
+    hear(&read, GRANTED);
+    end(&read);
+    assert_int_equal(ask(probe), UNAVAILABLE);
+    close_by_the_other_side(socket);
+    socket = dialled(probe);
+    let_in(socket);
+    for (int i = 0; i < 10; i++) { /* the flood goes on */
+        hear_flood(socket, 5000);
+        probe_advance(probe, 900);
+    }
+    assert_int_equal(ask(probe), UNAVAILABLE);
+    assert_int_equal(socket->asked, 0);
+    for (int i = 0; i < 10 && ask(probe) == UNAVAILABLE; i++)
+        probe_advance(probe, 1000);
+    assert_int_equal(ask(probe), LATER);
+    for (int i = 0; i < 10 && socket->asked == 0; i++)
+        probe_advance(probe, 1000);
+    assert_true(socket->asked > 0);
+    probe_destroy(&probe);
+}
+
 int main(void)
 {
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -414,6 +464,7 @@ int main(void)
         IN_A_FOLDER(a_better_connection_takes_over_inside_a_read),
         IN_A_FOLDER(what_the_disk_refuses_is_kept_and_written_later),
         IN_A_FOLDER(a_window_that_closes_inside_a_read_delays_and_doubles_nothing),
+        IN_A_FOLDER(in_a_flood_nothing_large_is_asked_for_not_even_by_the_next_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 
 import bisect
 import contextlib
+import ctypes
+import ctypes.util
 import os
 import pathlib
 import sqlite3
@@ -31,6 +33,20 @@ def boot_file(directory, boot):
     return path
 
 
+PACK_BIT, PACK_HEADER = 0x80000000, 12
+zstd = ctypes.CDLL(ctypes.util.find_library("zstd") or "libzstd.so.1")
+
+
+def unpack(data, at):
+    """(bytes it unpacks to, where it ends) of a packed piece of the capture log."""
+    size, _, plain = struct.unpack_from("<III", data, at)
+    size &= ~PACK_BIT
+    room, packed = ctypes.create_string_buffer(plain), data[at + PACK_HEADER:at + PACK_HEADER + size]
+    got = zstd.ZSTD_decompress(room, ctypes.c_size_t(plain), packed, ctypes.c_size_t(size))
+    assert got == plain, "a piece of the capture log is whole"
+    return room.raw, at + PACK_HEADER + size
+
+
 class Received:
     """A record of the capture log, as the run wrote it."""
     __slots__ = ("index", "process", "place", "size", "events", "received_us")
@@ -39,25 +55,39 @@ class Received:
         self.index, self.process, self.place, self.size, self.events, self.received_us = values
 
 
+def written(data):
+    """([(offset as if nothing were packed, header) of each record], length) of a write of the capture log."""
+    at, base, found = 0, 0, []
+    while at < len(data):
+        if struct.unpack_from("<I", data, at)[0] & PACK_BIT:
+            plain, at = unpack(data, at)
+            headers, length = written(plain)
+        else:
+            header = struct.unpack_from("<IIqqIIII", data, at)
+            headers, length = [(0, header)], CAPTURE_HEADER + header[0]
+            at += length
+        assert at <= len(data), "a write of the capture log holds whole records"
+        found += [(base + offset, header) for offset, header in headers]
+        base += length
+    return found, base
+
+
 def received(records):
     """What was captured in a run, in order; and the segments' names while they are walked."""
-    starts, result = {}, []
+    starts, ends, result = {}, {}, []
     for index, record in enumerate(records):
         if record.operation in (disk.CREATE, disk.BIND):
             name = record.data.decode()
+            starts.pop(record.file, None)
             if name.startswith("capture/") and name.endswith(".log"):
-                starts[record.file] = int(name[8:-4])
-            else:
-                starts.pop(record.file, None)
+                starts[record.file], ends[record.file] = int(name[8:-4]), 0
         elif record.operation == disk.WRITE and record.file in starts:
-            at = 0
-            while at < len(record.data):
-                size, _, received_us, _, _, _, events, kind = struct.unpack_from("<IIqqIIII", record.data, at)
-                place = starts[record.file] + record.at + at + CAPTURE_HEADER
+            headers, length = written(record.data)
+            for offset, (size, _, received_us, _, _, _, events, kind) in headers:
+                place = starts[record.file] + ends[record.file] + offset + CAPTURE_HEADER
                 if kind & 0xff == 0:  # came live; the rest is fetched again, as long as it is not safe no gap counts as filled
                     result.append(Received(index, record.process, place, size, events, received_us))
-                at += CAPTURE_HEADER + size
-            assert at == len(record.data), "a write of the capture log holds whole records"
+            ends[record.file] += length
     return result
 
 
