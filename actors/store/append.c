@@ -9,7 +9,7 @@ struct twin {
     bool is_imported;     /* the old one: its place is none of the capture log */
     int32_t rest;         /* where the new row goes, or the old one stands */
     int64_t time, place;  /* of the old one */
-    struct context parent, context;
+    struct row_contexts contexts;
 };
 
 static enum store_result refuse_row(struct fault *fault, const char *field, const char *why)
@@ -72,6 +72,11 @@ static struct context context_of(bool has, struct slice text)
     return has ? context_read(text) : (struct context){ .form = NO_CONTEXT };
 }
 
+static struct row_contexts contexts_of(const struct event_full *e)
+{
+    return (struct row_contexts){ context_of(e->has_context_id, e->context_id), context_of(e->has_context_parent_id, e->context_parent_id) };
+}
+
 /* Look through the rows of this series and time; one that hashes alike but is another event
  * makes the new one step aside. */
 static enum store_result find_twin(store_t *store, const struct event_full *e, int64_t series, int64_t at, struct twin *twin)
@@ -101,8 +106,7 @@ static enum store_result find_twin(store_t *store, const struct event_full *e, i
         if (like > best) {
             best = like;
             *twin = (struct twin){ true, true, richness(e) > richness(&row), source_of(true, row.provenance) == STORE_IMPORT, rest, row.timestamp, sqlite3_column_int64(find, 3),
-                context_of(row.has_context_parent_id, row.context_parent_id),
-                context_of(row.has_context_id, row.context_id) };
+                contexts_of(&row) };
         }
     }
     bool done = best == 2 || rc == SQLITE_DONE;
@@ -114,30 +118,44 @@ static enum store_result find_twin(store_t *store, const struct event_full *e, i
 
 /* --- the row -------------------------------------------------------------------------------------- */
 
-static enum store_result put_refs(store_t *store, const struct event_full *e, struct series *series, struct row_refs *refs)
+static enum store_result note_seen(store_t *store, int64_t series, int64_t snapshot)
 {
-    enum store_result result;
-    buffer_clear(&store->scratch);
-    snapshot_write(e, &store->scratch);
-    result = word_put(store, SNAPSHOT, (struct slice){ store->scratch.data, store->scratch.size }, &refs->snapshot);
-    if (result == STORE_OK && e->has_attributes)
-        result = word_put(store, ATTRIBUTE, e->attributes, &refs->attributes);
-    if (result == STORE_OK && e->has_context_user_id)
-        result = word_put(store, USER, e->context_user_id, &refs->user);
-    buffer_clear(&store->scratch);
-    if (result == STORE_OK && readings_write(e, &store->scratch))
-        result = word_put(store, READING, (struct slice){ store->scratch.data, store->scratch.size }, &refs->readings);
-    if (result != STORE_OK || series->snapshot == refs->snapshot)
-        return result;
     sqlite3_stmt *seen = statement(store, SEEN_ADD);
     if (!seen)
         return STORE_TROUBLE;
-    sqlite3_bind_int64(seen, 1, series->id);
-    sqlite3_bind_int64(seen, 2, refs->snapshot);
+    sqlite3_bind_int64(seen, 1, series);
+    sqlite3_bind_int64(seen, 2, snapshot);
     int rc = sqlite3_step(seen);
     sqlite3_reset(seen);
-    series->snapshot = refs->snapshot;
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot note a snapshot");
+}
+
+/* It hardly ever changes, so the last one is compared before a new one is written. */
+static enum store_result put_snapshot(store_t *store, const struct event_full *e, struct series *series)
+{
+    const struct word *last = word_at(&store->words[SNAPSHOT], &series->snapshot);
+    if (last && snapshot_is(e, (struct slice){ last->bytes, last->size }))
+        return STORE_OK;
+    int64_t before = series->snapshot.id;
+    buffer_clear(&store->scratch);
+    snapshot_write(e, &store->scratch);
+    enum store_result result = word_put(store, SNAPSHOT, (struct slice){ store->scratch.data, store->scratch.size }, &series->snapshot);
+    return result == STORE_OK && series->snapshot.id != before ? note_seen(store, series->id, series->snapshot.id) : result;
+}
+
+static enum store_result put_refs(store_t *store, const struct event_full *e, struct series *series, struct row_refs *refs)
+{
+    struct word_place user = { 0 }, readings = { 0 };
+    enum store_result result = put_snapshot(store, e, series);
+    if (result == STORE_OK && e->has_attributes)
+        result = word_put(store, ATTRIBUTE, e->attributes, &series->attributes);
+    if (result == STORE_OK && e->has_context_user_id)
+        result = word_put(store, USER, e->context_user_id, &user);
+    buffer_clear(&store->scratch);
+    if (result == STORE_OK && readings_write(e, &store->scratch))
+        result = word_put(store, READING, (struct slice){ store->scratch.data, store->scratch.size }, &readings);
+    *refs = (struct row_refs){ series->snapshot.id, e->has_attributes ? series->attributes.id : 0, readings.id, user.id };
+    return result;
 }
 
 /* --- links: the few ways to a row that are neither its series nor its time ----------------------- */
@@ -160,8 +178,9 @@ static enum store_result change_link(store_t *store, enum statement how, enum li
 }
 
 static enum store_result change_links(store_t *store, enum statement how, const struct row_key *key, int64_t other,
-                                      const struct context *context, const struct context *parent)
+                                      const struct row_contexts *contexts)
 {
+    const struct context *context = &contexts->own, *parent = &contexts->parent;
     enum store_result result = STORE_OK;
     if (other)
         result = change_link(store, how, LINK_OTHER, other, key);
@@ -220,20 +239,18 @@ static enum store_result write_row(store_t *store, enum statement how, const str
 }
 
 /* The row and its links; where it takes a poorer one's place, that one's links go. */
-static enum store_result write_all(store_t *store, const struct event_full *e, const struct row_key *key, int64_t other,
+static enum store_result write_all(store_t *store, const struct row_contexts *contexts, const struct row_key *key, int64_t other,
                                    struct series *series, const struct twin *twin)
 {
-    struct context context = context_of(e->has_context_id, e->context_id);
-    struct context parent = context_of(e->has_context_parent_id, e->context_parent_id);
     enum store_result result = STORE_OK;
     if (twin->found) {
         struct row_key old = { twin->time, twin->place, key->series, key->at, key->rest };
-        result = change_links(store, LINK_DROP, &old, other, &twin->context, &twin->parent);
+        result = change_links(store, LINK_DROP, &old, other, &twin->contexts);
         if (result == STORE_OK)
             result = change_time(store, TIME_DROP, &old);
     }
     if (result == STORE_OK)
-        result = change_links(store, LINK_ADD, key, other, &context, &parent);
+        result = change_links(store, LINK_ADD, key, other, contexts);
     if (result != STORE_OK)
         return result;
     if (!twin->looked)
@@ -313,12 +330,13 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
         return result;
     struct row_key key = { e->timestamp, e->place, series->id, id.at, twin.rest };
     buffer_clear(&store->body);
-    body_write(e, key.at, &refs, &store->body);
+    struct row_contexts contexts = contexts_of(e);
+    body_write(e, key.at, &refs, &contexts, &store->body);
     waiting_meet(&store->waiting, series); /* a look may have had them written */
     store->appended_newest = id.at > series->newest;
     store->appended = (struct store_row){ key.series, key.at, store->waiting.number, key.rest,
         twin.looked ? 0 : (uint32_t)store->waiting.count + 1 };
-    result = write_all(store, e, &key, other, series, &twin);
+    result = write_all(store, &contexts, &key, other, series, &twin);
     if (series->newest < id.at)
         series->newest = id.at;
     return result == STORE_OK && twin.found ? STORE_DUPLICATE : result;
@@ -359,10 +377,9 @@ static enum store_result forget_row(store_t *store, const struct row_key *key, s
     SET(&row, timestamp, key->time);
     if (body_read(body, key->at, &row, &refs, &store->room) != 0)
         return trouble(store, "a row that is to go is damaged");
-    struct context context = context_of(row.has_context_id, row.context_id);
-    struct context parent = context_of(row.has_context_parent_id, row.context_parent_id);
+    struct row_contexts contexts = contexts_of(&row);
     *source = source_of(row.has_provenance, row.provenance);
-    enum store_result result = change_links(store, LINK_DROP, key, 0, &context, &parent);
+    enum store_result result = change_links(store, LINK_DROP, key, 0, &contexts);
     if (result == STORE_OK && *source == STORE_INGEST && passed_add(store, key->place) == STORE_TROUBLE)
         return STORE_TROUBLE;
     return result;

@@ -39,15 +39,10 @@ enum {
 
 static const char *const provenances[4] = { "live", "backfill", "snapshot", "import" };
 
-bool slice_equal(struct slice a, struct slice b)
-{
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
 int provenance_code(const struct event_full *e)
 {
     for (int i = 0; i < 4; i++)
-        if (slice_equal(slice_of(provenances[i]), (struct slice){ e->provenance, e->provenance_size }))
+        if (e->provenance[0] == provenances[i][0] && slice_equal(slice_of(provenances[i]), (struct slice){ e->provenance, e->provenance_size }))
             return i;
     return -1;
 }
@@ -164,14 +159,10 @@ static void write_values(const struct event_full *e, uint32_t flags, msgpack_sbu
         pack_bytes(out, &e->canonical_value, sizeof e->canonical_value);
 }
 
-void body_write(const struct event_full *e, int64_t at, const struct row_refs *refs, msgpack_sbuffer *out)
+void body_write(const struct event_full *e, int64_t at, const struct row_refs *refs, const struct row_contexts *contexts, msgpack_sbuffer *out)
 {
-    struct context context = { 0 }, parent = { 0 };
-    if (e->has_context_id)
-        context = context_read(e->context_id);
-    if (e->has_context_parent_id)
-        parent = context_read(e->context_parent_id);
-    enum context_form context_form = written_form(&context, e->timestamp), parent_form = written_form(&parent, e->timestamp);
+    const struct context *context = &contexts->own, *parent = &contexts->parent;
+    enum context_form context_form = written_form(context, e->timestamp), parent_form = written_form(parent, e->timestamp);
     uint32_t flags = body_flags(e, at, refs) | (uint32_t)context_form << CONTEXT_FORM | (uint32_t)parent_form << PARENT_FORM;
 
     uint8_t head[5] = { BODY_FORM, (uint8_t)flags, (uint8_t)(flags >> 8), (uint8_t)(flags >> 16), (uint8_t)(flags >> 24) };
@@ -183,8 +174,8 @@ void body_write(const struct event_full *e, int64_t at, const struct row_refs *r
         pack_number(out, (uint64_t)refs->readings);
     if (flags & HAS_USER)
         pack_number(out, (uint64_t)refs->user);
-    write_context(e->context_id, &context, context_form, e->timestamp, out);
-    write_context(e->context_parent_id, &parent, parent_form, e->timestamp, out);
+    write_context(e->context_id, context, context_form, e->timestamp, out);
+    write_context(e->context_parent_id, parent, parent_form, e->timestamp, out);
     write_times(e, at, flags, out);
     if (flags & HAS_STATE)
         pack_slice(out, e->state);
@@ -356,19 +347,18 @@ static const struct part reading_parts[] = {
 };
 #undef PART
 
-static bool write_parts(const struct event_full *e, const struct part *parts, size_t count, msgpack_sbuffer *out)
+static bool part_of(const struct event_full *e, const struct part *part, struct slice *text)
 {
-    bool any = false;
-    for (size_t i = 0; i < count; i++) {
-        const char *base = (const char *)e;
-        bool has = *(const bool *)(base + parts[i].has);
-        const struct slice *s = (const struct slice *)(const void *)(base + parts[i].at);
-        pack_number(out, has ? s->size + 1 : 0);
-        if (has)
-            pack_bytes(out, s->data, s->size);
-        any |= has;
-    }
-    return any;
+    const char *base = (const char *)e;
+    *text = *(const struct slice *)(const void *)(base + part->at);
+    return *(const bool *)(base + part->has);
+}
+
+static void write_part(bool has, struct slice text, msgpack_sbuffer *out)
+{
+    pack_number(out, has ? text.size + 1 : 0);
+    if (has)
+        pack_bytes(out, text.data, text.size);
 }
 
 static int read_parts(struct slice bytes, const struct part *parts, size_t count, struct event_full *e)
@@ -385,16 +375,40 @@ static int read_parts(struct slice bytes, const struct part *parts, size_t count
     return in.bad ? -1 : 0;
 }
 
-/* A state's entity is its series' name already. */
+/* A state's entity is its series' name already, and its domain is as good as always what the name says. */
+static bool shared_part(const struct event_full *e, const struct part *part, struct slice *text)
+{
+    bool has = part_of(e, part, text);
+    if (!e->is_state || !has)
+        return has;
+    if (part->at == offsetof(struct event_full, entity_id))
+        return false;
+    if (part->at == offsetof(struct event_full, domain) && slice_equal(*text, name_domain(e->entity_id)))
+        text->size = 0;
+    return true;
+}
+
 void snapshot_write(const struct event_full *e, msgpack_sbuffer *out)
 {
-    struct event_full shared = *e;
-    if (e->is_state) {
-        shared.has_entity_id = false;
-        if (e->has_domain && slice_equal(e->domain, name_domain(e->entity_id)))
-            shared.domain = (struct slice){ "", 0 }; /* present, and what the name says */
+    for (size_t i = 0; i < sizeof snapshot_parts / sizeof *snapshot_parts; i++) {
+        struct slice text;
+        write_part(shared_part(e, &snapshot_parts[i], &text), text, out);
     }
-    write_parts(&shared, snapshot_parts, sizeof snapshot_parts / sizeof *snapshot_parts, out);
+}
+
+bool snapshot_is(const struct event_full *e, struct slice written)
+{
+    struct unpack in = unpack_of(written);
+    for (size_t i = 0; i < sizeof snapshot_parts / sizeof *snapshot_parts; i++) {
+        struct slice text;
+        size_t size = shared_part(e, &snapshot_parts[i], &text) ? text.size + 1 : 0;
+        if (in.at == in.end || unpack_number(&in) != size)
+            return false;
+        if (size > 1 && ((size_t)(in.end - in.at) < size - 1 || memcmp(in.at, text.data, size - 1) != 0))
+            return false;
+        in.at += size > 1 ? size - 1 : 0;
+    }
+    return in.at == in.end;
 }
 
 int snapshot_read(struct slice bytes, struct event_full *e)
@@ -407,7 +421,13 @@ int snapshot_read(struct slice bytes, struct event_full *e)
 
 bool readings_write(const struct event_full *e, msgpack_sbuffer *out)
 {
-    return write_parts(e, reading_parts, sizeof reading_parts / sizeof *reading_parts, out);
+    struct slice texts[sizeof reading_parts / sizeof *reading_parts];
+    bool has[sizeof reading_parts / sizeof *reading_parts], any = false;
+    for (size_t i = 0; i < sizeof has / sizeof *has; i++)
+        any |= has[i] = part_of(e, &reading_parts[i], &texts[i]);
+    for (size_t i = 0; any && i < sizeof has / sizeof *has; i++)
+        write_part(has[i], texts[i], out);
+    return any;
 }
 
 int readings_read(struct slice bytes, struct event_full *e)

@@ -8,40 +8,36 @@ static const char ulid_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 static const char hex_digits[] = "0123456789abcdef";
 
 /* By character: one more than the digit's value; 0: no digit. */
-static const uint8_t ulid_values['Z' + 1] = {
+static const uint8_t ulid_values[256] = {
     ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
     ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16, ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20,
     ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24, ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30,
     ['Y'] = 31, ['Z'] = 32,
 };
-static const uint8_t hex_values['f' + 1] = {
+static const uint8_t hex_values[256] = {
     ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
     ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 };
 
-struct base { unsigned bits; const uint8_t *values; size_t count; };
-static const struct base ulid_base = { 5, ulid_values, sizeof ulid_values };
-static const struct base hex_base = { 4, hex_values, sizeof hex_values };
-
 /* As many digits as fit in 64 bits. */
-static bool read_digits(const char *text, size_t count, const struct base *base, uint64_t *number)
+static inline bool read_digits(const char *text, size_t count, unsigned bits, const uint8_t values[256], uint64_t *number)
 {
+    bool is_whole = true;
     *number = 0;
     for (size_t i = 0; i < count; i++) {
-        uint8_t c = (uint8_t)text[i], value = c < base->count ? base->values[c] : 0;
-        if (!value)
-            return false;
-        *number = *number << base->bits | (uint64_t)(value - 1);
+        uint8_t value = values[(uint8_t)text[i]];
+        is_whole &= value != 0;
+        *number = *number << bits | ((uint64_t)value - 1);
     }
-    return true;
+    return is_whole;
 }
 
 /* 128 bits are 2 + 12 + 12 digits; a first one above 7 would not fit. */
 static bool read_ulid(const char *at, uint64_t *high, uint64_t *low)
 {
     uint64_t top, middle, end;
-    if (at[0] < '0' || at[0] > '7' || !read_digits(at, 2, &ulid_base, &top) ||
-        !read_digits(at + 2, 12, &ulid_base, &middle) || !read_digits(at + 14, 12, &ulid_base, &end))
+    if (at[0] < '0' || at[0] > '7' || !read_digits(at, 2, 5, ulid_values, &top) ||
+        !read_digits(at + 2, 12, 5, ulid_values, &middle) || !read_digits(at + 14, 12, 5, ulid_values, &end))
         return false;
     *high = top << 56 | middle >> 4;
     *low = middle << 60 | end;
@@ -50,7 +46,7 @@ static bool read_ulid(const char *at, uint64_t *high, uint64_t *low)
 
 static bool read_hex(const char *at, uint64_t *high, uint64_t *low)
 {
-    return read_digits(at, 16, &hex_base, high) && read_digits(at + 16, 16, &hex_base, low);
+    return read_digits(at, 16, 4, hex_values, high) && read_digits(at + 16, 16, 4, hex_values, low);
 }
 
 static void set_bytes(struct context *c, enum context_form form, uint64_t high, uint64_t low)

@@ -7,6 +7,7 @@
 #include "event_id.h"
 
 #include <sqlite3.h>
+#include <string.h>
 
 enum { APPLICATION = 0x48414931, FORMAT = 1 }; /* "HAI1" in the file's head, and the version of what follows */
 enum { PAGE_BYTES = 4096 };                   /* measured, see docs/store.md */
@@ -51,7 +52,10 @@ void words_open(struct words *, size_t sets, size_t bytes_max);
 void words_forget(struct words *);  /* all of them */
 void words_close(struct words *);
 
-enum store_result word_put(store_t *, enum word_kind, struct slice, int64_t *id);
+/* Where a series' last one is remembered: compared with that first, the same again costs no hash. */
+struct word_place { uint32_t slot /* counted from 1 */; int64_t id; };
+const struct word *word_at(const struct words *, const struct word_place *); /* NULL: it is remembered there no more */
+enum store_result word_put(store_t *, enum word_kind, struct slice, struct word_place *); /* its id */
 /* Points into the memory or the statement: dies with the next one of its kind. */
 enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *);
 
@@ -60,7 +64,8 @@ enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *
 
 struct series {
     uint64_t hash, batch;            /* `stored` and `waits` are of the rows that waited under this number */
-    int64_t id, newest, stored, snapshot; /* newest time of all, and of those in the file */
+    int64_t id, newest, stored; /* newest time of all, and of those in the file */
+    struct word_place snapshot, attributes; /* of its last row */
     bool is_state, used;
     uint32_t name_size, waits;       /* the last of its rows that wait, counted from 1 */
     char *name;
@@ -106,11 +111,13 @@ struct row_room { char context[CONTEXT_TEXT], parent[CONTEXT_TEXT]; };
 
 enum { IMPORTED = 3 };
 int  provenance_code(const struct event_full *); /* live, backfill, snapshot, import; -1: none of these */
-void body_write(const struct event_full *, int64_t at, const struct row_refs *, msgpack_sbuffer *out);
+struct row_contexts { struct context own, parent; };
+void body_write(const struct event_full *, int64_t at, const struct row_refs *, const struct row_contexts *, msgpack_sbuffer *out);
 /* Fills in what the body holds; -1: it is damaged. `e` has timestamp and is clear otherwise. */
 int  body_read(struct slice body, int64_t at, struct event_full *, struct row_refs *, struct row_room *);
 
 void snapshot_write(const struct event_full *, msgpack_sbuffer *out);
+bool snapshot_is(const struct event_full *, struct slice written); /* what snapshot_write would write */
 int  snapshot_read(struct slice, struct event_full *);
 bool readings_write(const struct event_full *, msgpack_sbuffer *out); /* false: none */
 int  readings_read(struct slice, struct event_full *);
@@ -132,7 +139,14 @@ enum store_result row_names(store_t *, const struct row_key *, struct slice body
  * with a row in the file: those are written one by one, after a look. */
 
 struct waiting_row { struct row_key key; size_t body; uint32_t size, previous; /* of its series, counted from 1 */ };
-struct waiting { struct waiting_row *rows; uint32_t *order; size_t count, room, live; uint64_t number; msgpack_sbuffer bodies; };
+struct waiting {
+    struct waiting_row *rows;
+    uint32_t *order;             /* in which they are written: `live` of them */
+    const struct series **series; /* those that have rows here, each once */
+    size_t count, room, live, series_count;
+    uint64_t number;
+    msgpack_sbuffer bodies;
+};
 
 int  waiting_offer(store_t *);       /* lets statements read them; -1: why is set */
 void waiting_meet(const struct waiting *, struct series *); /* brings what the series knows of them up to date */
@@ -184,7 +198,10 @@ bool filter_takes_all(const struct events_query *);  /* nothing but time is aske
 bool filter_is_of_series(const struct events_query *); /* nothing but time, type, domain, entity */
 bool list_next(struct slice *rest, struct slice *item);  /* "a, b,c" */
 bool list_has(const char *list, size_t size, struct slice item);
-bool slice_equal(struct slice, struct slice);
+static inline bool slice_equal(struct slice a, struct slice b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 struct slice name_domain(struct slice entity_id);
 
 /* A cursor is a key and the mark of the query that it belongs to: everything asked for but how much of it. */

@@ -24,16 +24,17 @@ static inline void pack_bytes(msgpack_sbuffer *out, const void *data, size_t siz
 /* Seven bits a byte, the lowest first. */
 static inline void pack_number(msgpack_sbuffer *out, uint64_t n)
 {
-    if (n < 0x80 && out->alloc > out->size) {
-        out->data[out->size++] = (char)n;
-        return;
-    }
     uint8_t bytes[10];
+    bool has_room = out->alloc - out->size >= sizeof bytes;
+    uint8_t *at = has_room ? (uint8_t *)out->data + out->size : bytes;
     size_t size = 0;
     for (; n >= 0x80; n >>= 7)
-        bytes[size++] = (uint8_t)(n | 0x80);
-    bytes[size++] = (uint8_t)n;
-    pack_bytes(out, bytes, size);
+        at[size++] = (uint8_t)(n | 0x80);
+    at[size++] = (uint8_t)n;
+    if (has_room)
+        out->size += size;
+    else
+        pack_bytes(out, bytes, size);
 }
 
 static inline void pack_signed(msgpack_sbuffer *out, int64_t n)

@@ -99,7 +99,7 @@ enum store_result series_put(store_t *store, uint64_t hash, bool is_state, struc
             *series = set + i;
             return STORE_OK;
         }
-    struct series found = { .hash = hash, .is_state = is_state, .used = true, .newest = -1, .stored = -1, .snapshot = -1 };
+    struct series found = { .hash = hash, .is_state = is_state, .used = true, .newest = -1, .stored = -1 };
     enum store_result result = series_find(store, hash, is_state, name, &found.id);
     if (result == STORE_OK)
         result = find_newest(store, found.id, &found.newest);

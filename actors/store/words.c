@@ -55,10 +55,11 @@ static void forget_one(struct words *words)
     *word = (struct word){ 0 };
 }
 
-static void remember(struct words *words, uint64_t hash, int64_t id, struct slice bytes)
+/* Gives the slot, counted from 1; 0: none. */
+static uint32_t remember(struct words *words, uint64_t hash, int64_t id, struct slice bytes)
 {
     if (bytes.size > WORD_MAX)
-        return;
+        return 0;
     for (size_t i = 0; words->bytes + bytes.size > words->bytes_max && i < words->sets * WAYS; i++)
         forget_one(words);
     struct word *set = words_set(words, hash), *oldest = set;
@@ -73,15 +74,31 @@ static void remember(struct words *words, uint64_t hash, int64_t id, struct slic
     if (bytes.size > 0)
         memcpy(oldest->bytes, bytes.data, bytes.size);
     words->bytes += bytes.size;
+    return (uint32_t)(oldest - words->slots) + 1;
 }
 
-static bool recall(struct words *words, uint64_t hash, struct slice bytes, int64_t *id)
+const struct word *word_at(const struct words *words, const struct word_place *place)
+{
+    const struct word *word = place->slot ? &words->slots[place->slot - 1] : NULL;
+    return word && word->bytes && word->id == place->id ? word : NULL;
+}
+
+static bool is_at(struct words *words, const struct word_place *place, struct slice bytes)
+{
+    const struct word *word = word_at(words, place);
+    if (!word || !slice_equal(bytes, (struct slice){ word->bytes, word->size }))
+        return false;
+    words->slots[place->slot - 1].used = ++words->clock;
+    return true;
+}
+
+static bool recall(struct words *words, uint64_t hash, struct slice bytes, struct word_place *place)
 {
     struct word *set = words_set(words, hash);
     for (int i = 0; i < WAYS; i++)
         if (set[i].bytes && set[i].hash == hash && slice_equal(bytes, (struct slice){ set[i].bytes, set[i].size })) {
             set[i].used = ++words->clock;
-            *id = set[i].id;
+            *place = (struct word_place){ (uint32_t)(set + i - words->slots) + 1, set[i].id };
             return true;
         }
     return false;
@@ -104,13 +121,16 @@ static enum store_result find_word(store_t *store, enum word_kind kind, uint64_t
     return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot look up what repeats");
 }
 
-enum store_result word_put(store_t *store, enum word_kind kind, struct slice bytes, int64_t *id)
+enum store_result word_put(store_t *store, enum word_kind kind, struct slice bytes, struct word_place *place)
 {
     struct words *words = &store->words[kind];
-    uint64_t hash = hash_bytes(HASH_SEED, bytes);
-    if (recall(words, hash, bytes, id))
+    if (is_at(words, place, bytes))
         return STORE_OK;
-    enum store_result result = find_word(store, kind, hash, bytes, id);
+    uint64_t hash = hash_bytes(HASH_SEED, bytes);
+    if (recall(words, hash, bytes, place))
+        return STORE_OK;
+    int64_t id = 0;
+    enum store_result result = find_word(store, kind, hash, bytes, &id);
     if (result == STORE_MISSING) {
         sqlite3_stmt *add = statement(store, words_statements[kind].add);
         if (!add)
@@ -122,11 +142,11 @@ enum store_result word_put(store_t *store, enum word_kind kind, struct slice byt
         sqlite3_clear_bindings(add);
         if (rc != SQLITE_DONE)
             return trouble(store, "cannot add what repeats");
-        *id = sqlite3_last_insert_rowid(store->db);
+        id = sqlite3_last_insert_rowid(store->db);
         result = STORE_OK;
     }
     if (result == STORE_OK)
-        remember(words, hash, *id, bytes);
+        *place = (struct word_place){ remember(words, hash, id, bytes), id };
     return result;
 }
 
