@@ -121,7 +121,7 @@ int waiting_offer(store_t *store)
 
 void waiting_forget(struct waiting *waiting)
 {
-    waiting->count = 0;
+    waiting->count = waiting->series_count = 0;
     waiting->number++;
     buffer_clear(&waiting->bodies);
 }
@@ -130,6 +130,7 @@ void waiting_close(struct waiting *waiting)
 {
     free(waiting->rows);
     free(waiting->order);
+    free(waiting->series);
     msgpack_sbuffer_destroy(&waiting->bodies);
     *waiting = (struct waiting){ 0 };
 }
@@ -162,13 +163,16 @@ static void make_room(struct waiting *waiting)
     waiting->room = waiting->room ? waiting->room * 2 : 256;
     waiting->rows = realloc(waiting->rows, waiting->room * sizeof *waiting->rows);
     waiting->order = realloc(waiting->order, waiting->room * sizeof *waiting->order);
-    assert(waiting->rows && waiting->order);
+    waiting->series = realloc(waiting->series, waiting->room * sizeof *waiting->series);
+    assert(waiting->rows && waiting->order && waiting->series);
 }
 
 enum store_result waiting_add(store_t *store, struct series *series, const struct row_key *key, struct slice body)
 {
     struct waiting *waiting = &store->waiting;
     make_room(waiting);
+    if (series->waits == 0)
+        waiting->series[waiting->series_count++] = series;
     waiting->rows[waiting->count] = (struct waiting_row){ *key, waiting->bodies.size, (uint32_t)body.size, series->waits };
     pack_bytes(&waiting->bodies, body.data, body.size);
     series->waits = (uint32_t)++waiting->count;
@@ -194,13 +198,13 @@ void waiting_drop(struct waiting_row *row)
 
 /* --- out ------------------------------------------------------------------------------------------ */
 
+typedef int order_fn(const void *, const void *, void *rows);
+
 static int by_key(const void *a, const void *b, void *rows)
 {
     const struct waiting_row *list = rows;
     const struct row_key *left = &list[*(const uint32_t *)a].key, *right = &list[*(const uint32_t *)b].key;
-    if (left->series != right->series)
-        return left->series < right->series ? -1 : 1;
-    return left->at < right->at ? -1 : left->at > right->at; /* no two that wait have both in common */
+    return left->at < right->at ? -1 : left->at > right->at; /* of one series; no two that wait have both in common */
 }
 
 static int by_time(const void *a, const void *b, void *rows)
@@ -209,14 +213,56 @@ static int by_time(const void *a, const void *b, void *rows)
     return key_order(&list[*(const uint32_t *)a].key, &list[*(const uint32_t *)b].key);
 }
 
-static enum store_result write_sorted(store_t *store, enum statement which, int (*order)(const void *, const void *, void *))
+static int by_number(const void *a, const void *b)
 {
-    struct waiting *waiting = &store->waiting;
+    const struct series *left = *(const struct series *const *)a, *right = *(const struct series *const *)b;
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
+/* They come in order as a rule, and then a look is all that it takes. */
+static void sort(struct waiting *waiting, size_t from, order_fn *order)
+{
+    size_t at = from + 1;
+    while (at < waiting->live && order(&waiting->order[at - 1], &waiting->order[at], waiting->rows) <= 0)
+        at++;
+    if (at < waiting->live)
+        qsort_r(waiting->order + from, waiting->live - from, sizeof *waiting->order, order, waiting->rows);
+}
+
+static void order_by_time(struct waiting *waiting)
+{
     waiting->live = 0;
     for (uint32_t i = 0; i < waiting->count; i++)
         if (waiting->rows[i].size != DROPPED)
             waiting->order[waiting->live++] = i;
-    qsort_r(waiting->order, waiting->live, sizeof *waiting->order, order, waiting->rows);
+    sort(waiting, 0, by_time);
+}
+
+/* Its rows lead from the last one back to the first. */
+static void take_series(struct waiting *waiting, const struct series *series)
+{
+    size_t from = waiting->live;
+    for (uint32_t next = series->waits; next != 0; next = waiting->rows[next - 1].previous)
+        if (waiting->rows[next - 1].size != DROPPED)
+            waiting->order[waiting->live++] = next - 1;
+    for (size_t low = from, high = waiting->live; low + 1 < high; low++) {
+        uint32_t last = waiting->order[--high];
+        waiting->order[high] = waiting->order[low];
+        waiting->order[low] = last;
+    }
+    sort(waiting, from, by_key);
+}
+
+static void order_by_key(struct waiting *waiting)
+{
+    qsort(waiting->series, waiting->series_count, sizeof *waiting->series, by_number);
+    waiting->live = 0;
+    for (size_t i = 0; i < waiting->series_count; i++)
+        take_series(waiting, waiting->series[i]);
+}
+
+static enum store_result write_ordered(store_t *store, enum statement which)
+{
     sqlite3_stmt *put = statement(store, which);
     if (!put)
         return STORE_TROUBLE;
@@ -227,11 +273,15 @@ static enum store_result write_sorted(store_t *store, enum statement which, int 
 
 enum store_result waiting_write(store_t *store)
 {
-    if (store->waiting.count == 0)
+    struct waiting *waiting = &store->waiting;
+    if (waiting->count == 0)
         return STORE_OK;
-    enum store_result result = write_sorted(store, EVENTS_ADD, by_key);
-    if (result == STORE_OK)
-        result = write_sorted(store, TIMES_ADD, by_time);
-    waiting_forget(&store->waiting);
+    order_by_key(waiting);
+    enum store_result result = write_ordered(store, EVENTS_ADD);
+    if (result == STORE_OK) {
+        order_by_time(waiting);
+        result = write_ordered(store, TIMES_ADD);
+    }
+    waiting_forget(waiting);
     return result;
 }
