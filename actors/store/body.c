@@ -1,41 +1,10 @@
 /* body.c - an event packed: times as differences, contexts as bytes, what repeats as a number. */
+#include "body.h"
 #include "inside.h"
 #include "pack.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-enum { BODY_FORM = 1 };
-
-/* What a body holds, in the order in which it is written. */
-enum {
-    PROVENANCE      = 3, /* two bits: a place in the table below */
-    HAS_STATE       = 1 << 2,
-    HAS_OLD         = 1 << 3,
-    OLD_IS_STATE    = 1 << 4,
-    HAS_UPDATED     = 1 << 5,
-    UPDATED_IS_AT   = 1 << 6,
-    HAS_CHANGED_AT  = 1 << 7,
-    CHANGED_IS_AT   = 1 << 8,
-    HAS_REPORTED    = 1 << 9,
-    REPORTED_IS_AT  = 1 << 10,
-    HAS_ATTRIBUTES  = 1 << 11,
-    HAS_CHANGED     = 1 << 12,
-    IS_CHANGED      = 1 << 13,
-    HAS_DURATION    = 1 << 14,
-    DURATION_IN_US  = 1 << 15,
-    HAS_VALUE       = 1 << 16,
-    VALUE_IS_STATE  = 1 << 17,
-    HAS_CANONICAL   = 1 << 18,
-    CANONICAL_IS_VALUE = 1 << 19,
-    CONTEXT_FORM    = 20, /* three bits each */
-    PARENT_FORM     = 23,
-    HAS_USER        = 1 << 26,
-    HAS_DATA        = 1 << 27,
-    HAS_READINGS    = 1 << 28,
-    HAS_RESTORED    = 1 << 29, /* bodies of before have none */
-    IS_RESTORED     = 1 << 30
-};
 
 static const char *const provenances[4] = { "live", "backfill", "snapshot", "import" };
 

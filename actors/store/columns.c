@@ -1,0 +1,247 @@
+/* columns.c - how a chunk keeps one thing of many rows: numbers, what repeats, the few that differ, texts. */
+#include "columns.h"
+
+#include "event_id.h"
+
+#include <stdlib.h>
+
+enum { LOOK_BACK = 255 }; /* what is older is written again */
+
+/* --- numbers ------------------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b)
+{
+    const int64_t *left = a, *right = b;
+    return *left < *right ? -1 : *left > *right;
+}
+
+static uint64_t difference(const int64_t *values, size_t i)
+{
+    return (uint64_t)values[i] - (uint64_t)values[i - 1];
+}
+
+/* What a form needs to know: the least value, the least difference, the difference in the middle, the first one. */
+static void find_bases(const int64_t *values, size_t count, uint64_t bases[NUMBERS_FORMS])
+{
+    int64_t least = values[0], *sorted = malloc(count * sizeof *sorted);
+    assert(sorted);
+    for (size_t i = 1; i < count; i++) {
+        least = values[i] < least ? values[i] : least;
+        sorted[i - 1] = (int64_t)difference(values, i);
+    }
+    qsort(sorted, count - 1, sizeof *sorted, by_size);
+    bases[NUMBERS_PLAIN] = (uint64_t)least;
+    bases[NUMBERS_RISING] = count > 1 ? (uint64_t)sorted[0] : 0;
+    bases[NUMBERS_STEADY] = bases[NUMBERS_SECOND] = count > 1 ? (uint64_t)sorted[(count - 1) / 2] : 0;
+    free(sorted);
+}
+
+static uint64_t number_code(const int64_t *values, size_t i, enum numbers_form form, uint64_t base)
+{
+    switch (form) {
+    case NUMBERS_PLAIN:  return (uint64_t)values[i] - base;
+    case NUMBERS_RISING: return difference(values, i) - base;
+    case NUMBERS_STEADY: return fold(difference(values, i) - base);
+    default:             return fold(difference(values, i) - (i > 1 ? difference(values, i - 1) : base));
+    }
+}
+
+static uint64_t bits(uint64_t n)
+{
+    return n ? 64 - (uint64_t)__builtin_clzll(n) : 0;
+}
+
+void numbers_write(const int64_t *values, size_t count, msgpack_sbuffer *out)
+{
+    uint64_t bases[NUMBERS_FORMS], least = UINT64_MAX;
+    enum numbers_form best = NUMBERS_PLAIN;
+    if (count == 0)
+        return;
+    find_bases(values, count, bases);
+    for (enum numbers_form form = NUMBERS_PLAIN; form < NUMBERS_FORMS; form++) {
+        uint64_t cost = 0;
+        for (size_t i = 1; i < count; i++)
+            cost += bits(number_code(values, i, form, bases[form]));
+        if (cost < least) {
+            least = cost;
+            best = form;
+        }
+    }
+    uint8_t form = (uint8_t)best;
+    pack_bytes(out, &form, 1);
+    pack_signed(out, (int64_t)bases[best]);
+    pack_signed(out, values[0]);
+    for (size_t i = 1; i < count; i++)
+        pack_number(out, number_code(values, i, best, bases[best]));
+}
+
+/* --- runs ------------------------------------------------------------------------------------------ */
+
+static size_t count_runs(const int64_t *values, size_t count)
+{
+    size_t runs = count > 0;
+    for (size_t i = 1; i < count; i++)
+        runs += values[i] != values[i - 1];
+    return runs;
+}
+
+/* How far back it was new, counted from 1; 0: too far, or never. */
+static size_t look_back(const int64_t *seen, size_t count, int64_t value)
+{
+    for (size_t back = 1; back <= count && back <= LOOK_BACK; back++)
+        if (seen[count - back] == value)
+            return back;
+    return 0;
+}
+
+/* Three parts, each behind its size: lengths, codes, new ones. */
+void runs_write(const int64_t *values, size_t count, msgpack_sbuffer *out)
+{
+    size_t runs = count_runs(values, count), known = 0;
+    int64_t *seen = malloc((runs + 1) * sizeof *seen), newest = 0;
+    msgpack_sbuffer parts[3];
+    assert(seen);
+    for (int i = 0; i < 3; i++)
+        msgpack_sbuffer_init(&parts[i]);
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && values[next] == values[i]; next++)
+            ;
+        size_t back = look_back(seen, known, values[i]);
+        pack_number(&parts[0], next - i - 1);
+        pack_number(&parts[1], back);
+        if (back == 0) {
+            pack_signed(&parts[2], (int64_t)((uint64_t)values[i] - (uint64_t)newest));
+            newest = seen[known++] = values[i];
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        pack_slice(out, (struct slice){ parts[i].data, parts[i].size });
+        msgpack_sbuffer_destroy(&parts[i]);
+    }
+    free(seen);
+}
+
+void runs_open(struct runs *r, struct slice column)
+{
+    struct unpack in = unpack_of(column);
+    *r = (struct runs){ .seen = r->seen, .room = r->room };
+    r->lengths = unpack_of(unpack_slice(&in));
+    r->codes = unpack_of(unpack_slice(&in));
+    r->fresh = unpack_of(unpack_slice(&in));
+    r->bad = in.bad && column.size > 0;
+}
+
+void runs_close(struct runs *r)
+{
+    free(r->seen);
+    *r = (struct runs){ 0 };
+}
+
+static void remember(struct runs *r, int64_t value)
+{
+    if (r->count == r->room) {
+        r->room = r->room ? r->room * 2 : 64;
+        r->seen = realloc(r->seen, r->room * sizeof *r->seen);
+        assert(r->seen);
+    }
+    r->seen[r->count++] = value;
+}
+
+void runs_turn(struct runs *r)
+{
+    r->left = unpack_number(&r->lengths) + 1;
+    uint64_t back = unpack_number(&r->codes);
+    if (back == 0) {
+        r->newest = (int64_t)((uint64_t)r->newest + (uint64_t)unpack_signed(&r->fresh));
+        r->value = r->newest;
+        remember(r, r->value);
+    } else if (back <= r->count) {
+        r->value = r->seen[r->count - back];
+    } else {
+        r->bad = true;
+    }
+    r->bad |= r->lengths.bad | r->codes.bad | r->fresh.bad;
+    if (r->bad || r->left == 0) {
+        r->bad = true;
+        r->left = UINT64_MAX; /* nothing more is read */
+    }
+}
+
+/* --- few -------------------------------------------------------------------------------------------- */
+
+void few_add(struct few_writer *w, size_t row, uint64_t value)
+{
+    pack_number(w->out, row - w->next);
+    pack_number(w->out, value);
+    w->next = row + 1;
+}
+
+/* --- texts ------------------------------------------------------------------------------------------- */
+
+struct text_seen { uint64_t hash; struct slice text; };
+
+static size_t find_text(const struct texts_writer *w, uint64_t hash, struct slice text)
+{
+    for (size_t back = 1; back <= w->count && back <= LOOK_BACK; back++) {
+        const struct text_seen *seen = &w->seen[w->count - back];
+        if (seen->hash == hash && seen->text.size == text.size && memcmp(seen->text.data, text.data, text.size) == 0)
+            return back;
+    }
+    return 0;
+}
+
+size_t texts_add(struct texts_writer *w, msgpack_sbuffer *codes, struct slice text, bool is_expected)
+{
+    if (text.size == 0)
+        text.data = "";
+    uint64_t hash = is_expected ? 0 : hash_bytes(HASH_SEED, text);
+    size_t back = is_expected ? 0 : find_text(w, hash, text);
+    pack_number(codes, is_expected ? 0 : back + 1);
+    if (is_expected || back > 0)
+        return w->count - back;
+    if (w->count == w->room) {
+        w->room = w->room ? w->room * 2 : 64;
+        w->seen = realloc(w->seen, w->room * sizeof *w->seen);
+        assert(w->seen);
+    }
+    w->seen[w->count++] = (struct text_seen){ hash, text };
+    pack_slice(w->bytes, text);
+    return w->count - 1;
+}
+
+void texts_close(struct texts_writer *w)
+{
+    free(w->seen);
+    *w = (struct texts_writer){ 0 };
+}
+
+void texts_open(struct texts *t, struct slice bytes)
+{
+    *t = (struct texts){ .bytes = unpack_of(bytes), .seen = t->seen, .room = t->room };
+}
+
+void texts_release(struct texts *t)
+{
+    free(t->seen);
+    *t = (struct texts){ 0 };
+}
+
+struct slice texts_next(struct texts *t, struct unpack *codes, struct slice expected)
+{
+    uint64_t code = unpack_number(codes);
+    t->bad |= codes->bad;
+    if (code == 0)
+        return expected;
+    if (code > 1 && code - 1 <= t->count)
+        return t->seen[t->count - (code - 1)];
+    struct slice text = unpack_slice(&t->bytes);
+    t->bad |= code > 1 || t->bytes.bad;
+    if (t->bad)
+        return (struct slice){ "", 0 };
+    if (t->count == t->room) {
+        t->room = t->room ? t->room * 2 : 64;
+        t->seen = realloc(t->seen, t->room * sizeof *t->seen);
+        assert(t->seen);
+    }
+    return t->seen[t->count++] = text;
+}
