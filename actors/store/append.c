@@ -1,11 +1,12 @@
 /* append.c - one event joins the store, once: its identity, its key, its row. */
-#include "inside.h"
+#include "seal.h"
 
 #include <assert.h>
 #include <string.h>
 
 struct twin {
     bool looked, found, richer_wins;
+    bool is_sealed;       /* rows of this time lie in a chunk, which is opened before this one is written */
     bool is_imported;     /* the old one: its place is none of the capture log */
     int32_t rest;         /* where the new row goes, or the old one stands */
     int64_t time, place;  /* of the old one */
@@ -77,43 +78,67 @@ static struct row_contexts contexts_of(const struct event_full *e)
     return (struct row_contexts){ context_of(e->has_context_id, e->context_id), context_of(e->has_context_parent_id, e->context_parent_id) };
 }
 
-/* Look through the rows of this series and time; one that hashes alike but is another event
- * makes the new one step aside. */
-static enum store_result find_twin(store_t *store, const struct event_full *e, int64_t series, int64_t at, struct twin *twin)
+struct look { store_t *store; const struct event_full *e; struct twin *twin; int best; int32_t free_rest; bool is_damaged; };
+
+/* 1: there is none more alike. */
+static int look_at_row(void *owner, const struct chunk_row *row)
+{
+    struct look *look = owner;
+    struct event_full old;
+    struct row_refs refs;
+    schema_clear(event_full_schema(), &old);
+    SET(&old, is_state, look->e->is_state);
+    SET(&old, timestamp, row->at + row->shift);
+    if (body_read(row->body, row->at, &old, &refs, &look->store->room) != 0) {
+        look->is_damaged = true;
+        return 1;
+    }
+    old.has_attributes = refs.attributes != 0;
+    if (row->rest == look->free_rest)
+        look->free_rest++;
+    int like = likeness(look->e, &old);
+    if (like > look->best) {
+        look->best = like;
+        *look->twin = (struct twin){ .looked = true, .found = true, .richer_wins = richness(look->e) > richness(&old),
+            .is_imported = source_of(true, old.provenance) == STORE_IMPORT, .rest = row->rest, .time = old.timestamp, .place = row->place,
+            .contexts = contexts_of(&old) };
+    }
+    return look->best == 2;
+}
+
+static enum store_result look_at_hot(store_t *store, struct look *look, int64_t series, int64_t at, bool *any)
 {
     sqlite3_stmt *find = statement(store, EVENT_TWINS);
+    int rc = SQLITE_DONE;
+    *any = false;
     if (!find)
         return STORE_TROUBLE;
     sqlite3_bind_int64(find, 1, series);
     sqlite3_bind_int64(find, 2, at);
-    int best = 0, rc;
-    int32_t free_rest = twin->rest;
-    while (best < 2 && (rc = sqlite3_step(find)) == SQLITE_ROW) {
-        struct event_full row;
-        struct row_refs refs;
-        schema_clear(event_full_schema(), &row);
-        SET(&row, is_state, e->is_state);
-        SET(&row, timestamp, sqlite3_column_int64(find, 1));
-        int32_t rest = sqlite3_column_int(find, 0);
-        if (body_read(column_bytes(find, 2), at, &row, &refs, &store->room) != 0) {
-            sqlite3_reset(find);
-            return trouble(store, "a stored row is damaged");
-        }
-        row.has_attributes = refs.attributes != 0;
-        if (rest == free_rest)
-            free_rest++;
-        int like = likeness(e, &row);
-        if (like > best) {
-            best = like;
-            *twin = (struct twin){ true, true, richness(e) > richness(&row), source_of(true, row.provenance) == STORE_IMPORT, rest, row.timestamp, sqlite3_column_int64(find, 3),
-                contexts_of(&row) };
-        }
+    while (look->best < 2 && !look->is_damaged && (rc = sqlite3_step(find)) == SQLITE_ROW) {
+        struct chunk_row row = { at, sqlite3_column_int64(find, 1) - at, sqlite3_column_int64(find, 3), sqlite3_column_int(find, 0), column_bytes(find, 2) };
+        *any = true;
+        look_at_row(look, &row);
     }
-    bool done = best == 2 || rc == SQLITE_DONE;
     sqlite3_reset(find);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look for an event");
+}
+
+/* Look through the rows of this series and time, which lie in the file or in a chunk; one that hashes
+ * alike but is another event makes the new one step aside. */
+static enum store_result find_twin(store_t *store, const struct event_full *e, int64_t series, int64_t at, struct twin *twin)
+{
+    struct look look = { .store = store, .e = e, .twin = twin, .free_rest = twin->rest };
+    bool any, is_sealed = false;
+    enum store_result result = look_at_hot(store, &look, series, at, &any);
+    if (result == STORE_OK && !any)
+        result = sealed_twins(store, series, at, look_at_row, &look, &is_sealed);
+    if (look.is_damaged)
+        return trouble(store, "a stored row is damaged");
+    twin->is_sealed = is_sealed;
     if (!twin->found)
-        twin->rest = free_rest;
-    return done ? STORE_OK : trouble(store, "cannot look for an event");
+        twin->rest = look.free_rest;
+    return result;
 }
 
 /* --- the row -------------------------------------------------------------------------------------- */
@@ -325,7 +350,10 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
         result = look_for_place(store, e, &twin);
     if (result != STORE_OK || (twin.found && !twin.richer_wins))
         return result == STORE_OK ? STORE_DUPLICATE : result;
-    result = put_refs(store, e, series, &refs);
+    if (twin.is_sealed)
+        result = seal_open_again(store, series->id, id.at);
+    if (result == STORE_OK)
+        result = put_refs(store, e, series, &refs);
     if (result != STORE_OK)
         return result;
     struct row_key key = { e->timestamp, e->place, series->id, id.at, twin.rest };
@@ -385,7 +413,7 @@ static enum store_result forget_row(store_t *store, const struct row_key *key, s
     return result;
 }
 
-static enum store_result drop_stored(store_t *store, int64_t series, int64_t at, int32_t rest, enum store_source *source)
+static enum store_result drop_hot(store_t *store, int64_t series, int64_t at, int32_t rest, enum store_source *source)
 {
     sqlite3_stmt *get = statement(store, EVENT_GET);
     if (!get)
@@ -412,6 +440,14 @@ static enum store_result drop_stored(store_t *store, int64_t series, int64_t at,
     rc = sqlite3_step(drop);
     sqlite3_reset(drop);
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot drop a row");
+}
+
+static enum store_result drop_stored(store_t *store, int64_t series, int64_t at, int32_t rest, enum store_source *source)
+{
+    enum store_result result = drop_hot(store, series, at, rest, source);
+    if (result == STORE_MISSING && (result = seal_open_again(store, series, at)) == STORE_OK)
+        result = drop_hot(store, series, at, rest, source);
+    return result;
 }
 
 enum store_result row_drop(store_t *store, const struct row_key *key)

@@ -28,6 +28,8 @@ void chunk_reader_destroy(chunk_reader_t **);
 /* Unpacked halves, which must stay; `rest` may be empty where only states are asked for. -1: they are damaged. */
 int chunk_open(chunk_reader_t *, bool is_state, struct slice main, struct slice rest);
 size_t chunk_rows(const chunk_reader_t *);
+bool chunk_has_time(chunk_reader_t *, int64_t at);          /* before any row was asked for */
+size_t chunk_rows_before(chunk_reader_t *, int64_t at);     /* likewise */
 /* 1: the next; 0: there is no more; -1: damaged. The body lives until the next call. Not both of one chunk. */
 int chunk_next(chunk_reader_t *, struct chunk_row *);
 int chunk_next_state(chunk_reader_t *, struct chunk_state *);

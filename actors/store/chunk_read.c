@@ -185,6 +185,26 @@ size_t chunk_rows(const chunk_reader_t *self)
     return self->count;
 }
 
+bool chunk_has_time(chunk_reader_t *self, int64_t at)
+{
+    struct numbers times = self->at;
+    for (size_t i = 0; i < self->count; i++) {
+        int64_t time = numbers_next(&times);
+        if (time >= at || times.in.bad)
+            return time == at && !times.in.bad;
+    }
+    return false;
+}
+
+size_t chunk_rows_before(chunk_reader_t *self, int64_t at)
+{
+    struct numbers times = self->at;
+    size_t i = 0;
+    while (i < self->count && numbers_next(&times) < at && !times.in.bad)
+        i++;
+    return i;
+}
+
 /* --- states ----------------------------------------------------------------------------------------- */
 
 /* The decimals it is written with; what is left are zeros. */

@@ -1,5 +1,5 @@
 /* commit.c - what joined becomes safe, or is taken back whole; the log is kept short. */
-#include "inside.h"
+#include "sealed.h"
 
 #include "facts.h"
 
@@ -40,6 +40,8 @@ enum store_result store_abandon(store_t *store, const char *doing)
     facts_close(&store->facts);
     waiting_forget(&store->waiting);
     settled_abandon(store);
+    if (store->writer && sealed_refresh(store) != STORE_OK)
+        store->sealed_until = MAX_TIME_US + 1; /* unknown: every look goes to the index */
     return STORE_TROUBLE;
 }
 

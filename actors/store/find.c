@@ -1,5 +1,5 @@
 /* find.c - rows out of the store: lists, counts, one by its id. */
-#include "inside.h"
+#include "sealed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -141,17 +141,53 @@ enum store_result store_find(store_t *store, const struct events_query *q, store
 
 /* --- counts ------------------------------------------------------------------------------------------- */
 
-static enum store_result count_all(store_t *store, const struct events_query *q, int64_t *count)
+static enum store_result run_count(store_t *store, enum statement which, int64_t series, int64_t from, int64_t to, int64_t *count)
 {
-    sqlite3_stmt *stmt = statement(store, TIME_COUNT);
+    sqlite3_stmt *stmt = statement(store, which);
     if (!stmt)
         return STORE_TROUBLE;
-    sqlite3_bind_int64(stmt, 1, q->has_start_time ? q->start_time : 0);
-    sqlite3_bind_int64(stmt, 2, q->has_end_time ? q->end_time : MAX_TIME_US + 1);
+    sqlite3_bind_int64(stmt, 1, from);
+    sqlite3_bind_int64(stmt, 2, to);
+    if (which == EVENT_HOT_COUNT)
+        sqlite3_bind_int64(stmt, 3, series);
     if (sqlite3_step(stmt) != SQLITE_ROW)
         return trouble(store, "cannot count");
     *count = sqlite3_column_int64(stmt, 0);
     return STORE_OK;
+}
+
+enum store_result rows_count(store_t *store, int64_t series, int64_t from, int64_t to, int64_t *count)
+{
+    int64_t hot = 0, sealed = 0;
+    enum store_result result = run_count(store, EVENT_HOT_COUNT, series, from, to, &hot);
+    if (result == STORE_OK)
+        result = sealed_count(store, series, from, to, &sealed);
+    *count = hot + sealed;
+    return result;
+}
+
+enum store_result rows_shifted(store_t *store, int64_t from, int64_t to, int64_t *count)
+{
+    return run_count(store, SHIFTED_COUNT, 0, from, to, count);
+}
+
+/* Beyond what is sealed the order of lists has a key for each row; before that, keys may be left of rows that were sealed. */
+static enum store_result count_all(store_t *store, const struct events_query *q, int64_t *count)
+{
+    int64_t from = q->has_start_time ? q->start_time : 0, to = q->has_end_time ? q->end_time : MAX_TIME_US + 1, part = 0;
+    int64_t until = store->sealed_until < to ? store->sealed_until : to;
+    enum store_result result = STORE_OK;
+    if (from < until)
+        result = rows_shifted(store, from, until, count);
+    for (size_t i = 0; from < until && result == STORE_OK && i < store->series.count; i++) {
+        result = rows_count(store, store->series.items[i].id, from, until, &part);
+        *count += part;
+    }
+    if (result == STORE_OK && (until > from ? until : from) < to) {
+        result = run_count(store, TIME_COUNT, 0, until > from ? until : from, to, &part);
+        *count += part;
+    }
+    return result;
 }
 
 static enum store_result count_row(store_t *store, struct merge *merge, const struct filter *filter, int64_t *count)
@@ -169,20 +205,12 @@ static enum store_result count_row(store_t *store, struct merge *merge, const st
     return result;
 }
 
-/* Where types, domains and entities alone are asked for, a row's series has answered already;
- * but which entity an event speaks of that is no state, only the row tells. */
 static enum store_result count_part(store_t *store, struct merge *merge, const struct filter *filter, int64_t *count)
 {
-    const struct events_query *q = filter->query;
     uint64_t looked = 0;
-    bool series_tells = filter_is_of_series(q);
     enum store_result result;
     while ((result = merge_next(store, merge)) == STORE_OK) {
-        const struct series *s = series_by_id(store, merge_key(merge)->series);
-        if (series_tells && s && (s->is_state || !q->has_entity_id))
-            ++*count;
-        else
-            result = count_row(store, merge, filter, count);
+        result = count_row(store, merge, filter, count);
         if (++looked % LOOK_EVERY == 0 && clock_us() > store->late_us)
             result = STORE_LATE;
         if (result != STORE_OK)
@@ -191,11 +219,30 @@ static enum store_result count_part(store_t *store, struct merge *merge, const s
     return result == STORE_MISSING ? STORE_OK : result;
 }
 
+/* Where types, domains and entities alone are asked for, a row's series has answered already;
+ * but which entity an event speaks of that is no state, only the row tells. */
+static enum store_result count_series(store_t *store, struct merge *merge, const struct events_query *q, int64_t *count)
+{
+    enum store_result result = STORE_OK;
+    for (; result == STORE_OK && merge->part < merge->wanted_count; merge->part++) {
+        const struct series *s = &store->series.items[merge->part];
+        int64_t part = 0;
+        if ((merge->any_series || merge->wanted[merge->part]) && (s->is_state || !q->has_entity_id))
+            result = rows_count(store, s->id, merge->from, merge->to, &part);
+        *count += part;
+        if (clock_us() > store->late_us)
+            result = STORE_LATE;
+    }
+    return result;
+}
+
 static enum store_result count_rows(store_t *store, const struct events_query *q, const struct filter *filter, int64_t *count)
 {
     struct merge merge;
     enum store_result result = merge_begin_parts(store, &merge, q);
     if (result == STORE_OK) {
+        if (filter_is_of_series(q))
+            result = count_series(store, &merge, q, count);
         while (result == STORE_OK && (result = merge_part(store, &merge, q)) == STORE_OK)
             result = count_part(store, &merge, filter, count);
     } else if (result == STORE_MISSING) {
@@ -235,6 +282,16 @@ static enum store_result give_one(store_t *store, const struct row_key *key, str
     return result;
 }
 
+static enum store_result get_sealed(store_t *store, int64_t series, int64_t at, int32_t rest, store_row_fn *row, void *owner)
+{
+    struct chunk_row found;
+    enum store_result result = sealed_get(store, series, at, rest, &found);
+    if (result != STORE_OK)
+        return result;
+    struct row_key key = { at + found.shift, found.place, series, at, rest };
+    return give_one(store, &key, found.body, row, owner);
+}
+
 static enum store_result get_key(store_t *store, int64_t series, int64_t at, int32_t rest, store_row_fn *row, void *owner)
 {
     sqlite3_stmt *get = statement(store, EVENT_GET);
@@ -245,7 +302,7 @@ static enum store_result get_key(store_t *store, int64_t series, int64_t at, int
     sqlite3_bind_int(get, 3, rest);
     int rc = sqlite3_step(get);
     if (rc == SQLITE_DONE)
-        return STORE_MISSING;
+        return get_sealed(store, series, at, rest, row, owner);
     if (rc != SQLITE_ROW)
         return trouble(store, "cannot read a row");
     struct row_key key = { sqlite3_column_int64(get, 0), sqlite3_column_int64(get, 1), series, at, rest };
@@ -254,26 +311,44 @@ static enum store_result get_key(store_t *store, int64_t series, int64_t at, int
 
 /* The id that a live event was announced with, where its row had come from history before and
  * has kept the id of then. */
+struct renamed { store_t *store; const struct series *series; const struct event_key *id; bool is_found; int32_t rest; };
+
+static int look_at_twin(void *owner, const struct chunk_row *row)
+{
+    struct renamed *renamed = owner;
+    struct event_full e;
+    struct row_refs refs;
+    schema_clear(event_full_schema(), &e);
+    SET(&e, is_state, renamed->series->is_state);
+    SET(&e, entity_id, (struct slice){ renamed->series->name, renamed->series->name_size });
+    SET(&e, event_type, e.entity_id);
+    SET(&e, timestamp, row->at + row->shift);
+    renamed->is_found = body_read(row->body, row->at, &e, &refs, &renamed->store->room) == 0 && event_key(&e).rest == renamed->id->rest;
+    renamed->rest = row->rest;
+    return renamed->is_found;
+}
+
 static enum store_result get_renamed(store_t *store, const struct series *series, const struct event_key *id, store_row_fn *row, void *owner)
 {
+    struct renamed renamed = { .store = store, .series = series, .id = id };
     sqlite3_stmt *twins = statement(store, EVENT_TWINS);
+    bool any;
     if (!twins)
         return STORE_TROUBLE;
     sqlite3_bind_int64(twins, 1, series->id);
     sqlite3_bind_int64(twins, 2, id->at);
     int rc;
     while ((rc = sqlite3_step(twins)) == SQLITE_ROW) {
-        struct event_full e;
-        struct row_refs refs;
-        schema_clear(event_full_schema(), &e);
-        SET(&e, is_state, series->is_state);
-        SET(&e, entity_id, (struct slice){ series->name, series->name_size });
-        SET(&e, event_type, e.entity_id);
-        SET(&e, timestamp, sqlite3_column_int64(twins, 1));
-        if (body_read(column_bytes(twins, 2), id->at, &e, &refs, &store->room) == 0 && event_key(&e).rest == id->rest)
-            return get_key(store, series->id, id->at, sqlite3_column_int(twins, 0), row, owner);
+        struct chunk_row twin = { .at = id->at, .shift = sqlite3_column_int64(twins, 1) - id->at, .rest = sqlite3_column_int(twins, 0), .body = column_bytes(twins, 2) };
+        if (look_at_twin(&renamed, &twin) != 0)
+            break;
     }
-    return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read a row");
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return trouble(store, "cannot read a row");
+    enum store_result result = renamed.is_found ? STORE_OK : sealed_twins(store, series->id, id->at, look_at_twin, &renamed, &any);
+    if (result != STORE_OK)
+        return result;
+    return renamed.is_found ? get_key(store, series->id, id->at, renamed.rest, row, owner) : STORE_MISSING;
 }
 
 enum store_result store_get(store_t *store, const char *id, store_row_fn *row, void *owner)

@@ -4,6 +4,7 @@
 
 #include "store.h"
 
+#include "crc32c.h"
 #include "event_id.h"
 
 #include <sqlite3.h>
@@ -28,6 +29,8 @@ enum statement {
     STATISTIC_PUT, STATISTIC_LIST, STATISTIC_ENDS,
     BAD_ADD, BAD_SAY, BAD_SAY_ID, BAD_LIKE, BAD_LIST, BAD_COUNT, BAD_COUNT_SINCE, BAD_GET, BAD_NEXT, BAD_LAST, BAD_DROP, BAD_TOP, SOURCE_ADD, SOURCE_DROP,
     FILTER_GET, FILTER_SET, FILTER_COUNT_LIST, FILTER_COUNT_PUT, FILTER_COUNT_CLEAR,
+    SEALED_UNTIL_GET, SEALED_UNTIL_PUT, CHUNK_BEFORE, CHUNK_AFTER, CHUNK_MAIN, CHUNK_REST, CHUNK_ADD, CHUNK_DATA_ADD, CHUNK_DROP, CHUNK_DATA_DROP,
+    CHUNK_SAY_BAD, CHUNK_WALK, CHUNK_TOTALS, CHUNK_BAD_LIST, SERIES_IS_STATE, SERIES_NEXT, EVENT_OLD, EVENT_HOT_COUNT, EVENT_HAS, TIME_OLD, TIME_RESTORE, SHIFTED_COUNT,
     TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
     GAP_LOOK, GAP_LIST,
     STATEMENTS
@@ -162,8 +165,8 @@ void waiting_close(struct waiting *);
 
 /* --- asking -------------------------------------------------------------------------------------- */
 
-enum { MAX_SOURCES = 48, MERGE_SERIES = 16 };
-struct source { sqlite3_stmt *stmt; struct row_key key; bool has_body; };
+enum { MAX_SOURCES = 64, MERGE_SERIES = 16 };
+struct source { sqlite3_stmt *stmt; struct gather *gather; struct row_key key; bool has_body, is_link; };
 struct merge {
     struct source sources[MAX_SOURCES];
     size_t count, current;
@@ -174,6 +177,7 @@ struct merge {
     bool any_series;        /* else only those whose bit is set in `wanted` are worth a look */
     uint8_t *wanted;
     size_t wanted_count, part;
+    struct slice body;      /* of a row whose source has keys alone */
 };
 
 enum store_result merge_plan(store_t *, struct merge *, const struct events_query *);
@@ -184,10 +188,19 @@ enum store_result merge_part(store_t *, struct merge *, const struct events_quer
 /* STORE_OK with the next row's key, STORE_MISSING at the end. */
 enum store_result merge_next(store_t *, struct merge *);
 const struct row_key *merge_key(const struct merge *);
-enum store_result merge_body(store_t *, struct merge *, struct slice *body);
+enum store_result merge_body(store_t *, struct merge *, struct slice *body); /* of the row whose key that is */
 void merge_close(struct merge *);
 enum store_result merge_context(store_t *, struct merge *, struct slice context); /* sources of one context */
 enum store_result merge_parent(store_t *, struct merge *, struct slice parent);   /* ... of what it caused */
+
+/* --- sealed rows: see sealed.h; these are what the store keeps of them ------------------------------ */
+
+enum { CHUNK_SLOTS = 64 };
+struct chunk_half;
+struct chunk_reader;
+struct chunk_cache { struct chunk_half *slots[CHUNK_SLOTS]; size_t bytes, bytes_max; uint32_t clock; };
+void chunk_cache_close(struct chunk_cache *);
+struct damage { int64_t count; char what[96]; }; /* chunks that were passed over because they are damaged; the last of them */
 
 /* A query that was looked at once: names checked, cursor compared. */
 struct filter { const struct events_query *query; unsigned fields; uint32_t mark; };
@@ -213,6 +226,10 @@ int  cursor_check(struct slice text, uint32_t mark, struct row_key *, struct fau
 int  key_order(const struct row_key *, const struct row_key *);
 int64_t clock_us(void);
 
+/* Rows of a series that lie under their own time, in the file and in chunks. */
+enum store_result rows_count(store_t *, int64_t series, int64_t from, int64_t to, int64_t *count);
+enum store_result rows_shifted(store_t *, int64_t from, int64_t to, int64_t *count); /* of all series: the few others */
+
 enum store_result read_begin(store_t *, bool *empty); /* one moment until read_end; a store that is not there yet is empty */
 void read_end(store_t *);
 
@@ -234,6 +251,13 @@ struct store {
     struct row_room room;
     struct store_row appended;
     bool appended_newest;
+    struct crc32c sum;
+    struct chunk_cache chunks;
+    struct chunk_reader *spare_reader;
+    struct damage damage;
+    struct sealing *sealing; /* of the writer, from the first step on */
+    msgpack_sbuffer sealed_body;
+    int64_t sealed_until; /* no chunk has a row at this time or later */
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     struct facts *facts; /* or NULL */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */

@@ -1,5 +1,5 @@
 /* merge.c - rows in order of time from several places of the file, each in order already. */
-#include "inside.h"
+#include "gather.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,26 +7,38 @@
 #include <string.h>
 
 /* A place to read from: what it selects, and the time it is bounded and ordered by. */
-struct reading_place { const char *select, *time, *order; bool body; };
+struct reading_place { const char *select, *time, *order; bool body, is_link; };
 
 static const char series_order[] = "at %1$s, place %1$s, series %1$s, rest %1$s";
 static const char time_order[] = "t.time %1$s, t.place %1$s, t.series %1$s, t.back %1$s, t.rest %1$s";
 static const char link_order[] = "time %1$s, place %1$s, series %1$s, at %1$s, rest %1$s";
 
 static const struct reading_place
-by_series = { "at, place, series, at, rest, body FROM event WHERE series = ?3 AND shift = 0 AND", "at", series_order, true },
+by_series = { "at, place, series, at, rest, body FROM event WHERE series = ?3 AND shift = 0 AND", "at", series_order, true, false },
 by_time = { "t.time, t.place, t.series, t.time + t.back, t.rest, e.body FROM time t CROSS JOIN event e"
-    " ON e.series = t.series AND e.at = t.time + t.back AND e.rest = t.rest WHERE", "t.time", time_order, true },
-by_time_keys = { "t.time, t.place, t.series, t.time + t.back, t.rest FROM time t WHERE", "t.time", time_order, false },
+    " ON e.series = t.series AND e.at = t.time + t.back AND e.rest = t.rest WHERE", "t.time", time_order, true, false },
+by_time_keys = { "t.time, t.place, t.series, t.time + t.back, t.rest FROM time t WHERE", "t.time", time_order, false, false },
 by_link[] = {
-    [LINK_OTHER]   = { "time, place, series, at, rest FROM link WHERE kind = 1 AND value = ?3 AND", "time", link_order, false },
-    [LINK_CONTEXT] = { "time, place, series, at, rest FROM link WHERE kind = 2 AND value = ?3 AND", "time", link_order, false },
-    [LINK_PARENT]  = { "time, place, series, at, rest FROM link WHERE kind = 3 AND value = ?3 AND", "time", link_order, false },
-    [LINK_SHIFTED] = { "time, place, series, at, rest FROM link WHERE kind = 4 AND value = ?3 AND", "time", link_order, false },
+    [LINK_OTHER]   = { "time, place, series, at, rest FROM link WHERE kind = 1 AND value = ?3 AND", "time", link_order, false, true },
+    [LINK_CONTEXT] = { "time, place, series, at, rest FROM link WHERE kind = 2 AND value = ?3 AND", "time", link_order, false, true },
+    [LINK_PARENT]  = { "time, place, series, at, rest FROM link WHERE kind = 3 AND value = ?3 AND", "time", link_order, false, true },
+    [LINK_SHIFTED] = { "time, place, series, at, rest FROM link WHERE kind = 4 AND value = ?3 AND", "time", link_order, false, true },
 };
+
+static enum store_result step_gather(store_t *store, struct source *source)
+{
+    enum store_result result = gather_next(store, source->gather);
+    if (result == STORE_OK)
+        source->key = gather_row(source->gather)->key;
+    else
+        gather_destroy(&source->gather);
+    return result;
+}
 
 static enum store_result step(store_t *store, struct source *source)
 {
+    if (source->gather)
+        return step_gather(store, source);
     int rc = sqlite3_step(source->stmt);
     if (rc == SQLITE_ROW) {
         source->key = (struct row_key){
@@ -47,11 +59,11 @@ static enum store_result add_source(store_t *store, struct merge *m, const struc
     const char *way = m->descending ? "DESC" : "ASC";
     assert(m->count < MAX_SOURCES);
     struct source *source = &m->sources[m->count];
+    *source = (struct source){ .has_body = place->body, .is_link = place->is_link };
     snprintf(order, sizeof order, place->order, way);
     snprintf(sql, sizeof sql, "SELECT %s %s >= ?1 AND %s < ?2 ORDER BY %s", place->select, place->time, place->time, order);
     if (sqlite3_prepare_v2(store->db, sql, -1, &source->stmt, NULL) != SQLITE_OK)
         return trouble(store, "cannot prepare a reading");
-    source->has_body = place->body;
     sqlite3_bind_int64(source->stmt, 1, from > m->from ? from : m->from);
     sqlite3_bind_int64(source->stmt, 2, to < m->to ? to : m->to);
     sqlite3_bind_int64(source->stmt, 3, which); /* out of range where there is none: harmless */
@@ -64,6 +76,34 @@ static enum store_result add_source(store_t *store, struct merge *m, const struc
 static enum store_result add_whole(store_t *store, struct merge *m, const struct reading_place *place, int64_t which)
 {
     return add_source(store, m, place, m->from, m->to, which);
+}
+
+/* Rows that lie in chunks, of one series or (0) of all that are wanted. */
+static enum store_result add_sealed(store_t *store, struct merge *m, int64_t from, int64_t to, int64_t series)
+{
+    from = from > m->from ? from : m->from;
+    to = to < m->to ? to : m->to;
+    if (from >= store->sealed_until || from >= to)
+        return STORE_OK;
+    assert(m->count < MAX_SOURCES);
+    struct source *source = &m->sources[m->count];
+    *source = (struct source){ .has_body = true, .gather = gather_new(m, series, from, to, m->descending) };
+    enum store_result result = step(store, source);
+    if (result == STORE_OK)
+        m->count++;
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
+static enum store_result add_one_series(store_t *store, struct merge *m, int64_t series)
+{
+    enum store_result result = add_whole(store, m, &by_series, series);
+    return result == STORE_OK ? add_sealed(store, m, m->from, m->to, series) : result;
+}
+
+static enum store_result add_all_series(store_t *store, struct merge *m, const struct reading_place *place)
+{
+    enum store_result result = add_whole(store, m, place, 0);
+    return result == STORE_OK ? add_sealed(store, m, m->from, m->to, 0) : result;
 }
 
 /* --- which series can have what is asked for --------------------------------------------------------- */
@@ -140,7 +180,10 @@ enum store_result merge_context(store_t *store, struct merge *m, struct slice te
     struct context c = context_read(text);
     m->any_series = true;
     if (c.form == FAR_ULID) {
-        enum store_result result = add_source(store, m, &by_time, c.at_ms * 1000, (c.at_ms + NEAR_MS + 1) * 1000, 0);
+        int64_t from = c.at_ms * 1000, to = (c.at_ms + NEAR_MS + 1) * 1000;
+        enum store_result result = add_source(store, m, &by_time, from, to, 0);
+        if (result == STORE_OK)
+            result = add_sealed(store, m, from, to, 0);
         if (result != STORE_OK)
             return result;
     }
@@ -182,7 +225,7 @@ static enum store_result add_series(store_t *store, struct merge *m, const struc
     enum store_result result = STORE_OK;
     for (size_t i = 0; result == STORE_OK && i < m->wanted_count; i++)
         if (m->wanted[i] && (store->series.items[i].is_state || !q->has_entity_id))
-            result = add_whole(store, m, &by_series, store->series.items[i].id);
+            result = add_one_series(store, m, store->series.items[i].id);
     if (result == STORE_OK && q->has_entity_id)
         result = add_others(store, m, q);
     return result == STORE_OK ? add_whole(store, m, &by_link[LINK_SHIFTED], 0) : result;
@@ -219,17 +262,19 @@ enum store_result merge_plan(store_t *store, struct merge *m, const struct event
     if (result != STORE_OK)
         return result;
     if (m->any_series)
-        return add_whole(store, m, &by_time, 0);
+        return add_all_series(store, m, &by_time);
     size_t names = count_names(q);
     if (names <= MERGE_SERIES && count_wanted(store, m, q->has_entity_id) <= MERGE_SERIES)
         return add_series(store, m, q);
-    return add_whole(store, m, &by_time_keys, 0);
+    return add_all_series(store, m, &by_time_keys);
 }
 
 static void close_sources(struct merge *m)
 {
-    for (size_t i = 0; i < m->count; i++)
+    for (size_t i = 0; i < m->count; i++) {
         sqlite3_finalize(m->sources[i].stmt);
+        gather_destroy(&m->sources[i].gather);
+    }
     m->count = 0;
     m->current = MAX_SOURCES;
 }
@@ -249,7 +294,7 @@ enum store_result merge_part(store_t *store, struct merge *m, const struct event
     while (m->part < m->wanted_count) {
         size_t i = m->part++;
         if ((m->any_series || m->wanted[i]) && (store->series.items[i].is_state || !q->has_entity_id))
-            return add_whole(store, m, &by_series, store->series.items[i].id);
+            return add_one_series(store, m, store->series.items[i].id);
     }
     if (m->part++ > m->wanted_count)
         return STORE_MISSING;
@@ -263,27 +308,62 @@ static bool is_before_start(const struct merge *m, const struct row_key *key)
     return m->descending ? order > 0 : order < 0;
 }
 
+/* Of a key alone: its row, in the file or in a chunk. STORE_MISSING: the key is of a row that was sealed and
+ * comes from its chunk, or lies in a chunk that is damaged. */
+static enum store_result fetch_body(store_t *store, struct merge *m, const struct source *source)
+{
+    const struct row_key *key = &source->key;
+    sqlite3_stmt *get = statement(store, EVENT_GET);
+    if (!get)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(get, 1, key->series);
+    sqlite3_bind_int64(get, 2, key->at);
+    sqlite3_bind_int(get, 3, key->rest);
+    int rc = sqlite3_step(get);
+    if (rc == SQLITE_ROW)
+        m->body = column_bytes(get, 5);
+    if (rc == SQLITE_ROW || rc != SQLITE_DONE || !source->is_link)
+        return rc == SQLITE_ROW ? STORE_OK : rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read a row");
+    struct chunk_row row;
+    enum store_result result = sealed_get(store, key->series, key->at, key->rest, &row);
+    m->body = row.body;
+    return result;
+}
+
+static bool is_over(const struct source *source)
+{
+    return !source->stmt && !source->gather;
+}
+
+static void choose(struct merge *m)
+{
+    m->current = MAX_SOURCES;
+    for (size_t i = 0; i < m->count; i++) {
+        if (is_over(&m->sources[i]))
+            continue;
+        int order = m->current == MAX_SOURCES ? 0 : key_order(&m->sources[i].key, &m->sources[m->current].key);
+        if (m->current == MAX_SOURCES || (m->descending ? order > 0 : order < 0))
+            m->current = i;
+    }
+}
+
 enum store_result merge_next(store_t *store, struct merge *m)
 {
     for (;;) {
-        if (m->current < m->count && m->sources[m->current].stmt) {
+        if (m->current < m->count && !is_over(&m->sources[m->current])) {
             enum store_result result = step(store, &m->sources[m->current]);
-            if (result == STORE_TROUBLE)
+            if (result != STORE_OK && result != STORE_MISSING)
                 return result;
         }
-        m->current = MAX_SOURCES;
-        for (size_t i = 0; i < m->count; i++) {
-            if (!m->sources[i].stmt)
-                continue;
-            int order = m->current == MAX_SOURCES ? 0 : key_order(&m->sources[i].key, &m->sources[m->current].key);
-            if (m->current == MAX_SOURCES || (m->descending ? order > 0 : order < 0))
-                m->current = i;
-        }
+        choose(m);
         if (m->current == MAX_SOURCES)
             return STORE_MISSING;
-        const struct row_key *key = &m->sources[m->current].key;
-        if (!is_before_start(m, key) && is_wanted(store, m, key->series))
-            return STORE_OK;
+        const struct source *source = &m->sources[m->current];
+        if (is_before_start(m, &source->key) || !is_wanted(store, m, source->key.series))
+            continue;
+        enum store_result result = source->has_body ? STORE_OK : fetch_body(store, m, source);
+        if (result != STORE_MISSING)
+            return result;
     }
 }
 
@@ -294,20 +374,14 @@ const struct row_key *merge_key(const struct merge *m)
 
 enum store_result merge_body(store_t *store, struct merge *m, struct slice *body)
 {
-    struct source *source = &m->sources[m->current];
-    if (source->has_body) {
-        *body = column_bytes(source->stmt, 5);
-        return STORE_OK;
+    const struct source *source = &m->sources[m->current];
+    (void)store;
+    if (source->gather) {
+        const struct gathered *row = gather_row(source->gather);
+        *body = (struct slice){ source->gather->bodies.data + row->body, row->size };
+    } else {
+        *body = source->has_body ? column_bytes(source->stmt, 5) : m->body;
     }
-    sqlite3_stmt *get = statement(store, EVENT_GET);
-    if (!get)
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(get, 1, source->key.series);
-    sqlite3_bind_int64(get, 2, source->key.at);
-    sqlite3_bind_int(get, 3, source->key.rest);
-    if (sqlite3_step(get) != SQLITE_ROW)
-        return trouble(store, "an index names a row that is not there");
-    *body = column_bytes(get, 5);
     return STORE_OK;
 }
 

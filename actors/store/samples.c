@@ -1,7 +1,7 @@
-/* samples.c - the states of one series over time, one after the other, oldest first. */
+/* samples.c - the states of one series over time, out of the file and out of chunks, one after the other. */
 #include "samples.h"
 
-#include "inside.h"
+#include "sealed.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -11,6 +11,14 @@ struct samples {
     sqlite3_stmt *rows;
     int64_t series, from, to;
     bool wants_prior, is_over; /* a statement that has ended would begin anew */
+    bool needs_hot, needs_sealed; /* what there was of it has been given */
+    bool has_hot;              /* the statement stands at a row that was not given yet */
+    int64_t hot_at;
+    int64_t sealed_from;       /* chunks are read from here on */
+    struct sealed sealed;      /* the one at hand */
+    struct chunk_entry entry;
+    bool has_state;            /* ... and its state that was not given yet */
+    struct chunk_state state;
 };
 
 static const char range[] = "SELECT at, body FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at, place";
@@ -32,14 +40,17 @@ samples_t *samples_open(store_t *store, int64_t series, int64_t from_us, int64_t
         return NULL;
     samples_t *self = malloc(sizeof *self);
     assert(self);
-    *self = (struct samples){ .store = store, .rows = rows, .series = series, .from = from_us, .to = to_us, .wants_prior = with_prior };
+    *self = (struct samples){ .store = store, .rows = rows, .series = series, .from = from_us, .to = to_us, .sealed_from = from_us,
+        .wants_prior = with_prior, .needs_hot = true, .needs_sealed = true };
     sqlite3_bind_int64(rows, 1, series);
     sqlite3_bind_int64(rows, 2, from_us);
     sqlite3_bind_int64(rows, 3, to_us);
     return self;
 }
 
-static enum store_result read_sample(samples_t *self, int64_t at, struct slice body, struct sample *to)
+/* --- one sample -------------------------------------------------------------------------------------- */
+
+static enum store_result hot_sample(samples_t *self, int64_t at, struct slice body, struct sample *to)
 {
     struct row_state row;
     if (body_state(body, &row) != 0)
@@ -50,33 +61,133 @@ static enum store_result read_sample(samples_t *self, int64_t at, struct slice b
     return STORE_OK;
 }
 
+static enum store_result sealed_sample(samples_t *self, const struct chunk_state *state, struct sample *to)
+{
+    *to = (struct sample){ .at = state->at, .kind = SAMPLE_REMOVED, .state = chunk_text(self->sealed.reader, state),
+        .attributes = state->attributes, .snapshot = state->snapshot };
+    if (state->word == 0) {
+        to->kind = SAMPLE_NUMBER;
+        to->number = chunk_number(self->sealed.reader, state);
+    } else if (state->word > 1) {
+        to->kind = number_read(to->state, &to->number) ? SAMPLE_NUMBER : state_is_none(to->state) ? SAMPLE_NONE : SAMPLE_TEXT;
+    }
+    return STORE_OK;
+}
+
+/* --- what comes next of each ------------------------------------------------------------------------------ */
+
+static enum store_result next_hot(samples_t *self)
+{
+    int rc = self->is_over ? SQLITE_DONE : sqlite3_step(self->rows);
+    self->is_over = rc != SQLITE_ROW;
+    self->has_hot = rc == SQLITE_ROW;
+    if (rc == SQLITE_ROW)
+        self->hot_at = sqlite3_column_int64(self->rows, 0);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(self->store, "cannot read samples");
+}
+
+/* The next chunk, at its first state from `from` on; a damaged one is passed over. */
+static enum store_result next_chunk(samples_t *self)
+{
+    enum store_result result = STORE_MISSING;
+    sealed_close(self->store, &self->sealed);
+    while (result == STORE_MISSING) {
+        result = sealed_next(self->store, self->series, self->sealed_from, self->to, false, &self->entry);
+        if (result != STORE_OK)
+            return result;
+        self->sealed_from = self->entry.last + 1;
+        result = sealed_open(self->store, &self->entry, false, &self->sealed);
+    }
+    return result;
+}
+
+static enum store_result next_sealed(samples_t *self)
+{
+    self->has_state = false;
+    for (;;) {
+        if (self->sealed.reader) {
+            int rc = chunk_next_state(self->sealed.reader, &self->state);
+            if (rc < 0)
+                sealed_damaged(self->store, &self->entry, "cannot be read");
+            if (rc > 0 && self->state.at < self->from)
+                continue;
+            self->has_state = rc > 0 && self->state.at < self->to;
+            if (rc > 0)
+                return STORE_OK;
+        }
+        enum store_result result = next_chunk(self);
+        if (result != STORE_OK)
+            return result == STORE_MISSING ? STORE_OK : result;
+    }
+}
+
+/* --- the one before ---------------------------------------------------------------------------------------- */
+
+/* The newest state of a chunk that is older than `from`. Its reader goes on from there if the chunk reaches beyond. */
+static enum store_result prior_sealed(samples_t *self, struct chunk_state *prior)
+{
+    enum store_result result = STORE_MISSING;
+    prior->at = -1;
+    for (int64_t before = self->from - 1; result == STORE_MISSING; before = self->entry.first - 1) {
+        result = sealed_at_or_before(self->store, self->series, before, &self->entry);
+        if (result != STORE_OK)
+            return result == STORE_MISSING ? STORE_OK : result;
+        result = sealed_open(self->store, &self->entry, false, &self->sealed);
+    }
+    if (result != STORE_OK)
+        return result;
+    int rc;
+    while ((rc = chunk_next_state(self->sealed.reader, &self->state)) > 0 && self->state.at < self->from)
+        *prior = self->state;
+    if (rc < 0)
+        sealed_damaged(self->store, &self->entry, "cannot be read");
+    self->has_state = rc > 0 && self->state.at < self->to;
+    self->needs_sealed = rc <= 0;
+    if (rc > 0)
+        self->sealed_from = self->entry.last + 1;
+    return STORE_OK;
+}
+
+/* The newest of both. STORE_MISSING: there is none. */
 static enum store_result read_prior(samples_t *self, struct sample *to)
 {
+    struct chunk_state sealed;
     sqlite3_stmt *last = statement(self->store, EVENT_LAST);
     if (!last)
         return STORE_TROUBLE;
+    enum store_result result = prior_sealed(self, &sealed);
+    if (result != STORE_OK)
+        return result;
     sqlite3_bind_int64(last, 1, self->series);
     sqlite3_bind_int64(last, 2, self->from - 1);
     int rc = sqlite3_step(last);
-    if (rc == SQLITE_DONE)
-        return STORE_MISSING;
-    return rc == SQLITE_ROW ? read_sample(self, sqlite3_column_int64(last, 3), column_bytes(last, 5), to)
-        : trouble(self->store, "cannot read the sample before");
+    if (rc == SQLITE_ROW && sqlite3_column_int64(last, 3) > sealed.at)
+        return hot_sample(self, sqlite3_column_int64(last, 3), column_bytes(last, 5), to);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return trouble(self->store, "cannot read the sample before");
+    return sealed.at < 0 ? STORE_MISSING : sealed_sample(self, &sealed, to);
 }
+
+/* --- in order -------------------------------------------------------------------------------------------------- */
 
 enum store_result samples_next(samples_t *self, struct sample *to)
 {
+    enum store_result result = STORE_MISSING;
     if (self->wants_prior) {
         self->wants_prior = false;
-        enum store_result result = read_prior(self, to);
+        result = read_prior(self, to);
         if (result != STORE_MISSING)
             return result;
     }
-    int rc = self->is_over ? SQLITE_DONE : sqlite3_step(self->rows);
-    if (rc == SQLITE_ROW)
-        return read_sample(self, sqlite3_column_int64(self->rows, 0), column_bytes(self->rows, 1), to);
-    self->is_over = true;
-    return rc == SQLITE_DONE ? STORE_MISSING : trouble(self->store, "cannot read samples");
+    if (self->needs_sealed && (result = next_sealed(self)) != STORE_OK)
+        return result;
+    if (self->needs_hot && (result = next_hot(self)) != STORE_OK)
+        return result;
+    self->needs_sealed = self->has_state && (!self->has_hot || self->state.at < self->hot_at);
+    self->needs_hot = self->has_hot && !self->needs_sealed;
+    if (self->needs_sealed)
+        return sealed_sample(self, &self->state, to);
+    return self->needs_hot ? hot_sample(self, self->hot_at, column_bytes(self->rows, 1), to) : STORE_MISSING;
 }
 
 void samples_close(samples_t **self_p)
@@ -85,6 +196,7 @@ void samples_close(samples_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
+    sealed_close(self->store, &self->sealed);
     sqlite3_reset(self->rows);
     if (self->store->samples_ready)
         sqlite3_finalize(self->rows);

@@ -1,5 +1,5 @@
 /* series.c - the numbers of the series: every entity's states, every other type of event. */
-#include "inside.h"
+#include "sealed.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -63,7 +63,13 @@ static enum store_result find_newest(store_t *store, int64_t id, int64_t *newest
     int rc = sqlite3_step(find);
     *newest = rc == SQLITE_ROW ? sqlite3_column_int64(find, 0) : -1;
     sqlite3_reset(find);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look up a series' newest row");
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return trouble(store, "cannot look up a series' newest row");
+    int64_t sealed;
+    enum store_result result = sealed_newest(store, id, &sealed);
+    if (sealed > *newest)
+        *newest = sealed;
+    return result;
 }
 
 static bool has_waiting(const store_t *store, const struct series *series)

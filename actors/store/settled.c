@@ -1,5 +1,5 @@
 /* settled.c - what has become of every event: totals that are written with the rows they speak of. */
-#include "inside.h"
+#include "seal.h"
 
 #include <assert.h>
 #include <string.h>
@@ -192,6 +192,8 @@ enum store_result store_clear_older(store_t *store, const struct event_full *e)
     enum store_result result = store_begin(store);
     if (result == STORE_OK)
         result = series_put(store, id.series, false, e->event_type, &series);
+    if (result == STORE_OK)
+        result = seal_open_all(store, series->id);
     size_t count = result == STORE_OK ? older_rows(store, series, id.at, keys) : 0;
     for (size_t i = 0; result == STORE_OK && i < count; i++)
         result = row_drop(store, &keys[i]);

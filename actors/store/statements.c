@@ -8,6 +8,8 @@
     [kind##_ADD]  = "INSERT INTO " table " (hash, bytes) VALUES (?, ?)",            \
     [kind##_GET]  = "SELECT bytes FROM " table " WHERE id = ?"
 
+#define CHUNK_ENTRY "id, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad"
+
 static const char *const texts[STATEMENTS] = {
     [BEGIN_READ]    = "BEGIN",
     [BEGIN_WRITE]   = "BEGIN IMMEDIATE",
@@ -78,6 +80,30 @@ static const char *const texts[STATEMENTS] = {
     [FILTER_COUNT_LIST]  = "SELECT rule, filtered, thinned FROM filter_count",
     [FILTER_COUNT_PUT]   = "INSERT OR REPLACE INTO filter_count VALUES (?, ?, ?)",
     [FILTER_COUNT_CLEAR] = "DELETE FROM filter_count",
+    [EVENT_HOT_COUNT] = "SELECT count(*) FROM event WHERE series = ?3 AND at >= ?1 AND at < ?2 AND shift = 0",
+    [SHIFTED_COUNT] = "SELECT count(*) FROM link WHERE kind = 4 AND value = 0 AND time >= ?1 AND time < ?2",
+    /* Sealed rows. */
+    [SEALED_UNTIL_GET] = "SELECT value FROM meta WHERE name = 'sealed_until'",
+    [SEALED_UNTIL_PUT] = "INSERT INTO meta VALUES ('sealed_until', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)",
+    [CHUNK_BEFORE]  = "SELECT " CHUNK_ENTRY " FROM chunk WHERE series = ? AND first <= ? ORDER BY first DESC LIMIT 1",
+    [CHUNK_AFTER]   = "SELECT " CHUNK_ENTRY " FROM chunk WHERE series = ? AND first > ? ORDER BY first LIMIT 1",
+    [CHUNK_WALK]    = "SELECT " CHUNK_ENTRY ", series FROM chunk WHERE (series, first) > (?, ?) ORDER BY series, first LIMIT 1",
+    [CHUNK_MAIN]    = "SELECT main FROM chunk_data WHERE id = ?",
+    [CHUNK_REST]    = "SELECT rest FROM chunk_data WHERE id = ?",
+    [CHUNK_ADD]     = "INSERT INTO chunk (id, series, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+    [CHUNK_DATA_ADD] = "INSERT INTO chunk_data (main, rest) VALUES (?, ?)",
+    [CHUNK_DROP]    = "DELETE FROM chunk WHERE series = ? AND first = ?",
+    [CHUNK_DATA_DROP] = "DELETE FROM chunk_data WHERE id = ?",
+    [CHUNK_SAY_BAD] = "UPDATE chunk SET bad = ?3 WHERE series = ?1 AND first = ?2",
+    [CHUNK_TOTALS]  = "SELECT count(*), ifnull(sum(rows), 0), ifnull(sum(main_bytes + rest_bytes), 0), ifnull(sum(bad), 0) FROM chunk",
+    [CHUNK_BAD_LIST] = "SELECT chunk.id, is_state, name, first, last, rows FROM chunk JOIN series ON series.id = series WHERE bad <> 0 ORDER BY chunk.id LIMIT ?",
+    [SERIES_IS_STATE] = "SELECT is_state FROM series WHERE id = ?",
+    [SERIES_NEXT]   = "SELECT id, is_state FROM series WHERE id > ? ORDER BY id LIMIT 1",
+    [EVENT_OLD]     = "SELECT at, shift, place, rest, length(body), body FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at, place, rest",
+    [EVENT_HAS]     = "SELECT 1 FROM event WHERE series = ? AND at = ? AND rest = ?",
+    [TIME_OLD]      = "SELECT time, place, series, time + back, rest FROM time WHERE (time, place, series) > (?1, ?2, ?3) AND time < ?4 ORDER BY time, place, series, back, rest",
+    [TIME_RESTORE]  = "INSERT OR IGNORE INTO time (time, place, series, back, rest) VALUES (?1, ?2, ?3, ?4 - ?1, ?5)",
     [TIME_COUNT]    = "SELECT count(*) FROM time WHERE time >= ? AND time < ?",
     [SERIES_COUNT]  = "SELECT count(*) FROM event WHERE series = ? AND at >= ? AND at < ?",
     [TIME_NEWEST]   = "SELECT time FROM time WHERE time >= ? AND time < ? ORDER BY time DESC LIMIT 1",
@@ -87,6 +113,7 @@ static const char *const texts[STATEMENTS] = {
     [SEEN_SERIES]   = "SELECT series FROM seen WHERE snapshot = ?",
 };
 #undef WORDS
+#undef CHUNK_ENTRY
 
 sqlite3_stmt *statement(store_t *store, enum statement which)
 {

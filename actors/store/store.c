@@ -1,5 +1,6 @@
 /* store.c - opens and closes the store's file and sees that it is one of ours. */
-#include "inside.h"
+#include "chunk.h"
+#include "seal.h"
 
 #include "facts.h"
 
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { CHUNKS_OF_CACHE = 4 /* a part of cache_bytes is for unpacked chunks */ };
 enum { LATE_EVERY = 50000 /* of SQLite's instructions: a few milliseconds */ };
 enum { JOURNAL_KEPT = 32 * 1024 * 1024, READER_SETS = 256, WRITER_SETS = 4096, READER_BYTES = 2 * 1024 * 1024, WRITER_BYTES = 4 * 1024 * 1024 };
 
@@ -49,7 +51,12 @@ static const char *const later_tables =
     " state REAL, sum REAL, weight REAL, reset INTEGER, PRIMARY KEY (series, start)) WITHOUT ROWID;"
     /* Times of which states are missing; series 0: of all; until 0: it goes on. */
     "CREATE TABLE IF NOT EXISTS gap (id TEXT NOT NULL, series INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,"
-    " PRIMARY KEY (id, series)) WITHOUT ROWID;";
+    " PRIMARY KEY (id, series)) WITHOUT ROWID;"
+    /* Sealed rows: docs/store-format.md. A number of chunk_data is never given again. */
+    "CREATE TABLE IF NOT EXISTS chunk (series INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, id INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " numbers INTEGER NOT NULL, min REAL, max REAL, main_bytes INTEGER NOT NULL, rest_bytes INTEGER NOT NULL, main_sum INTEGER NOT NULL,"
+    " rest_sum INTEGER NOT NULL, bad INTEGER NOT NULL, PRIMARY KEY (series, first)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS chunk_data (id INTEGER PRIMARY KEY AUTOINCREMENT, main BLOB NOT NULL, rest BLOB NOT NULL);";
 
 static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(store_t *store, const char *format, ...)
@@ -126,7 +133,7 @@ int store_prepare_file(store_t *store)
     sqlite3_busy_timeout(store->db, BUSY_MS);
     sqlite3_extended_result_codes(store->db, 1);
     snprintf(text, sizeof text, "PRAGMA page_size = %d; PRAGMA cache_size = -%zu; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY",
-             PAGE_BYTES, (store->cache_bytes ? store->cache_bytes : 4 * 1024 * 1024) / 1024);
+             PAGE_BYTES, (store->cache_bytes - store->chunks.bytes_max) / 1024);
     int state = run(store, text, "cannot set the store up") ? -1 : look_at_file(store);
     if (state < 0 || (!store->writer && state == 0))
         return state < 0 ? -1 : 1;
@@ -138,7 +145,9 @@ int store_prepare_file(store_t *store)
         return -1;
     if (state != 1 && make_tables(store))
         return -1;
-    return run(store, later_tables, "cannot add tables") ? -1 : settled_open(store);
+    if (run(store, later_tables, "cannot add tables") || sealed_refresh(store) != STORE_OK)
+        return -1;
+    return settled_open(store);
 }
 
 /* A lock of our own: SQLite would let two writers take turns. */
@@ -187,11 +196,14 @@ store_t *store_open(const struct store_options *options, const char **why)
     assert(store->path);
     store->writer = options->writer;
     store->sync_always = options->sync_always;
-    store->cache_bytes = options->cache_bytes;
+    store->cache_bytes = options->cache_bytes ? options->cache_bytes : 4 * 1024 * 1024;
     store->lock = -1;
     msgpack_sbuffer_init(&store->body);
     msgpack_sbuffer_init(&store->scratch);
     msgpack_sbuffer_init(&store->refused);
+    msgpack_sbuffer_init(&store->sealed_body);
+    crc32c_open(&store->sum);
+    store->chunks.bytes_max = store->cache_bytes / CHUNKS_OF_CACHE;
     msgpack_sbuffer_init(&store->waiting.bodies);
     store->waiting.number = 1; /* of which no series knows yet */
     for (int i = 0; i < WORD_KINDS; i++)
@@ -227,6 +239,10 @@ void store_close(store_t **store_p)
     msgpack_sbuffer_destroy(&store->body);
     msgpack_sbuffer_destroy(&store->scratch);
     msgpack_sbuffer_destroy(&store->refused);
+    msgpack_sbuffer_destroy(&store->sealed_body);
+    sealing_close(store);
+    chunk_reader_destroy(&store->spare_reader);
+    chunk_cache_close(&store->chunks);
     free(store->path);
     free(store);
 }
@@ -269,6 +285,8 @@ enum store_result read_begin(store_t *store, bool *empty)
         return trouble(store, "cannot begin to read");
     sqlite3_reset(begin);
     result = series_refresh(store);
+    if (result == STORE_OK)
+        result = sealed_refresh(store);
     if (result != STORE_OK)
         read_end(store);
     return result;

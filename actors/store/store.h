@@ -82,6 +82,11 @@ enum store_result store_refused_say(store_t *, int64_t id, const struct fault *)
 enum store_result store_refused_drop(store_t *, int64_t id); /* for ever, or its frame was given back: STORE_MISSING */
 enum store_result store_refused_settle(store_t *, int64_t id); /* its event was settled otherwise: it counts as refused no more */
 
+/* --- sealing: old rows move into chunks, where they take a tenth of the room ---------------------------
+ * One small step, committed, while nothing else is in the transaction: rows older than hot_us. STORE_OK:
+ * there may be more to do at once; STORE_MISSING: not for the next hour; STORE_TROUBLE: likewise, store_why says. */
+enum store_result store_seal(store_t *, int64_t now_us, int64_t hot_us);
+
 /* --- readers --------------------------------------------------------------------------------
  * Every read sees one moment. A row function returns 0 to go on, anything else to stop (no
  * room): the read ends and *end gets the cursor that continues with that very row. Rows and

@@ -1,6 +1,6 @@
 /* summary.c - the house at a glance: latest states, counts of a period, entities, types. */
-#include "inside.h"
 #include "pack.h"
+#include "sealed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,23 +49,36 @@ static int step_latest(sqlite3_stmt *last, int64_t series, int64_t until_us)
     return sqlite3_step(last);
 }
 
-/* STORE_MISSING: there is none. */
-static enum store_result read_latest(store_t *store, const struct series *s, int64_t now_us, struct event_full *e)
+/* Of both, the later one. STORE_MISSING: there is none. */
+static enum store_result read_last(store_t *store, const struct series *s, int64_t until_us, struct event_full *e)
 {
+    struct chunk_entry entry;
+    struct chunk_row row;
     sqlite3_stmt *last = statement(store, EVENT_LAST);
     if (!last)
         return STORE_TROUBLE;
-    int rc = step_latest(last, s->id, now_us + DAY_US);
-    if (rc == SQLITE_DONE)
-        rc = step_latest(last, s->id, MAX_TIME_US);
-    if (rc == SQLITE_DONE)
-        return STORE_MISSING;
-    if (rc != SQLITE_ROW)
+    int rc = step_latest(last, s->id, until_us);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         return trouble(store, "cannot read the latest row");
-    struct row_key key = {
-        sqlite3_column_int64(last, 0), sqlite3_column_int64(last, 1), s->id, sqlite3_column_int64(last, 3), sqlite3_column_int(last, 4),
-    };
-    return row_read(store, &key, column_bytes(last, 5), e);
+    struct row_key key = { .at = -1 };
+    if (rc == SQLITE_ROW)
+        key = (struct row_key){ sqlite3_column_int64(last, 0), sqlite3_column_int64(last, 1), s->id, sqlite3_column_int64(last, 3), sqlite3_column_int(last, 4) };
+    enum store_result result = sealed_at_or_before(store, s->id, until_us, &entry);
+    if (result == STORE_OK && entry.last > key.at)
+        result = sealed_last(store, s->id, until_us, &row);
+    else if (result == STORE_OK)
+        result = STORE_MISSING;
+    if (result == STORE_OK && row.at > key.at)
+        return row_read(store, &(struct row_key){ row.at + row.shift, row.place, s->id, row.at, row.rest }, row.body, e);
+    if (result != STORE_OK && result != STORE_MISSING)
+        return result;
+    return key.at < 0 ? STORE_MISSING : row_read(store, &key, column_bytes(last, 5), e);
+}
+
+static enum store_result read_latest(store_t *store, const struct series *s, int64_t now_us, struct event_full *e)
+{
+    enum store_result result = read_last(store, s, now_us + DAY_US, e);
+    return result == STORE_MISSING ? read_last(store, s, MAX_TIME_US, e) : result;
 }
 
 enum store_result store_latest(store_t *store, const struct latest_query *q, int64_t now_us, store_row_fn *row, void *owner,
@@ -113,8 +126,10 @@ static enum store_result count_series(store_t *store, int64_t id, int64_t from_u
     sqlite3_bind_int64(stmt, 3, to_us);
     if (sqlite3_step(stmt) != SQLITE_ROW)
         return trouble(store, "cannot count a series");
-    *count = sqlite3_column_int64(stmt, 0);
-    return STORE_OK;
+    int64_t hot = sqlite3_column_int64(stmt, 0);
+    enum store_result result = sealed_count(store, id, from_us, to_us, count);
+    *count += hot;
+    return result;
 }
 
 static enum store_result tally_period(store_t *store, int64_t from_us, int64_t to_us, struct tally *tallies)
@@ -198,6 +213,27 @@ static void fill_stats(const struct tally *tallies, size_t count, struct events_
     SET(stats, top_entities, (struct slice){ pool->data + top_at, pool->size - top_at });
 }
 
+/* Of sealed rows, where nothing newer is hot. */
+static enum store_result find_newest_sealed(store_t *store, int64_t from_us, int64_t to_us, int64_t *newest)
+{
+    struct chunk_entry entry;
+    struct chunk_row row;
+    for (size_t i = 0; i < store->series.count; i++) {
+        int64_t id = store->series.items[i].id;
+        enum store_result result = sealed_next(store, id, from_us, to_us, true, &entry);
+        int64_t last = result == STORE_OK ? entry.last : -1;
+        if (last >= to_us) {
+            result = sealed_last(store, id, to_us - 1, &row);
+            last = result == STORE_OK ? row.at : -1;
+        }
+        if (result != STORE_OK && result != STORE_MISSING)
+            return result;
+        if (last >= from_us && last > *newest)
+            *newest = last;
+    }
+    return STORE_OK;
+}
+
 static enum store_result find_newest(store_t *store, int64_t from_us, int64_t to_us, struct events_stats *stats)
 {
     sqlite3_stmt *stmt = statement(store, TIME_NEWEST);
@@ -206,9 +242,13 @@ static enum store_result find_newest(store_t *store, int64_t from_us, int64_t to
     sqlite3_bind_int64(stmt, 1, from_us);
     sqlite3_bind_int64(stmt, 2, to_us);
     int rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW)
-        SET(stats, last_event_time, sqlite3_column_int64(stmt, 0));
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot find the newest row");
+    int64_t newest = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : -1;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return trouble(store, "cannot find the newest row");
+    enum store_result result = newest < store->sealed_until ? find_newest_sealed(store, from_us, to_us, &newest) : STORE_OK;
+    if (newest >= 0)
+        SET(stats, last_event_time, newest);
+    return result;
 }
 
 enum store_result store_stats(store_t *store, int64_t from_us, int64_t to_us, struct events_stats *stats, msgpack_sbuffer *pool)
@@ -244,10 +284,16 @@ static enum store_result tally_last(store_t *store, struct tally *tallies)
         tallies[i] = (struct tally){ &store->series.items[i], 0, -1 };
         sqlite3_bind_int64(stmt, 1, store->series.items[i].id);
         int rc = store->series.items[i].is_state ? sqlite3_step(stmt) : SQLITE_DONE;
+        int64_t sealed = -1;
         if (rc == SQLITE_ROW)
             tallies[i].last = sqlite3_column_int64(stmt, 0);
         else if (rc != SQLITE_DONE)
             return trouble(store, "cannot find an entity's newest row");
+        enum store_result result = store->series.items[i].is_state ? sealed_newest(store, store->series.items[i].id, &sealed) : STORE_OK;
+        if (result != STORE_OK)
+            return result;
+        if (sealed > tallies[i].last)
+            tallies[i].last = sealed;
     }
     return STORE_OK;
 }
