@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 /* Of all series: rows at once, first and later; where there are more by far, the stretch is cut. */
-enum { FIRST_TARGET = 128, LAST_TARGET = 4096, ROWS_MAX = 32768, BODIES_MAX = 8 << 20 };
+enum { FIRST_TARGET = 128, MUCH = 64, LAST_TARGET = 4096, ROWS_MAX = 32768, BODIES_MAX = 8 << 20 };
 
 struct gather *gather_new(const struct merge *merge, int64_t series, int64_t from, int64_t to, bool descending)
 {
@@ -86,11 +86,12 @@ static bool is_wanted(const struct gather *g, size_t i)
     return g->merge->any_series || (i < g->merge->wanted_count && g->merge->wanted[i]);
 }
 
-/* Where the next rows are, and how many there are in a microsecond there. */
-static enum store_result look_ahead(store_t *store, const struct gather *g, int64_t *edge, double *rate)
+/* Where the next rows are, and about how long a stretch of so many is. A chunk that is far shorter than
+ * another says little: its series is silent else. */
+static enum store_result look_ahead(store_t *store, const struct gather *g, int64_t *edge, double *width)
 {
     struct chunk_entry entry;
-    *rate = 0;
+    double rate = 0, longest = 1;
     *edge = g->descending ? INT64_MIN : INT64_MAX;
     for (size_t i = 0; i < store->series.count; i++) {
         if (!is_wanted(g, i))
@@ -103,9 +104,12 @@ static enum store_result look_ahead(store_t *store, const struct gather *g, int6
         int64_t near = g->descending ? (entry.last < g->to ? entry.last + 1 : g->to) : entry.first > g->from ? entry.first : g->from;
         if (g->descending ? near > *edge : near < *edge)
             *edge = near;
-        *rate += (double)entry.rows / (double)(entry.last - entry.first + 1);
+        double span = (double)(entry.last - entry.first + 1);
+        longest = span > longest ? span : longest;
+        rate += (double)entry.rows / (span > longest / MUCH ? span : longest / MUCH);
     }
-    return *rate > 0 ? STORE_OK : STORE_MISSING;
+    *width = (double)g->target / rate;
+    return rate > 0 ? STORE_OK : STORE_MISSING;
 }
 
 static enum store_result take_series(store_t *store, struct gather *g, int64_t series, int64_t from, int64_t to)
@@ -138,21 +142,26 @@ static int by_key(const void *a, const void *b)
     return key_order(&((const struct gathered *)a)->key, &((const struct gathered *)b)->key);
 }
 
+/* Where the stretch before was much too short, the next one is longer than the chunks say. */
+static int64_t choose_width(struct gather *g, double wished, int64_t whole)
+{
+    if (g->width > 0 && g->count_before * 2 < g->target && wished < (double)g->width * 4)
+        wished = (double)g->width * 4;
+    return wished < (double)whole ? (int64_t)wished + 1 : whole;
+}
+
 static enum store_result fill_all(store_t *store, struct gather *g)
 {
     int64_t edge;
-    double rate;
+    double wished;
     if (g->to > store->sealed_until)
         g->to = store->sealed_until;
-    enum store_result result = look_ahead(store, g, &edge, &rate);
+    enum store_result result = look_ahead(store, g, &edge, &wished);
     if (result != STORE_OK)
         return result;
-    int64_t whole = g->descending ? edge - g->from : g->to - edge;
-    double wished = (double)g->target / rate;
-    int64_t width = wished < (double)whole ? (int64_t)wished + 1 : whole;
-    do {
-        result = take_stretch(store, g, g->descending ? edge - width : edge, g->descending ? edge : edge + width);
-    } while (result == STORE_MISSING && width > 1 && (width /= 2) > 0);
+    int64_t whole = g->descending ? edge - g->from : g->to - edge, width = choose_width(g, wished, whole);
+    while ((result = take_stretch(store, g, g->descending ? edge - width : edge, g->descending ? edge : edge + width)) == STORE_MISSING && width > 1)
+        width /= 2;
     if (result != STORE_OK && result != STORE_MISSING)
         return result;
     if (g->descending)
@@ -160,6 +169,8 @@ static enum store_result fill_all(store_t *store, struct gather *g)
     else
         g->from = edge + width;
     qsort(g->rows, g->count, sizeof *g->rows, by_key);
+    g->width = width;
+    g->count_before = g->count;
     g->target = g->target * 2 < LAST_TARGET ? g->target * 2 : LAST_TARGET;
     return STORE_OK;
 }

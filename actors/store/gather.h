@@ -12,6 +12,8 @@ struct gather {
     int64_t series;            /* 0: those that `merge` wants */
     const struct merge *merge;
     int64_t from, to;          /* what is left */
+    int64_t width;             /* of the stretch before, and its rows */
+    size_t count_before;
     struct gathered *rows;
     size_t count, next, room, target;
     msgpack_sbuffer bodies;

@@ -242,8 +242,8 @@ static enum store_result seal_rows(store_t *store, struct sealing *s, struct tak
         result = add_sealed(store, &s->stash, &t->before);
     if (result != STORE_OK)
         return result; /* what lies in the span of a damaged chunk stays where it is */
+    result = drop_hot(store, s); /* before they are put in order: which are hot is said of their places */
     stash_finish(&s->stash);
-    result = drop_hot(store, s);
     if (result == STORE_OK && grows)
         result = chunk_drop(store, &t->before);
     if (result == STORE_OK)

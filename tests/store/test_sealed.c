@@ -1,0 +1,296 @@
+/* test_sealed.c - a store whose old rows are sealed answers every question as one whose rows are not. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "sealed.h"
+#include "twins.h"
+
+static int set_up(void **state)
+{
+    *state = twins_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    return twins_destroy(*state);
+}
+
+/* --- questions --------------------------------------------------------------------------------------- */
+
+typedef void question(store_t *, void *what, struct said *);
+
+static void ask(struct twins *t, question *fn, void *what)
+{
+    struct said said[BOTH] = { 0 };
+    for (int i = 0; i < BOTH; i++)
+        fn(t->readers[i], what, &said[i]);
+    if (said[0].text.size != said[1].text.size)
+        print_message("sealed says %zu bytes, plain %zu\n", said[0].text.size, said[1].text.size);
+    assert_int_equal(said[0].text.size, said[1].text.size);
+    if (said[0].text.size > 0)
+        assert_memory_equal(said[0].text.data, said[1].text.data, said[0].text.size);
+    msgpack_sbuffer_destroy(&said[0].text);
+    msgpack_sbuffer_destroy(&said[1].text);
+}
+
+static void ask_list(store_t *store, void *what, struct said *said)
+{
+    struct events_query q = *(struct events_query *)what;
+    struct fault fault = { "", "" };
+    struct page end;
+    int64_t count;
+    int pages = 0;
+    assert_int_equal(store_count(store, &q, &count, &fault), STORE_OK);
+    say_number(said, count);
+    do {
+        said->left = 40;
+        assert_int_equal(store_find(store, &q, say_event, said, &end, &fault), STORE_OK);
+        say_number(said, end.count);
+        if (end.has_next_cursor) {
+            SET_TEXT(&q, cursor, end.next_cursor, end.next_cursor_size);
+            msgpack_sbuffer_write(&said->text, end.next_cursor, end.next_cursor_size);
+        }
+    } while (end.has_next_cursor && ++pages < 40);
+}
+
+static void ask_get(store_t *store, void *id, struct said *said)
+{
+    said->left = 2;
+    say_number(said, store_get(store, id, say_event, said));
+}
+
+static void ask_chain(store_t *store, void *context, struct said *said)
+{
+    struct chain_query q;
+    struct page end;
+    schema_clear(chain_query_schema(), &q);
+    SET_TEXT(&q, context_id, context, strlen(context));
+    assert_int_equal(store_chain(store, &q, say_chain, said, &end), STORE_OK);
+}
+
+static void ask_latest(store_t *store, void *now, struct said *said)
+{
+    struct latest_query q;
+    struct page end;
+    struct fault fault;
+    schema_clear(latest_query_schema(), &q);
+    SET(&q, removed, true);
+    said->left = 1000;
+    assert_int_equal(store_latest(store, &q, *(int64_t *)now, say_event, said, &end, &fault), STORE_OK);
+}
+
+static void ask_summaries(store_t *store, void *span, struct said *said)
+{
+    const int64_t *times = span;
+    struct events_stats stats;
+    struct limit_query q;
+    struct page end;
+    msgpack_sbuffer pool = { 0 };
+    assert_int_equal(store_stats(store, times[0], times[1], &stats, &pool), STORE_OK);
+    say_number(said, stats.total_events);
+    say_number(said, stats.has_last_event_time ? stats.last_event_time : -1);
+    msgpack_sbuffer_write(&said->text, pool.data, pool.size);
+    msgpack_sbuffer_destroy(&pool);
+    schema_clear(limit_query_schema(), &q);
+    assert_int_equal(store_entities(store, &q, say_active, said, &end), STORE_OK);
+    assert_int_equal(store_types(store, &q, say_type, said, &end), STORE_OK);
+}
+
+static void ask_preview(store_t *store, void *now, struct said *said)
+{
+    struct preview_reply reply;
+    struct fault fault;
+    msgpack_sbuffer pool = { 0 };
+    rules_t *rules = rules_read(slice_of("[{\"action\":\"exclude\",\"domain\":\"light\"},{\"action\":\"thin\",\"domain\":\"sensor\",\"deadband\":200}]"), &fault);
+    assert_non_null(rules);
+    do /* on a busy machine it may take less than all */
+        assert_int_equal(store_preview(store, rules, *(int64_t *)now, &reply, &pool), STORE_OK);
+    while (!reply.complete);
+    say_number(said, reply.events);
+    msgpack_sbuffer_write(&said->text, pool.data, pool.size);
+    rules_destroy(&rules);
+    msgpack_sbuffer_destroy(&pool);
+}
+
+struct period { int64_t series, from, to; bool with_prior; };
+
+static void ask_samples(store_t *store, void *what, struct said *said)
+{
+    const struct period *s = what;
+    struct sample sample;
+    bool empty;
+    enum store_result result;
+    assert_int_equal(read_begin(store, &empty), STORE_OK);
+    samples_t *samples = samples_open(store, s->series, s->from, s->to, s->with_prior);
+    assert_non_null(samples);
+    while ((result = samples_next(samples, &sample)) == STORE_OK) {
+        say_number(said, sample.at);
+        say_number(said, sample.kind);
+        msgpack_sbuffer_write(&said->text, sample.state.data, sample.state.size);
+        if (sample.kind == SAMPLE_NUMBER)
+            msgpack_sbuffer_write(&said->text, (const char *)&sample.number, sizeof sample.number);
+        say_number(said, sample.attributes);
+        say_number(said, sample.snapshot);
+    }
+    assert_int_equal(result, STORE_MISSING);
+    samples_close(&samples);
+    read_end(store);
+}
+
+#define ASK(q, member, text) assert_int_equal(SET_TEXT(q, member, text, strlen(text)), 0)
+
+static void ask_lists(struct twins *t, struct maker *m, int64_t from, int64_t to)
+{
+    struct events_query q;
+    for (int which = 0; which < 12; which++) {
+        schema_clear(events_query_schema(), &q);
+        const char *sort = chance(m, 2) ? "asc" : "desc";
+        ASK(&q, sort, sort);
+        SET(&q, limit, 1 + (int64_t)chance(m, 60));
+        if (which % 2) {
+            SET(&q, start_time, from + (int64_t)chance(m, (uint64_t)(to - from)));
+            SET(&q, end_time, q.start_time + 1 + (int64_t)chance(m, (uint64_t)(to - from)));
+        }
+        switch (which) {
+        case 2: case 3: ASK(&q, entity_id, "sensor.thing_3"); break;
+        case 4: ASK(&q, entity_id, "sensor.thing_3,light.thing_1,sensor.thing_0"); break;
+        case 5: ASK(&q, domain, "light"); break;
+        case 6: ASK(&q, event_type, "call_service"); break;
+        case 7: ASK(&q, area_id, "area1"); break;
+        case 8: ASK(&q, query, "\"level\":7,"); break;
+        case 9: ASK(&q, device_id, "device2"); ASK(&q, domain, "sensor,light"); break;
+        case 10: ASK(&q, event_type, "state_changed"); break;
+        default: break;
+        }
+        ask(t, ask_list, &q);
+    }
+}
+
+/* Of some events: by their ids, by their contexts. */
+static void ask_ones(struct twins *t, uint64_t seed, size_t count, int64_t (*when)(struct maker *, size_t))
+{
+    struct maker m = { .seed = seed };
+    for (size_t i = 0; i < count; i++) {
+        struct event_full e;
+        char context[64];
+        make_event(&m, &e, when(&m, i));
+        if (i % 37 != 0)
+            continue;
+        ask(t, ask_get, e.id);
+        snprintf(context, sizeof context, "%.*s", (int)e.context_id.size, (const char *)e.context_id.data);
+        ask(t, ask_chain, context);
+    }
+}
+
+static void ask_all(struct twins *t, struct maker *m, int64_t from, int64_t to)
+{
+    int64_t now = to, early = from + (to - from) / 2, span[2] = { from + (to - from) / 3, to - (to - from) / 5 }, all[2] = { 0, MAX_TIME_US };
+    ask_lists(t, m, from, to);
+    ask(t, ask_latest, &now);
+    early -= INT64_C(86400000000);
+    ask(t, ask_latest, &early);
+    ask(t, ask_summaries, span);
+    ask(t, ask_summaries, all);
+    ask(t, ask_preview, &now);
+    for (int64_t series = 1; series < 36; series++) {
+        int64_t begin = from + (int64_t)chance(m, (uint64_t)(to - from)) - 1000;
+        struct period s = { series, chance(m, 4) ? begin : 0, begin + (int64_t)chance(m, (uint64_t)(to - from)), chance(m, 2) };
+        ask(t, ask_samples, &s);
+    }
+}
+
+/* --- what happens ---------------------------------------------------------------------------------------- */
+
+static int64_t a_time(struct maker *m, size_t i)
+{
+    return START_US + (int64_t)i * 1000 + (int64_t)chance(m, 20000) - 10000;
+}
+
+static void append_to_both(struct twins *t, const struct event_full *e)
+{
+    struct fault fault;
+    enum store_result one = store_append(t->writers[SEALED], e, &fault), two = store_append(t->writers[PLAIN], e, &fault);
+    if (one != two)
+        print_message("sealed takes %s as %d, plain as %d\n", e->id, one, two);
+    assert_int_equal(one, two);
+}
+
+static void commit_both(struct twins *t)
+{
+    struct store_totals totals[BOTH];
+    for (int i = 0; i < BOTH; i++) {
+        assert_int_equal(store_commit(t->writers[i]), STORE_OK);
+        store_totals(t->writers[i], &totals[i]);
+    }
+    assert_memory_equal(&totals[0], &totals[1], sizeof totals[0]);
+}
+
+/* As a history would give it: without what only a live event has. */
+static void make_poorer(struct event_full *e)
+{
+    e->has_context_id = e->has_context_parent_id = e->has_context_user_id = e->has_old_state = false;
+    SET_TEXT(e, provenance, "backfill", 8);
+    e->place += INT64_C(1) << 40;
+    event_id_set(e);
+}
+
+/* Some of the events from `from` to `to`, again or for the first time, poorer or whole. */
+static void happen(struct twins *t, uint64_t seed, size_t from, size_t to, uint64_t which, bool poorer)
+{
+    struct maker m = { .seed = seed }, choice = { .seed = seed + which + from };
+    for (size_t i = 0; i < to; i++) {
+        struct event_full e;
+        make_event(&m, &e, a_time(&m, i));
+        if (i < from || chance(&choice, 10) >= which)
+            continue;
+        if (poorer)
+            make_poorer(&e);
+        append_to_both(t, &e);
+        if (chance(&choice, 300) == 0)
+            commit_both(t);
+    }
+    commit_both(t);
+}
+
+static void answers_are_the_same_whatever_is_sealed_when(void **state)
+{
+    struct twins *t = *state;
+    const int64_t second = 1000000;
+    struct maker m = { .seed = 4711 };
+    happen(t, 99, 0, 1500, 9, false);
+    assert_true(twins_seal(t, START_US + second, 1000000) > 30);
+    ask_all(t, &m, START_US, START_US + 2 * second);
+    happen(t, 99, 0, 1000, 10, true);  /* a history: duplicates, and what was missing */
+    ask_all(t, &m, START_US, START_US + 2 * second);
+    happen(t, 99, 0, 2500, 5, false);  /* and the live ones, again, and richer than some of what the history brought */
+    twins_seal(t, START_US + second, 40);
+    ask_all(t, &m, START_US, START_US + 3 * second);
+    happen(t, 77, 0, 3000, 8, true);
+    twins_seal(t, START_US + 4 * second, 1000000);
+    happen(t, 77, 500, 1500, 9, false);
+    ask_all(t, &m, START_US, START_US + 3 * second);
+    twins_seal(t, START_US + 4 * second, 1000000);
+    ask_all(t, &m, START_US, START_US + 3 * second);
+    ask_ones(t, 99, 2500, a_time);
+    ask_ones(t, 77, 3000, a_time);
+    for (int i = 0; i < BOTH; i++) { /* and to whom opens it anew */
+        store_close(&t->readers[i]);
+        store_close(&t->writers[i]);
+        t->writers[i] = twin_open(t->paths[i], true);
+        t->readers[i] = twin_open(t->paths[i], false);
+    }
+    happen(t, 99, 0, 2500, 10, false);
+    ask_all(t, &m, START_US, START_US + 3 * second);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(answers_are_the_same_whatever_is_sealed_when, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
