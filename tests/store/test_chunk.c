@@ -16,7 +16,12 @@ static void add_row(struct rows *r, const struct event_full *e, const struct row
 {
     size_t at = r->bodies.size;
     struct event_key key = event_key(e);
-    body_write(e, key.at, refs, &r->bodies);
+    struct row_contexts contexts = { { .form = NO_CONTEXT }, { .form = NO_CONTEXT } };
+    if (e->has_context_id)
+        contexts.own = context_read(e->context_id);
+    if (e->has_context_parent_id)
+        contexts.parent = context_read(e->context_parent_id);
+    body_write(e, key.at, refs, &contexts, &r->bodies);
     r->rows = realloc(r->rows, (r->count + 1) * sizeof *r->rows);
     r->rows[r->count++] = (struct chunk_row){ .at = key.at, .shift = e->timestamp - key.at, .place = e->place,
         .rest = rest ? rest : (int32_t)key.rest, .body = { (void *)at, r->bodies.size - at } };
