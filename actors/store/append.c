@@ -1,5 +1,6 @@
 /* append.c - one event joins the store, once: its identity, its key, its row. */
 #include "seal.h"
+#include "late.h"
 
 #include <assert.h>
 #include <string.h>
@@ -365,6 +366,8 @@ static enum store_result put_row(store_t *store, const struct event_full *e)
     store->appended = (struct store_row){ key.series, key.at, store->waiting.number, key.rest,
         twin.looked ? 0 : (uint32_t)store->waiting.count + 1 };
     result = write_all(store, &contexts, &key, other, series, &twin);
+    if (result == STORE_OK && e->is_state && is_late(store, id.at))
+        late_note(store, key.series, series, id.at);
     if (series->newest < id.at)
         series->newest = id.at;
     return result == STORE_OK && twin.found ? STORE_DUPLICATE : result;
@@ -473,6 +476,8 @@ enum store_result store_take_back(store_t *store, const struct store_row *row)
     }
     if (result == STORE_TROUBLE)
         return store_abandon(store, NULL);
+    if (result == STORE_OK && is_late(store, row->at))
+        late_note(store, row->series, NULL, row->at);
     if (result == STORE_OK) {
         unsettle(store, source, STORE_FATE_STORED);
         settle(store, source, STORE_FATE_THINNED);

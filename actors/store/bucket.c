@@ -47,6 +47,12 @@ bool bucket_mean(const struct bucket *b, enum series_class class, double *mean)
     return true;
 }
 
+void angle_of(double degrees, int64_t us, double *sine, double *cosine)
+{
+    *sine = sin(degrees * radians) * (double)us;
+    *cosine = cos(degrees * radians) * (double)us;
+}
+
 static void begin_bucket(bucketer_t *self)
 {
     self->bucket = (struct bucket){ .from = self->at, .tier = TIERS };
@@ -413,4 +419,9 @@ int bucketer_end(bucketer_t *self)
 {
     int rc = advance(self, self->o.end);
     return rc == 0 && self->at > self->bucket.from ? give(self, true) : rc;
+}
+
+int64_t bucketer_at(const bucketer_t *self)
+{
+    return self->at;
 }

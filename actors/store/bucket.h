@@ -55,6 +55,8 @@ struct bucket {
 };
 bool bucket_mean(const struct bucket *, enum series_class, double *mean); /* false: no value was in force */
 
+void angle_of(double degrees, int64_t us, double *sine, double *cosine); /* so long in that direction */
+
 /* The bucket and what it points to die when the function returns; anything but 0 ends it all. */
 typedef int bucket_fn(void *owner, const struct bucket *);
 
@@ -84,6 +86,7 @@ int bucketer_reach(bucketer_t *, int64_t at);
 /* What is known already: from where all has been reached, and within one bucket. What is in force behind it the next sample says. */
 int bucketer_part(bucketer_t *, const struct bucket *part);
 int bucketer_end(bucketer_t *);  /* the last bucket comes out */
+int64_t bucketer_at(const bucketer_t *); /* all before is accounted for */
 
 /* The counter alone: what a number adds to it, and whether it was reset. */
 double counter_take(struct counter *, enum series_class, double number, uint64_t last_reset, bool *is_reset);

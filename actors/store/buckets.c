@@ -30,7 +30,7 @@ static enum store_result in_unit(struct asked *self, struct sample *s)
     return result;
 }
 
-static enum store_result read_sample(struct asked *self, samples_t *samples, struct sample *s, uint64_t *last_reset)
+enum store_result asked_sample(struct asked *self, samples_t *samples, struct sample *s, uint64_t *last_reset)
 {
     *last_reset = 0;
     enum store_result result = samples_next(samples, s);
@@ -55,7 +55,7 @@ static enum store_result feed_prior(struct asked *self, size_t span, int64_t at)
             return STORE_TROUBLE;
         struct sample sample;
         uint64_t last_reset;
-        enum store_result result = samples ? read_sample(self, samples, &sample, &last_reset) : STORE_MISSING;
+        enum store_result result = samples ? asked_sample(self, samples, &sample, &last_reset) : STORE_MISSING;
         if (result == STORE_OK && sample.at >= s->from_us)
             self->stopped = bucketer_sample(self->bucketer, &sample, last_reset);
         samples_close(&samples);
@@ -74,7 +74,7 @@ enum store_result count_on(struct asked *self, const struct lineage_span *s, int
     struct sample sample;
     uint64_t last_reset;
     bool is_reset;
-    while (result == STORE_OK && (result = read_sample(self, samples, &sample, &last_reset)) == STORE_OK)
+    while (result == STORE_OK && (result = asked_sample(self, samples, &sample, &last_reset)) == STORE_OK)
         if (sample.kind == SAMPLE_NUMBER)
             counter_take(counter, self->what.class, sample.number, last_reset, &is_reset);
     samples_close(&samples);
@@ -82,13 +82,27 @@ enum store_result count_on(struct asked *self, const struct lineage_span *s, int
 }
 
 /* What the counter knows at `at`. */
-static enum store_result find_counter(struct asked *self, size_t span, int64_t at)
+static enum store_result find_counter(struct asked *self, size_t span, int64_t at, struct counter *known)
 {
     struct counter counter = { 0 };
+    int64_t since = 0;
     enum store_result result = STORE_OK;
+    if (span == 0 && self->spans[0].from_us == 0)
+        result = counter_before(self, self->spans[0].series, at, &counter, &since);
     for (size_t i = 0; i <= span && result == STORE_OK; i++)
-        result = count_on(self, &self->spans[i], 0, at, &counter);
+        result = count_on(self, &self->spans[i], since, at, &counter);
     bucketer_set_counter(self->bucketer, &counter);
+    if (known)
+        *known = counter;
+    return result;
+}
+
+enum store_result feed_before(struct asked *self, size_t span, int64_t from, struct counter *known)
+{
+    enum store_result result = feed_prior(self, span, from);
+    if (result == STORE_OK && class_counts(self->what.class))
+        result = find_counter(self, span, from, known);
+    self->goes_on = true;
     return result;
 }
 
@@ -98,28 +112,19 @@ enum store_result feed_samples(struct asked *self, size_t span, int64_t from, in
 {
     const struct lineage_span *s = &self->spans[span];
     enum store_result result = STORE_OK;
-    if (!self->goes_on) {
-        result = feed_prior(self, span, from);
-        if (result == STORE_OK && class_counts(self->what.class))
-            result = find_counter(self, span, from);
-    }
-    self->goes_on = true;
+    if (!self->goes_on)
+        result = feed_before(self, span, from, NULL);
     samples_t *samples = result == STORE_OK ? samples_open(self->store, s->series, from, to, false) : NULL;
     if (!samples)
         return result == STORE_OK ? STORE_TROUBLE : result;
     struct sample sample;
     uint64_t last_reset;
-    while (self->stopped == 0 && (result = read_sample(self, samples, &sample, &last_reset)) == STORE_OK)
+    while (self->stopped == 0 && (result = asked_sample(self, samples, &sample, &last_reset)) == STORE_OK)
         self->stopped = bucketer_sample(self->bucketer, &sample, last_reset);
     samples_close(&samples);
     if (self->stopped == 0 && result == STORE_MISSING)
         self->stopped = bucketer_reach(self->bucketer, to);
     return result == STORE_MISSING ? STORE_OK : result;
-}
-
-enum store_result feed_span(struct asked *self, size_t span, int64_t from, int64_t to)
-{
-    return feed_samples(self, span, from, to);
 }
 
 /* --- the question ------------------------------------------------------------------------------------ */
@@ -144,9 +149,8 @@ static enum store_result choose(struct asked *self, const struct bucket_question
     return result;
 }
 
-static int add_gap(void *owner, const struct store_gap *gap)
+int asked_gap(struct asked *self, const struct store_gap *gap)
 {
-    struct asked *self = owner;
     bool is_ours = gap->series == 0;
     for (size_t i = 0; i < self->count && !is_ours; i++)
         is_ours = self->spans[i].series == gap->series;
@@ -166,6 +170,11 @@ static int add_gap(void *owner, const struct store_gap *gap)
     return 0;
 }
 
+static int add_gap(void *owner, const struct store_gap *gap)
+{
+    return asked_gap(owner, gap);
+}
+
 static enum store_result feed(struct asked *self, int64_t from, int64_t end)
 {
     enum store_result result = STORE_OK;
@@ -176,6 +185,16 @@ static enum store_result feed(struct asked *self, int64_t from, int64_t end)
             result = feed_span(self, i, begin, to);
     }
     return result;
+}
+
+static enum store_result rollups_are_there(store_t *store, bool *there)
+{
+    sqlite3_stmt *look = statement(store, ROLLED_LOOK);
+    int rc = look ? sqlite3_step(look) : SQLITE_ERROR;
+    *there = rc == SQLITE_ROW;
+    if (look)
+        sqlite3_reset(look);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look for rollups");
 }
 
 static bool is_too_much(const struct bucket_question *q)
@@ -199,8 +218,11 @@ static enum store_result answer(struct asked *self, const struct bucket_question
         .gaps = self->gaps, .gap_count = self->gap_count, .give = give, .owner = owner,
     };
     self->step = q->step;
+    self->edge = from;
     self->bucketer = bucketer_new(&options);
-    result = feed(self, from, end);
+    result = rollups_are_there(self->store, &self->has_rollups);
+    if (result == STORE_OK)
+        result = feed(self, from, end);
     if (result == STORE_OK && self->stopped == 0)
         bucketer_end(self->bucketer);
     return result;
@@ -209,7 +231,7 @@ static enum store_result answer(struct asked *self, const struct bucket_question
 enum store_result store_buckets_of(store_t *store, const struct lineage_span *spans, size_t count, const struct bucket_question *q,
                                    bucket_fn *give, void *owner)
 {
-    bool empty = false, is_inside = store->db && !sqlite3_get_autocommit(store->db);
+    bool empty = false, is_inside = is_reading(store);
     if (is_too_much(q))
         return STORE_BAD;
     enum store_result result = is_inside ? STORE_OK : read_begin(store, &empty);

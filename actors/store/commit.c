@@ -2,6 +2,8 @@
 #include "sealed.h"
 
 #include "facts.h"
+#include "late.h"
+#include "rolling.h"
 
 /* A write-ahead log is carried over into the file every so many bytes; readers that overlap
  * may let it grow to the other figure. */
@@ -37,7 +39,9 @@ enum store_result store_abandon(store_t *store, const char *doing)
     for (int i = 0; i < WORD_KINDS; i++)
         words_forget(&store->words[i]);
     series_forget(&store->memory);
+    rolling_close(&store->rolling); /* it holds the former */
     facts_close(&store->facts);
+    late_forget(store);
     waiting_forget(&store->waiting);
     settled_abandon(store);
     if (store->writer && sealed_refresh(store) != STORE_OK)
@@ -74,7 +78,7 @@ enum store_result store_commit(store_t *store)
 {
     if (!store->in_transaction)
         return STORE_OK;
-    if (waiting_write(store) != STORE_OK || settled_write(store) != STORE_OK)
+    if (waiting_write(store) != STORE_OK || late_write(store) != STORE_OK || settled_write(store) != STORE_OK)
         return store_abandon(store, NULL);
     for (int i = 0; i < STATEMENTS; i++)
         if (store->ready[i])

@@ -32,7 +32,9 @@ enum statement {
     SEALED_UNTIL_GET, SEALED_UNTIL_PUT, CHUNK_BEFORE, CHUNK_AFTER, CHUNK_MAIN, CHUNK_REST, CHUNK_ADD, CHUNK_DATA_ADD, CHUNK_DROP, CHUNK_DATA_DROP,
     CHUNK_SAY_BAD, CHUNK_WALK, CHUNK_TOTALS, CHUNK_BAD_LIST, SERIES_IS_STATE, SERIES_NEXT, EVENT_OLD, EVENT_HOT_COUNT, EVENT_HAS, TIME_OLD, TIME_RESTORE, SHIFTED_COUNT,
     TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
-    GAP_LOOK, GAP_LIST,
+    GAP_LOOK, GAP_LIST, GAP_PUT, GAP_DROP, GAP_ALL, ZONE_GET, ZONE_PUT,
+    ROLLED_LOOK, ROLLED_LIST, ROLLED_BEFORE, ROLLED_MARK, ROLLED_DOUBT, ROLLED_ADD, ROLLED_PUT, ROLLED_SURE, ROLLED_LAST, ROLLED_DIRTY, ROLLED_CLASS,
+    ROLLED_SPAN, ROLLED_ZONE, ROLLED_TOP, ROLLED_DROP, ROLLED_PRIOR, ROLLUP_GET, ROLLUP_PUT, ROLLUP_DROP, SERIES_NEXT,
     STATEMENTS
 };
 
@@ -71,6 +73,8 @@ struct series {
     struct word_place snapshot, attributes; /* of its last row */
     bool is_state, used;
     uint32_t name_size, waits;       /* the last of its rows that wait, counted from 1 */
+    uint32_t late;                   /* its last span that is late (late.h), counted from 1; of the transaction `late_in` */
+    uint64_t late_in;
     char *name;
 };
 struct series_memory { struct series *slots; size_t count; };
@@ -232,6 +236,7 @@ enum store_result rows_shifted(store_t *, int64_t from, int64_t to, int64_t *cou
 
 enum store_result read_begin(store_t *, bool *empty); /* one moment until read_end; a store that is not there yet is empty */
 void read_end(store_t *);
+bool is_reading(const store_t *); /* in a read; the writer sees what is in the file at any time */
 
 struct store {
     sqlite3 *db;
@@ -260,6 +265,8 @@ struct store {
     int64_t sealed_until; /* no chunk has a row at this time or later */
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     struct facts *facts; /* or NULL */
+    struct late *late;   /* of the writer */
+    struct rolling *rolling; /* of the writer, or NULL */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
 };
 

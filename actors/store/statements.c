@@ -110,6 +110,35 @@ static const char *const texts[STATEMENTS] = {
     [SNAPSHOT_ALL]  = "SELECT id, bytes FROM snapshot",
     [GAP_LOOK]      = "SELECT 1 FROM sqlite_master WHERE name = 'gap'",
     [GAP_LIST]      = "SELECT series, since, until FROM gap WHERE (until > ?1 OR until = 0) AND since < ?2 ORDER BY since",
+    [GAP_PUT]       = "INSERT OR REPLACE INTO gap (id, series, since, until) VALUES (?, ?, ?, ?)",
+    [GAP_DROP]      = "DELETE FROM gap WHERE id = ? AND series = ?",
+    [GAP_ALL]       = "SELECT id, series, since, until FROM gap ORDER BY id, series",
+    [ZONE_GET]      = "SELECT value FROM meta WHERE name = 'home_zone'",
+    [ZONE_PUT]      = "INSERT OR REPLACE INTO meta VALUES ('home_zone', ?)",
+    [ROLLED_LOOK]   = "SELECT 1 FROM sqlite_master WHERE name = 'rolled'",
+    [ROLLED_LIST]   = "SELECT chunk, until, class, kept, dirty_from, dirty_to, doubt FROM rolled WHERE series = ? AND tier = ? AND chunk >= ? AND chunk <= ? ORDER BY chunk",
+    [ROLLED_BEFORE] = "SELECT chunk, until, dirty_from, dirty_to FROM rolled WHERE series = ? AND tier = ? AND chunk <= ? AND class = ? AND doubt = 0 ORDER BY chunk DESC LIMIT 1",
+    [ROLLED_MARK]   = "UPDATE rolled SET dirty_from = CASE WHEN dirty_to > 0 THEN min(dirty_from, ?4) ELSE ?4 END, dirty_to = max(dirty_to, ?5)"
+                      " WHERE series = ?1 AND tier = ?2 AND chunk >= ?3 AND chunk <= ?6 AND until > ?4",
+    /* What a counter says depends on all before. */
+    [ROLLED_DOUBT]  = "UPDATE rolled SET doubt = 1 WHERE series = ?1 AND tier = ?2 AND chunk > ?3 AND class IN (3, 4)",
+    /* A chunk before others that were made without it. */
+    [ROLLED_ADD]    = "INSERT OR IGNORE INTO rolled SELECT ?1, ?2, ?3, 0, 0, 0, 0, 1, 1 WHERE EXISTS (SELECT 1 FROM rolled WHERE series = ?1 AND tier = ?2 AND chunk > ?3)",
+    [ROLLED_PUT]    = "INSERT OR REPLACE INTO rolled (series, tier, chunk, until, class, kept, dirty_from, dirty_to, doubt) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)",
+    [ROLLED_SURE]   = "UPDATE rolled SET doubt = 0 WHERE series = ? AND tier = ? AND chunk = ?",
+    [ROLLED_LAST]   = "SELECT until, class FROM rolled WHERE series = ? AND tier = ? ORDER BY chunk DESC LIMIT 1",
+    [ROLLED_DIRTY]  = "SELECT series, tier, chunk, dirty_to FROM rolled INDEXED BY rolled_dirty WHERE dirty_to > 0 OR doubt > 0 ORDER BY series, tier, chunk LIMIT 1",
+    [ROLLED_CLASS]  = "UPDATE rolled SET dirty_from = 0, dirty_to = ?3 WHERE series = ?1 AND class <> ?2 AND class <> 0",
+    [ROLLED_SPAN]   = "UPDATE rolled SET dirty_from = CASE WHEN dirty_to > 0 THEN min(dirty_from, ?2) ELSE ?2 END, dirty_to = max(dirty_to, ?3)"
+                      " WHERE tier = ?1 AND chunk >= ?4 AND chunk <= ?5 AND until > ?2 AND (?6 = 0 OR series = ?6)",
+    [ROLLED_ZONE]   = "UPDATE rolled SET dirty_from = 0, dirty_to = ? WHERE tier = 3",
+    [ROLLED_DROP]   = "DELETE FROM rolled WHERE series = ? AND tier = ? AND chunk = ?",
+    [ROLLED_PRIOR]  = "SELECT chunk FROM rolled WHERE series = ? AND tier = ? AND chunk < ? ORDER BY chunk DESC LIMIT 1",
+    [ROLLED_TOP]    = "SELECT ifnull(max(until), 0) FROM rolled",
+    [ROLLUP_GET]    = "SELECT bytes FROM rollup WHERE series = ? AND tier = ? AND chunk = ?",
+    [ROLLUP_PUT]    = "INSERT OR REPLACE INTO rollup (series, tier, chunk, bytes) VALUES (?, ?, ?, ?)",
+    [ROLLUP_DROP]   = "DELETE FROM rollup WHERE series = ? AND tier = ? AND chunk = ?",
+    [SERIES_NEXT]   = "SELECT id FROM series WHERE id > ? AND is_state <> 0 ORDER BY id LIMIT 1",
     [SEEN_SERIES]   = "SELECT series FROM seen WHERE snapshot = ?",
 };
 #undef WORDS

@@ -3,6 +3,8 @@
 #include "seal.h"
 
 #include "facts.h"
+#include "late.h"
+#include "rolling.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -56,7 +58,14 @@ static const char *const later_tables =
     "CREATE TABLE IF NOT EXISTS chunk (series INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, id INTEGER NOT NULL, rows INTEGER NOT NULL,"
     " numbers INTEGER NOT NULL, min REAL, max REAL, main_bytes INTEGER NOT NULL, rest_bytes INTEGER NOT NULL, main_sum INTEGER NOT NULL,"
     " rest_sum INTEGER NOT NULL, bad INTEGER NOT NULL, PRIMARY KEY (series, first)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS chunk_data (id INTEGER PRIMARY KEY AUTOINCREMENT, main BLOB NOT NULL, rest BLOB NOT NULL);";
+    "CREATE TABLE IF NOT EXISTS chunk_data (id INTEGER PRIMARY KEY AUTOINCREMENT, main BLOB NOT NULL, rest BLOB NOT NULL);"
+    /* Which buckets are packed in `rollup`, until when; what of it is no longer true (dirty_to 0: nothing is). */
+    "CREATE TABLE IF NOT EXISTS rolled (series INTEGER NOT NULL, tier INTEGER NOT NULL, chunk INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " class INTEGER NOT NULL, kept INTEGER NOT NULL, dirty_from INTEGER NOT NULL, dirty_to INTEGER NOT NULL, doubt INTEGER NOT NULL,"
+    " PRIMARY KEY (series, tier, chunk)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS rolled_dirty ON rolled (series, tier, chunk) WHERE dirty_to > 0 OR doubt > 0;"
+    "CREATE TABLE IF NOT EXISTS rollup (series INTEGER NOT NULL, tier INTEGER NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL,"
+    " PRIMARY KEY (series, tier, chunk)) WITHOUT ROWID;";
 
 static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(store_t *store, const char *format, ...)
@@ -145,7 +154,7 @@ int store_prepare_file(store_t *store)
         return -1;
     if (state != 1 && make_tables(store))
         return -1;
-    if (run(store, later_tables, "cannot add tables") || sealed_refresh(store) != STORE_OK)
+    if (run(store, later_tables, "cannot add tables") || sealed_refresh(store) != STORE_OK || late_open(store))
         return -1;
     return settled_open(store);
 }
@@ -183,6 +192,8 @@ static void close_database(store_t *store)
 {
     statements_close(store);
     facts_close(&store->facts);
+    rolling_close(&store->rolling);
+    late_close(store);
     sqlite3_close(store->db);
     store->db = NULL;
 }
@@ -250,7 +261,7 @@ void store_close(store_t **store_p)
 /* --- readers ---------------------------------------------------------------------------------- */
 
 /* SQLite asks it now and then, in the middle of whatever it does. */
-static int is_late(void *owner)
+static int is_over_time(void *owner)
 {
     return clock_us() > ((const store_t *)owner)->late_us;
 }
@@ -268,7 +279,7 @@ static enum store_result reader_open(store_t *store, bool *empty)
     else
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (rc == 0)
-        sqlite3_progress_handler(store->db, LATE_EVERY, is_late, store);
+        sqlite3_progress_handler(store->db, LATE_EVERY, is_over_time, store);
     *empty = rc == 1;
     return rc < 0 ? STORE_TROUBLE : STORE_OK;
 }
@@ -290,6 +301,11 @@ enum store_result read_begin(store_t *store, bool *empty)
     if (result != STORE_OK)
         read_end(store);
     return result;
+}
+
+bool is_reading(const store_t *store)
+{
+    return store->writer || (store->db && !sqlite3_get_autocommit(store->db));
 }
 
 /* Statements that are not reset would keep the old moment, and the log with it. */
