@@ -335,7 +335,7 @@ static enum store_result begin_new(store_t *store, int64_t series, enum tier tie
 static enum store_result next_series(store_t *store)
 {
     struct rolling *self = store->rolling;
-    sqlite3_stmt *next = statement(store, SERIES_NEXT);
+    sqlite3_stmt *next = statement(store, STATES_NEXT);
     if (!next)
         return STORE_TROUBLE;
     sqlite3_bind_int64(next, 1, self->series);

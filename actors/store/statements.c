@@ -138,7 +138,7 @@ static const char *const texts[STATEMENTS] = {
     [ROLLUP_GET]    = "SELECT bytes FROM rollup WHERE series = ? AND tier = ? AND chunk = ?",
     [ROLLUP_PUT]    = "INSERT OR REPLACE INTO rollup (series, tier, chunk, bytes) VALUES (?, ?, ?, ?)",
     [ROLLUP_DROP]   = "DELETE FROM rollup WHERE series = ? AND tier = ? AND chunk = ?",
-    [SERIES_NEXT]   = "SELECT id FROM series WHERE id > ? AND is_state <> 0 ORDER BY id LIMIT 1",
+    [STATES_NEXT]   = "SELECT id FROM series WHERE id > ? AND is_state <> 0 ORDER BY id LIMIT 1",
     [SEEN_SERIES]   = "SELECT series FROM seen WHERE snapshot = ?",
 };
 #undef WORDS
