@@ -4,6 +4,7 @@
 #include "latency.h"
 #include "replay.h"
 #include "store.h"
+#include "upkeep.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct self {
     struct times received;
     struct latency latency;
     replay_t *replay;
+    upkeep_t *upkeep;
     filters_t *filters;
     char filters_why[240];  /* why those that the store has are not in force */
     bool has_changed;       /* something but an event joined the transaction */
@@ -483,6 +485,38 @@ static void open_filters(struct self *self, actor_t *actor)
         actor_info(actor, "%zu filter rules are in force", filters_rules(self->filters));
 }
 
+/* --- besides ---------------------------------------------------------------------------------------- */
+
+upkeep_t *sink_upkeep(struct self *self)
+{
+    return self->upkeep;
+}
+
+bool sink_may_write(struct self *self, actor_t *actor, bool is_pressing)
+{
+    if (self->is_failing)
+        return false;
+    if (is_pressing)
+        commit(self, actor);
+    return self->batch.rows == 0 && !self->has_changed && !self->is_failing;
+}
+
+void sink_joined(struct self *self, actor_t *actor, enum store_result result)
+{
+    self->has_changed = true;
+    if (result == STORE_OK)
+        commit(self, actor);
+    else
+        on_trouble(self, actor);
+}
+
+static int on_session(struct self *self, actor_t *actor, const struct ingest_session *session)
+{
+    (void)actor;
+    upkeep_session(self->upkeep, session);
+    return OK;
+}
+
 /* --- time ------------------------------------------------------------------------------------------ */
 
 static int until(int64_t due_us, int64_t now_us)
@@ -588,6 +622,9 @@ static int open_sink(struct self *self, actor_t *actor)
     }
     open_filters(self, actor);
     self->replay = replay_new(self, actor, self->store, &replay_hooks);
+    self->upkeep = upkeep_new(actor, self->store, self->config.has_zone ? self->config.zone : "");
+    if (!self->upkeep)
+        return 100;
     show_counters(self);
     actor_resume(actor, &event_full_contract, (size_t)self->config.window_messages, (size_t)self->config.window_bytes);
     return 0;
@@ -604,6 +641,7 @@ static void close_sink(struct self *self, actor_t *actor)
 {
     (void)actor;
     replay_destroy(&self->replay);
+    upkeep_destroy(&self->upkeep);
     filters_close(&self->filters);
     store_close(&self->store);
     free(self->received.us);
@@ -614,6 +652,7 @@ static const struct handler handlers[] = {
     ON(event_full, on_event),
     ON(event_bad, on_bad),
     ON(ingest_kept, on_kept),
+    ON(ingest_session, on_session),
     ANSWER(sink_settled, on_settled),
     ON(statistic_row, on_statistic),
     ANSWER(sink_replay, on_replay),

@@ -133,8 +133,8 @@ static enum store_result change(store_t *store, const struct gap_said *before, c
 
 static enum store_result merge(store_t *store, const struct gap_list *known, const struct gap_said *said, size_t count)
 {
-    enum store_result result = STORE_OK;
-    for (size_t i = 0, k = 0; (i < known->count || k < count) && result == STORE_OK;) {
+    enum store_result result = STORE_DUPLICATE;
+    for (size_t i = 0, k = 0; (i < known->count || k < count) && result != STORE_TROUBLE;) {
         int which = i == known->count ? 1 : k == count ? -1 : order(&known->items[i], &said[k]);
         const struct gap_said *before = which <= 0 ? &known->items[i] : NULL, *after = which >= 0 ? &said[k] : NULL;
         if (!before || !after || before->from != after->from || before->to != after->to)

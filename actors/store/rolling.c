@@ -31,17 +31,22 @@ struct rolling {
 
 /* --- zone ----------------------------------------------------------------------------------------- */
 
-enum store_result store_zone(store_t *store, char name[ZONE_NAME])
+enum store_result store_zone(store_t *store, char name[ZONE_NAME], bool *is_set)
 {
     bool empty = false, is_inside = is_reading(store);
     strcpy(name, "UTC");
+    if (is_set)
+        *is_set = false;
     enum store_result result = is_inside ? STORE_OK : read_begin(store, &empty);
     if (result != STORE_OK || empty)
         return result;
     sqlite3_stmt *get = statement(store, ZONE_GET);
     int rc = get ? sqlite3_step(get) : SQLITE_ERROR;
-    if (rc == SQLITE_ROW && sqlite3_column_bytes(get, 0) < ZONE_NAME)
+    if (rc == SQLITE_ROW && sqlite3_column_bytes(get, 0) < ZONE_NAME) {
         snprintf(name, ZONE_NAME, "%s", (const char *)sqlite3_column_text(get, 0));
+        if (is_set)
+            *is_set = true;
+    }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         result = trouble(store, "cannot read the zone");
     if (get)
@@ -92,12 +97,13 @@ enum store_result store_set_zone(store_t *store, const char *name)
 {
     char before[ZONE_NAME];
     const char *why;
+    bool is_set;
     zone_t *zone = zone_open(name, &why);
     if (!zone)
         return STORE_BAD;
     zone_destroy(&zone);
-    enum store_result result = store_zone(store, before);
-    if (result != STORE_OK || strcmp(before, name) == 0)
+    enum store_result result = store_zone(store, before, &is_set);
+    if (result != STORE_OK || (is_set && strcmp(before, name) == 0))
         return result;
     rolling_close(&store->rolling);
     return write_zone(store, name);
@@ -383,7 +389,7 @@ static enum store_result open_rolling(store_t *store)
 {
     char name[ZONE_NAME];
     const char *why;
-    enum store_result result = store_zone(store, name);
+    enum store_result result = store_zone(store, name, NULL);
     if (result != STORE_OK)
         return result;
     zone_t *zone = zone_open(name, &why);

@@ -11,8 +11,8 @@ enum store_result store_roll(store_t *, int64_t now_us, bool *is_done);
 
 /* The zone that days are cut in; another one than before makes them anew. STORE_BAD: there is none of that name. */
 enum store_result store_set_zone(store_t *, const char *name);
-/* Of a reader, too. "UTC" where none was ever set. */
-enum store_result store_zone(store_t *, char name[ZONE_NAME]);
+/* Of a reader, too. "UTC" where none was ever set; is_set may be NULL. */
+enum store_result store_zone(store_t *, char name[ZONE_NAME], bool *is_set);
 
 struct rolling;
 void rolling_close(struct rolling **);

@@ -32,7 +32,7 @@ enum store_result store_buckets_of(store_t *, const struct lineage_span *, size_
 struct store_gap { int64_t from, to; int64_t series; /* 0: of all */ bool is_open; /* to: MAX_TIME_US */ };
 typedef int gap_fn(void *owner, const struct store_gap *); /* 0: go on */
 /* Each as it is now; what is in the store and not among them goes. Of the writer: joins the transaction, and begins
- * one only where something has changed. They are sorted here. */
+ * one only where something has changed. They are sorted here. STORE_DUPLICATE: nothing has. */
 struct gap_said { char id[41]; struct slice entity_id; /* size 0: of all */ int64_t series; /* found here */ int64_t from, to; /* 0: it goes on */ };
 enum store_result store_set_gaps(store_t *, struct gap_said *, size_t count);
 enum store_result store_gaps(store_t *, int64_t from_us, int64_t to_us, gap_fn *, void *owner); /* that touch the span, by their beginning */

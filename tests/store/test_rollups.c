@@ -120,7 +120,8 @@ static void be_missing(struct world *w, struct history *h)
         said[i].to = h->gaps[i].to;
         said[i].entity_id = slice_of(h->name);
     }
-    assert_int_equal(store_set_gaps(w->writer, said, h->gap_count), STORE_OK);
+    enum store_result result = store_set_gaps(w->writer, said, h->gap_count);
+    assert_true(result == STORE_OK || result == STORE_DUPLICATE);
 }
 
 static void happen(struct world *w, struct history *h, enum shape shape)
@@ -156,7 +157,7 @@ static void one_life(struct world *w, uint64_t seed, int64_t series)
             fail_msg("seed %llu: rolling up does not end", (unsigned long long)seed);
         ask(w, h, series, (int64_t)seed, now, 3);
     }
-    assert_int_equal(store_set_gaps(w->writer, NULL, 0), STORE_OK);
+    assert_true(store_set_gaps(w->writer, NULL, 0) != STORE_TROUBLE);
     commit(w);
     history_clear(h);
     free(h);
