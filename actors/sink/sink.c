@@ -1,6 +1,7 @@
 /* sink.c - the store's one writer: what comes is appended, committed, and only then acknowledged. */
 #include "actor.h"
 #include "filters.h"
+#include "keeping.h"
 #include "latency.h"
 #include "replay.h"
 #include "store.h"
@@ -40,6 +41,7 @@ struct self {
     replay_t *replay;
     upkeep_t *upkeep;
     filters_t *filters;
+    struct keeping keeping;
     char filters_why[240];  /* why those that the store has are not in force */
     bool has_changed;       /* something but an event joined the transaction */
     bool is_failing, has_unsynced, is_sync_failing;
@@ -517,6 +519,30 @@ static int on_session(struct self *self, actor_t *actor, const struct ingest_ses
     return OK;
 }
 
+/* --- what is packed --------------------------------------------------------------------------------------- */
+
+static int on_store(struct self *self, actor_t *actor, const struct nothing *query, struct store_view *reply)
+{
+    (void)actor, (void)query;
+    keeping_show(&self->keeping, self->store, reply, &self->bytes);
+    return OK;
+}
+
+static int on_verify(struct self *self, actor_t *actor, const struct nothing *query, struct store_view *reply)
+{
+    keeping_ask(&self->keeping);
+    actor_wake(actor, 0);
+    return on_store(self, actor, query, reply);
+}
+
+/* Only where nothing waits to be committed. */
+static int keep(struct self *self, actor_t *actor)
+{
+    if (self->batch.rows > 0 || self->has_changed || self->is_failing || replay_is_busy(self->replay))
+        return -1;
+    return keeping_step(&self->keeping, actor, self->store, &self->config, &self->stats);
+}
+
 /* --- time ------------------------------------------------------------------------------------------ */
 
 static int until(int64_t due_us, int64_t now_us)
@@ -558,9 +584,16 @@ static int tick(struct self *self, actor_t *actor)
         sync_store(self, actor);
         SET(&self->stats, store_bytes, store_bytes(self->store));
     }
+    int keep_in = keep(self, actor);
     int commit_in = self->batch.rows > 0 ? until(self->batch.looked_us + commit_us, now) : -1;
     int sync_in = self->sync == SYNC_INTERVAL && self->has_unsynced ? until(self->synced_us + sync_us, now) : -1;
-    return sooner(replay_in, sooner(commit_in, sync_in));
+    return sooner(sooner(replay_in, keep_in), sooner(commit_in, sync_in));
+}
+
+static enum health tell_damage(const struct self *self, char *why, size_t size)
+{
+    snprintf(why, size, "%lld chunks of old rows are damaged: GET /api/v1/store names them", (long long)self->keeping.bad);
+    return DEGRADED;
 }
 
 static enum health health(struct self *self, actor_t *actor, char *why, size_t size)
@@ -573,7 +606,7 @@ static enum health health(struct self *self, actor_t *actor, char *why, size_t s
     else if (self->batch.rows > 0 && actor_clock_us(actor) - self->batch.since_us > STUCK_US)
         snprintf(why, size, "nothing has been committed for %d s", STUCK_US / 1000000);
     else
-        return HEALTHY;
+        return self->keeping.bad > 0 ? tell_damage(self, why, size) : HEALTHY;
     return UNHEALTHY;
 }
 
@@ -595,7 +628,7 @@ static void show_counters(struct self *self)
     struct sink_stats *s = &self->stats;
     s->has_received = s->has_stored = s->has_duplicate = s->has_redelivered = s->has_quarantined = true;
     s->has_filtered = s->has_thinned = s->has_statistics = s->has_replayed = s->has_discarded = true;
-    s->has_commits = s->has_failures = s->has_syncs = true;
+    s->has_commits = s->has_failures = s->has_syncs = s->has_seal_steps = s->has_verified = true;
     SET(s, store_bytes, store_bytes(self->store));
 }
 
@@ -621,6 +654,7 @@ static int open_sink(struct self *self, actor_t *actor)
         return 111;
     }
     open_filters(self, actor);
+    keeping_open(&self->keeping, self->store);
     self->replay = replay_new(self, actor, self->store, &replay_hooks);
     self->upkeep = upkeep_new(actor, self->store, self->config.has_zone ? self->config.zone : "");
     if (!self->upkeep)
@@ -659,6 +693,8 @@ static const struct handler handlers[] = {
     ANSWER(sink_discard, on_discard),
     ANSWER(sink_filters, on_filters),
     ANSWER(sink_set_filters, on_set_filters),
+    ANSWER(sink_store, on_store),
+    ANSWER(sink_verify, on_verify),
     { 0 }
 };
 

@@ -260,7 +260,8 @@ struct store {
     struct chunk_cache chunks;
     struct chunk_reader *spare_reader;
     struct damage damage;
-    struct sealing *sealing; /* of the writer, from the first step on */
+    struct sealing *sealing;     /* of the writer, from the first step on */
+    struct verifying *verifying; /* likewise */
     msgpack_sbuffer sealed_body;
     int64_t sealed_until; /* no chunk has a row at this time or later */
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */

@@ -35,6 +35,8 @@ struct sealing {
 
 void sealing_close(store_t *store)
 {
+    free(store->verifying);
+    store->verifying = NULL;
     if (!store->sealing)
         return;
     stash_destroy(&store->sealing->stash);

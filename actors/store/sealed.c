@@ -17,12 +17,12 @@ enum store_result sealed_refresh(store_t *store)
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look how far the store is sealed");
 }
 
-static enum store_result read_entry(store_t *store, sqlite3_stmt *stmt, int64_t series, struct chunk_entry *entry)
+enum store_result entry_read(store_t *store, sqlite3_stmt *stmt, int64_t series, struct chunk_entry *entry)
 {
     int rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW)
         *entry = (struct chunk_entry){
-            .id = sqlite3_column_int64(stmt, 0), .series = series, .first = sqlite3_column_int64(stmt, 1), .last = sqlite3_column_int64(stmt, 2),
+            .id = sqlite3_column_int64(stmt, 0), .series = series >= 0 ? series : sqlite3_column_int64(stmt, 12), .first = sqlite3_column_int64(stmt, 1), .last = sqlite3_column_int64(stmt, 2),
             .rows = sqlite3_column_int64(stmt, 3), .numbers = sqlite3_column_int64(stmt, 4), .min = sqlite3_column_double(stmt, 5),
             .max = sqlite3_column_double(stmt, 6), .bytes = { sqlite3_column_int64(stmt, 7), sqlite3_column_int64(stmt, 8) },
             .sums = { (uint32_t)sqlite3_column_int64(stmt, 9), (uint32_t)sqlite3_column_int64(stmt, 10) }, .is_bad = sqlite3_column_int(stmt, 11) != 0,
@@ -40,7 +40,7 @@ static enum store_result find_entry(store_t *store, enum statement which, int64_
         return STORE_TROUBLE;
     sqlite3_bind_int64(find, 1, series);
     sqlite3_bind_int64(find, 2, at);
-    return read_entry(store, find, series, entry);
+    return entry_read(store, find, series, entry);
 }
 
 enum store_result sealed_at_or_before(store_t *store, int64_t series, int64_t at, struct chunk_entry *entry)
@@ -175,7 +175,7 @@ static enum store_result load_half(store_t *store, const struct chunk_entry *ent
 }
 
 /* Whether its rows are states is known by its series; of a writer, which has no list, by the file. */
-static enum store_result is_of_states(store_t *store, int64_t id, bool *is_state)
+enum store_result sealed_is_of_states(store_t *store, int64_t id, bool *is_state)
 {
     const struct series *series = store->writer ? NULL : series_by_id(store, id);
     if (series) {
@@ -198,7 +198,7 @@ enum store_result sealed_open(store_t *store, const struct chunk_entry *entry, b
     *sealed = (struct sealed){ 0 };
     if (entry->is_bad)
         return sealed_damaged(store, entry, "is damaged");
-    enum store_result result = is_of_states(store, entry->series, &is_state);
+    enum store_result result = sealed_is_of_states(store, entry->series, &is_state);
     for (int which = MAIN_HALF; result == STORE_OK && which <= (with_rest ? REST_HALF : MAIN_HALF); which++)
         result = load_half(store, entry, which, &sealed->halves[which]);
     if (result == STORE_OK) {

@@ -26,6 +26,10 @@ enum store_result sealed_after(store_t *, int64_t series, int64_t at, struct chu
 /* In order, or backwards: the next chunk with rows in [from, to). */
 enum store_result sealed_next(store_t *, int64_t series, int64_t from, int64_t to, bool descending, struct chunk_entry *);
 
+/* Of a statement that is bound; series -1: it stands in the row. */
+enum store_result entry_read(store_t *, sqlite3_stmt *, int64_t series, struct chunk_entry *);
+enum store_result sealed_is_of_states(store_t *, int64_t series, bool *is_state);
+
 /* --- opened ------------------------------------------------------------------------------------- */
 
 struct sealed { chunk_reader_t *reader; struct chunk_half *halves[2]; };

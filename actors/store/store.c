@@ -331,6 +331,12 @@ int64_t store_bytes(const store_t *store)
     return bytes;
 }
 
+int64_t store_damage(const store_t *store, const char **what)
+{
+    *what = store->damage.what;
+    return store->damage.count;
+}
+
 void store_limit_pages(store_t *store, int64_t pages)
 {
     char text[64];

@@ -87,6 +87,18 @@ enum store_result store_refused_settle(store_t *, int64_t id); /* its event was 
  * there may be more to do at once; STORE_MISSING: not for the next hour; STORE_TROUBLE: likewise, store_why says. */
 enum store_result store_seal(store_t *, int64_t now_us, int64_t hot_us);
 
+/* Read the next chunk to the last bit, also in a transaction of its own. One that is damaged stays, is named
+ * and answers nothing, and all else does. STORE_MISSING: that was all; the next call begins anew. */
+struct store_looked { int64_t chunk, rows; bool is_bad, is_news; };
+enum store_result store_verify(store_t *, struct store_looked *);
+struct store_sealed { int64_t chunks, rows, bytes, bad; };
+enum store_result store_sealed_totals(store_t *, struct store_sealed *);
+struct store_bad_chunk { int64_t chunk, first, last, rows; bool is_state; struct slice name; };
+typedef void store_bad_chunk_fn(void *owner, const struct store_bad_chunk *);
+enum store_result store_bad_chunks(store_t *, int limit, store_bad_chunk_fn *, void *owner);
+/* A reader's: how often it has passed over a damaged chunk, and which was the last; 0, "". */
+int64_t store_damage(const store_t *, const char **what);
+
 /* --- readers --------------------------------------------------------------------------------
  * Every read sees one moment. A row function returns 0 to go on, anything else to stop (no
  * room): the read ends and *end gets the cursor that continues with that very row. Rows and

@@ -178,7 +178,7 @@ static void ask_ones(struct twins *t, uint64_t seed, size_t count, int64_t (*whe
         struct event_full e;
         char context[64];
         make_event(&m, &e, when(&m, i));
-        if (i % 37 != 0)
+        if (i % 97 != 0)
             continue;
         ask(t, ask_get, e.id);
         snprintf(context, sizeof context, "%.*s", (int)e.context_id.size, (const char *)e.context_id.data);

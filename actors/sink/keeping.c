@@ -1,0 +1,127 @@
+/* keeping.c - what the sink does for its store while no batch waits: old rows are sealed, chunks are looked at. */
+#include "keeping.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { REST_US = 10000, PAUSE = 4 /* steps of pause for one of work */, IDLE_US = 60000000, LOOK_US = 2000000, BAD_SHOWN = 100 };
+
+static int64_t elapsed_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void keeping_open(struct keeping *self, store_t *store)
+{
+    struct store_sealed totals;
+    *self = (struct keeping){ 0 };
+    if (store_sealed_totals(store, &totals) == STORE_OK)
+        self->bad = totals.bad;
+}
+
+void keeping_ask(struct keeping *self)
+{
+    self->is_asked = true;
+    self->look_us = 0;
+}
+
+static int64_t pause_us(int64_t begun_us)
+{
+    return REST_US + PAUSE * (elapsed_us() - begun_us);
+}
+
+static void seal(struct keeping *self, actor_t *actor, store_t *store, const struct sink_config *config, struct sink_stats *stats)
+{
+    int64_t begun_us = elapsed_us();
+    enum store_result result = store_seal(store, actor_now_us(actor), config->seal_after_s * 1000000);
+    if (result == STORE_TROUBLE)
+        actor_warn(actor, "old rows cannot be sealed, they stay as they are: %s", store_why(store));
+    stats->seal_steps += result == STORE_OK;
+    self->due_us = actor_clock_us(actor) + (result == STORE_OK ? pause_us(begun_us) : IDLE_US);
+}
+
+static void note(struct keeping *self, actor_t *actor, const struct store_looked *looked)
+{
+    self->verified++;
+    if (!looked->is_news)
+        return;
+    self->bad += looked->is_bad ? 1 : -1;
+    if (looked->is_bad)
+        actor_error(actor, "chunk %lld is damaged: it is kept, but its %lld rows are in no answer", (long long)looked->chunk, (long long)looked->rows);
+    else
+        actor_info(actor, "chunk %lld can be read again", (long long)looked->chunk);
+}
+
+static void look(struct keeping *self, actor_t *actor, store_t *store, struct sink_stats *stats)
+{
+    struct store_looked looked;
+    int64_t begun_us = elapsed_us(), now = actor_clock_us(actor);
+    enum store_result result = store_verify(store, &looked);
+    if (result == STORE_OK) {
+        note(self, actor, &looked);
+        stats->verified++;
+        self->look_us = now + (self->is_asked ? pause_us(begun_us) : LOOK_US);
+        return;
+    }
+    if (result == STORE_TROUBLE)
+        actor_warn(actor, "the chunks cannot be looked at: %s", store_why(store));
+    self->look_us = now + IDLE_US;
+    self->is_asked = false;
+    self->verified = 0;
+    if (result == STORE_MISSING)
+        self->verified_at = actor_now_us(actor);
+}
+
+int keeping_step(struct keeping *self, actor_t *actor, store_t *store, const struct sink_config *config, struct sink_stats *stats)
+{
+    int64_t now = actor_clock_us(actor);
+    if (config->seal_after_s > 0 && now >= self->due_us)
+        seal(self, actor, store, config, stats);
+    else if (now >= self->look_us)
+        look(self, actor, store, stats);
+    SET(stats, bad_chunks, self->bad);
+    int64_t next = config->seal_after_s > 0 && self->due_us < self->look_us ? self->due_us : self->look_us;
+    return next <= now ? 1 : (int)((next - now + 999) / 1000);
+}
+
+/* --- shown ----------------------------------------------------------------------------------------- */
+
+struct showing { msgpack_sbuffer *to; int count; };
+
+static void write_chunk(void *owner, const struct store_bad_chunk *chunk)
+{
+    struct showing *showing = owner;
+    char text[128];
+    int size = snprintf(text, sizeof text, "%s{\"chunk\":%lld,\"%s\":", showing->count++ ? "," : "", (long long)chunk->chunk, chunk->is_state ? "entity_id" : "event_type");
+    msgpack_sbuffer_write(showing->to, text, (size_t)size);
+    json_write_text(chunk->name, showing->to);
+    char first[TIME_TEXT], last[TIME_TEXT];
+    time_text(chunk->first, first);
+    time_text(chunk->last, last);
+    size = snprintf(text, sizeof text, ",\"first\":\"%s\",\"last\":\"%s\",\"rows\":%lld}", first, last, (long long)chunk->rows);
+    msgpack_sbuffer_write(showing->to, text, (size_t)size);
+}
+
+void keeping_show(const struct keeping *self, store_t *store, struct store_view *view, msgpack_sbuffer *pool)
+{
+    struct store_sealed totals = { 0 };
+    struct showing showing = { pool, 0 };
+    store_sealed_totals(store, &totals);
+    msgpack_sbuffer_clear(pool);
+    msgpack_sbuffer_write(pool, "[", 1);
+    store_bad_chunks(store, BAD_SHOWN, write_chunk, &showing);
+    msgpack_sbuffer_write(pool, "]", 1);
+    SET(view, bytes, store_bytes(store));
+    SET(view, chunks, totals.chunks);
+    SET(view, sealed_rows, totals.rows);
+    SET(view, sealed_bytes, totals.bytes);
+    SET(view, bad_chunks, totals.bad);
+    SET(view, bad, ((struct slice){ pool->data, pool->size }));
+    SET(view, verifying, self->is_asked);
+    SET(view, verified, self->verified);
+    if (self->verified_at > 0)
+        SET(view, verified_at, self->verified_at);
+}

@@ -1,0 +1,23 @@
+/* keeping.h - what the sink does for its store while no batch waits: old rows are sealed, chunks are looked at.
+ *
+ * A step takes some milliseconds, and then there is none for four times as long. */
+#ifndef KEEPING_H
+#define KEEPING_H
+
+#include "actor.h"
+#include "store.h"
+
+struct keeping {
+    int64_t due_us, look_us;        /* on the clock: the next step of sealing, and of looking */
+    int64_t verified, verified_at;  /* chunks since the look began; when the last one ended, 0: none has */
+    int64_t bad;                    /* chunks that are damaged */
+    bool is_asked;                  /* to look at all of them, soon */
+};
+
+void keeping_open(struct keeping *, store_t *);
+/* Nothing may be in the transaction. Returns ms until the next. */
+int  keeping_step(struct keeping *, actor_t *, store_t *, const struct sink_config *, struct sink_stats *);
+void keeping_ask(struct keeping *);
+void keeping_show(const struct keeping *, store_t *, struct store_view *, msgpack_sbuffer *pool);
+
+#endif
