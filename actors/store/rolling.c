@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE_SAMPLES = 4096, LOOKS = 64, SAMPLES_A_BUCKET = 4 /* make a rollup worth its place */ };
+enum { PIECE_SAMPLES = 2048, LOOKS = 64, SAMPLES_A_BUCKET = 4 /* make a rollup worth its place */ };
 #define SETTLED_US (INT64_C(600) * SECOND_US)
 
 /* One chunk in the making. */
