@@ -37,6 +37,7 @@ void connection_destroy(connection_t **self_p)
         return;
     live_destroy(c);
     export_destroy(c);
+    paged_destroy(c);
     c->self->connections[c->slot] = NULL;
     c->self->open--;
     msgpack_sbuffer_destroy(&c->in);
@@ -329,6 +330,8 @@ static void after_output(connection_t *c)
         live_more(c);
     } else if (c->export) {
         export_more(c);
+    } else if (c->paged) {
+        paged_more(c);
     } else {
         advance(c);
     }

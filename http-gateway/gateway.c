@@ -1,4 +1,5 @@
 /* gateway.c - the one HTTP server: what it listens to, asks, and counts. Owns nothing. */
+#include "paged.h"
 #include "reply.h"
 
 #include <sys/random.h>
@@ -28,20 +29,19 @@ static bool refuses_media(connection_t *c)
     return true;
 }
 
-/* Fill self->query from the request. 0, or the reply has been made. */
-static int read_query(connection_t *c, const struct schema *schema)
+int gateway_read(connection_t *c, const struct schema *schema, void *query)
 {
     struct self *self = c->self;
     struct fault fault = { "", "" };
     struct slice body = { c->body.data, c->body.size };
-    int status = request_query(c->route, schema, connection_path(c), connection_query(c), self->query, &fault);
+    int status = request_query(c->route, schema, connection_path(c), connection_query(c), query, &fault);
     if (status == 0 && method_has_body(c->route->method)) {
         if (refuses_media(c))
             return -1;
         if (body.size || c->route->scope < WRITE) /* a change may need no words */
-            status = request_body(c->route, schema, self->json, body, self->query, &fault);
+            status = request_body(c->route, schema, self->json, body, query, &fault);
     }
-    if (status == 0 && schema_check(schema, self->query, &fault))
+    if (status == 0 && schema_check(schema, query, &fault))
         status = 422;
     if (status)
         reply_error(c, status, fault.field, fault.why, NULL);
@@ -53,8 +53,12 @@ void gateway_serve(connection_t *c)
     struct self *self = c->self;
     const struct contract *service = c->route->service;
     struct fault fault;
-    if (read_query(c, service->in()))
+    if (gateway_read(c, service->in(), self->query))
         return;
+    if (c->route->shape == WHOLE) {
+        paged_listing(c);
+        return;
+    }
     msgpack_sbuffer_clear(&self->packed);
     if (schema_encode(service->in(), self->query, &self->packed, &fault)) {
         reply_error(c, 422, fault.field, fault.why, NULL);
@@ -157,7 +161,7 @@ static int drain(struct self *self, actor_t *actor)
         if (!c)
             continue;
         bool answers = c->state == ASKED || c->state == BODY || (c->out.size > 0 && !c->stream);
-        if (answers || c->export)
+        if (answers || c->export || c->paged)
             busy++;
         else
             self->transport->close(c);

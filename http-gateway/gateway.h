@@ -11,12 +11,14 @@
 
 enum {
     CONNECTIONS_MAX = 1024,
+    PAGED_MAX = 8,            /* answers of several pages under way: each may have a page waiting */
     PIECE_BYTES = 262144      /* most that is handed to a socket at once */
 };
 
 typedef struct connection connection_t;
 typedef struct stream stream_t;     /* live.c */
 typedef struct export export_t;     /* export.c */
+typedef struct paged paged_t;       /* paged.c */
 typedef struct watch watch_t;       /* health.c */
 
 /* What moves the bytes: server.c, or a test. */
@@ -43,7 +45,7 @@ struct self {
     int web_root;                                /* directory, or -1 */
     watch_t *watch;
     zlistx_t *streams;                           /* live.c; borrowed stream_t */
-    int exports;                                 /* under way */
+    int exports, paged;                          /* under way */
     int64_t started_us;                          /* monotonic */
     bool stopping;
     struct server *server;
@@ -82,6 +84,7 @@ struct connection {
     char correlation_id[129], request_id[129];
     stream_t *stream;
     export_t *export;
+    paged_t *paged;
     int64_t since_us;            /* monotonic: the last progress */
     bool answering;              /* a request's reply is being made */
     bool paused;                 /* reading is off */
@@ -117,6 +120,8 @@ connection_t *connection_of_tag(struct self *, int64_t tag);
 
 /* Ask the service of the connection's route; the reply is made by its shape. */
 void gateway_serve(connection_t *);
+/* Fill a cleared message from the request. 0, or the reply has been made. */
+int gateway_read(connection_t *, const struct schema *, void *query);
 void gateway_count(struct self *, int status);
 
 /* --- health.c, live.c, export.c, static.c ------------------------------------------------ */
@@ -142,6 +147,9 @@ void live_destroy(connection_t *);
 
 void export_more(connection_t *);
 void export_destroy(connection_t *);
+
+void paged_more(connection_t *);
+void paged_destroy(connection_t *);
 
 int static_open(struct self *, actor_t *);
 bool static_serve(connection_t *);               /* false: there is no such file */

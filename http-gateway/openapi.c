@@ -220,9 +220,9 @@ static void put_body(msgpack_sbuffer *b, const struct route *r, const struct sch
 static void put_list(msgpack_sbuffer *b, const struct route *r)
 {
     put(b, "{\"allOf\":[{\"type\":\"object\",\"properties\":{%s\"%s\":{\"type\":\"array\",\"items\":",
-        r->shape == LIST_NOW ? "\"at\":{\"type\":\"string\",\"format\":\"date-time\"}," : "", r->key);
+        r->shape == WHOLE ? "\"count\":{\"type\":\"integer\"}," : "", r->key);
     put_reference(b, r->service->row()->name);
-    put(b, "}},\"required\":[%s\"%s\"]},", r->shape == LIST_NOW ? "\"at\"," : "", r->key);
+    put(b, "}},\"required\":[%s\"%s\"]},", r->shape == WHOLE ? "\"count\"," : "", r->key);
     put_reference(b, r->service->out()->name);
     put(b, "]}");
 }
@@ -237,7 +237,7 @@ static void put_answer(msgpack_sbuffer *b, const struct route *r)
         put_reference(b, r->service->out()->name);
     else if (r->shape == ONE)
         put_reference(b, r->service->row()->name);
-    else if (r->shape == LIST || r->shape == LIST_NOW)
+    else if (r->shape == LIST || r->shape == WHOLE)
         put_list(b, r);
     else {
         put(b, "{\"type\":\"array\",\"items\":");
@@ -248,7 +248,7 @@ static void put_answer(msgpack_sbuffer *b, const struct route *r)
 
 static void put_answer_headers(msgpack_sbuffer *b, const struct route *r)
 {
-    if (r->shape == OBJECT || r->shape == ACCEPTED || r->shape == ONE || r->shape == BY_HAND)
+    if (r->shape == OBJECT || r->shape == ACCEPTED || r->shape == ONE || r->shape == WHOLE || r->shape == BY_HAND)
         return;
     put(b, ",\"headers\":{\"X-Next-Cursor\":{\"description\":\"Ask again with this as cursor to go on; absent at the end\",\"schema\":{\"type\":\"string\"}},"
         "\"X-Total-Count\":{\"description\":\"Rows there are in all, where that is known\",\"schema\":{\"type\":\"integer\"}},"

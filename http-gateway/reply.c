@@ -182,8 +182,7 @@ void reply_verdict(connection_t *c, const struct answer *answer)
 
 /* --- listings ------------------------------------------------------------------------------ */
 
-/* The rows as JSON objects, separated by commas. How many, or -1 if one does not decode. */
-static int64_t put_rows(struct self *self, const struct contract *service, struct slice rows, msgpack_sbuffer *to)
+int64_t put_rows(struct self *self, const struct contract *service, struct slice rows, msgpack_sbuffer *to)
 {
     struct slice one;
     struct fault fault;
@@ -243,11 +242,6 @@ static int put_envelope(connection_t *c, const struct answer *answer, const stru
     const struct route *r = c->route;
     msgpack_sbuffer *b = &c->self->body;
     put(b, "{");
-    if (r->shape == LIST_NOW) {
-        put(b, "\"at\":");
-        put_time(b, actor_now_us(c->actor));
-        put(b, ",");
-    }
     put(b, "\"%s\":[", r->key);
     if (put_rows(c->self, r->service, answer->rows, b) < 0)
         return -1;
@@ -262,7 +256,7 @@ static int make_listing(connection_t *c, const struct answer *answer, const stru
 {
     const struct route *r = c->route;
     msgpack_sbuffer *b = &c->self->body;
-    if (r->shape == LIST || r->shape == LIST_NOW)
+    if (r->shape == LIST)
         return put_envelope(c, answer, page) ? 500 : 200;
     if (r->shape != ONE)
         put(b, "[");

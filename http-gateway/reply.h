@@ -12,6 +12,9 @@ void put_time(msgpack_sbuffer *to, int64_t at_us);             /* as a JSON stri
 
 void put_event_line(msgpack_sbuffer *to, const struct event_full *); /* as JSON without a line break */
 
+/* The rows of a listing as JSON objects, separated by commas. How many, or -1 if one does not decode. */
+int64_t put_rows(struct self *, const struct contract *service, struct slice rows, msgpack_sbuffer *to);
+
 enum framing { WITH_LENGTH, CHUNKED, UNTIL_CLOSE };
 
 /* A head; `size` counts WITH_LENGTH only. `extra` are whole lines, each with CR LF. */

@@ -17,7 +17,7 @@ enum shape {
     ARRAY,        /* a listing: a bare array; how it goes on is told in headers */
     ARRAY_FOUND,  /* ... of which no rows means 404 */
     LIST,         /* a listing: {"key": [rows], the fields of its end} */
-    LIST_NOW,     /* ... and "at", the time of the answer */
+    WHOLE,        /* ... whose pages are asked for one after the other: all of its rows */
     ONE,          /* a listing that gives one row: that row, or 404 */
     BY_HAND
 };
@@ -31,14 +31,14 @@ struct route {
     const struct schema *(*parameters)(void);
     enum scope scope;
     enum shape shape;
-    const char *key;                          /* of LIST and LIST_NOW */
+    const char *key;                          /* of LIST and WHOLE */
     hand_fn *hand;
     const char *media;                        /* type of the answer */
     const char *summary;
 };
 extern const struct route routes[];  /* ends with a NULL path */
 
-hand_fn export_start, live_start, health_short, health_long, metrics_show, openapi_show, info_show, front_show;
+hand_fn export_start, series_start, history_start, live_start, health_short, health_long, metrics_show, openapi_show, info_show, front_show;
 
 /* The first row that fits the path, as it came, percent-encoded; NULL: none. */
 const struct route *route_of_path(struct slice path);

@@ -1,7 +1,9 @@
 /* query.c - answers questions about what is stored; any number of these read one store. */
 #include "actor.h"
 #include "imports.h"
+#include "moments.h"
 #include "rules.h"
+#include "series.h"
 #include "store.h"
 
 #include <string.h>
@@ -11,6 +13,8 @@ struct self {
     struct query_config config;
     struct query_stats stats;
     store_t *store;
+    series_reader_t *series;
+    moments_t *moments;
     msgpack_sbuffer pool;   /* texts of the last statistics; they outlive their handler */
 };
 
@@ -262,6 +266,43 @@ static int on_statistic_series(struct self *self, actor_t *actor, const struct s
     return finish(self, actor, result, &fault, begun, end->count);
 }
 
+static int on_series(struct self *self, actor_t *actor, const struct series_ask *query, rows_t *rows, struct series_end *end)
+{
+    struct fault fault = { "", "" };
+    enum store_result result = STORE_OK;
+    int64_t begun = elapsed_us(), count = 0;
+    char zone[ZONE_NAME];
+    zone_of_machine(zone);
+    int verdict = series_answer(self->series, query, zone, actor_now_us(actor), rows, end, &result, &count, &fault);
+    return verdict != OK ? actor_refuse(actor, verdict, fault.field, fault.why)
+        : finish(self, actor, result == STORE_DUPLICATE ? STORE_OK : result, &fault, begun, count);
+}
+
+static int on_moment(struct self *self, actor_t *actor, const struct moment_query *query, rows_t *rows, struct moment_end *end)
+{
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    enum store_result result = moments_read(self->moments, query, actor_now_us(actor), rows, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_diff(struct self *self, actor_t *actor, const struct diff_query *query, rows_t *rows, struct diff_end *end)
+{
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    enum store_result result = moments_compare(self->moments, query, actor_now_us(actor), rows, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_history(struct self *self, actor_t *actor, const struct history_query *query, rows_t *rows, struct page *end)
+{
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = moments_history(self->moments, query, actor_now_us(actor), rows, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
 static int on_import_status(struct self *self, actor_t *actor, const struct nothing *query, struct import_status *reply)
 {
     (void)self;
@@ -310,6 +351,8 @@ static int open_query(struct self *self, actor_t *actor)
         actor_error(actor, "cannot open the store: %s", why);
         return 111;
     }
+    self->series = series_reader_new(self->store, (size_t)self->config.page_bytes);
+    self->moments = moments_new(self->store, (size_t)self->config.page_bytes);
     struct query_stats *s = &self->stats;
     s->has_questions = s->has_rows = s->has_failures = s->has_busy_us = true;
     return 0;
@@ -318,6 +361,8 @@ static int open_query(struct self *self, actor_t *actor)
 static void close_query(struct self *self, actor_t *actor)
 {
     (void)actor;
+    series_reader_destroy(&self->series);
+    moments_destroy(&self->moments);
     store_close(&self->store);
     msgpack_sbuffer_destroy(&self->pool);
 }
@@ -339,6 +384,10 @@ static const struct handler handlers[] = {
     ANSWER(import_stop, on_import_stop),
     ANSWER(events_refused, on_refused),
     ANSWER(filters_preview, on_preview),
+    ANSWER(series_read, on_series),
+    ANSWER(moment_read, on_moment),
+    ANSWER(diff_read, on_diff),
+    ANSWER(history_find, on_history),
     { 0 }
 };
 

@@ -35,6 +35,7 @@ static const char *const texts[STATEMENTS] = {
     [LINK_DROP]     = "DELETE FROM link WHERE kind = ? AND value = ? AND time = ? AND place = ? AND series = ? AND at = ? AND rest = ?",
     [EVENT_GET]     = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at = ? AND rest = ?",
     [EVENT_LAST]    = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at <= ? ORDER BY at DESC, place DESC LIMIT 1",
+    [EVENT_BACK]    = "SELECT at + shift, place, at, rest, body FROM event WHERE series = ? AND at <= ? ORDER BY at DESC, rest DESC",
     [SETTLED_PUT]   = "INSERT OR REPLACE INTO settled (source, fate, count) VALUES (?, ?, ?)",
     [PASSED_ADD]    = "INSERT OR IGNORE INTO passed (place) VALUES (?)",
     [PASSED_FIND]   = "SELECT 1 FROM passed WHERE place = ?",

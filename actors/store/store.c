@@ -319,6 +319,18 @@ void read_end(store_t *store)
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
+enum store_result store_look(store_t *store, store_look_fn *fn, void *owner)
+{
+    bool empty;
+    enum store_result result = read_begin(store, &empty);
+    if (result != STORE_OK)
+        return result;
+    result = fn(store, owner);
+    if (!empty)
+        read_end(store);
+    return result;
+}
+
 int64_t store_bytes(const store_t *store)
 {
     static const char *const ends[] = { "", "-wal", "-shm" };

@@ -106,6 +106,9 @@ int64_t store_damage(const store_t *, const char **what);
  * the field of the query), STORE_TROUBLE, and STORE_LATE after READ_MS; a list ends before,
  * with a cursor. Less than the broker's patience with a silent process (3 s). */
 enum { READ_MS = 2000 };
+/* Several questions that see one moment: what says "inside a read" may be called by `fn`, and its result is returned. */
+typedef enum store_result store_look_fn(store_t *, void *owner);
+enum store_result store_look(store_t *, store_look_fn *, void *owner);
 typedef int store_row_fn(void *owner, const struct event_full *);
 enum store_result store_find(store_t *, const struct events_query *, store_row_fn *, void *owner, struct page *end, struct fault *);
 enum store_result store_count(store_t *, const struct events_query *, int64_t *count, struct fault *);

@@ -99,18 +99,128 @@ static void wraps_a_listing_in_its_envelope(void **state)
     probe_destroy(&probe);
 }
 
+static void fill_state(struct state_row *row, const char *entity_id)
+{
+    schema_clear(state_row_schema(), row);
+    SET_TEXT(row, id, "i", 1);
+    SET(row, entity_id, slice_of(entity_id));
+    SET(row, state, slice_of("on"));
+    SET(row, timestamp, 1795485404524490);
+    SET(row, age_s, 1.5);
+    SET(row, name, slice_of("\"K\u00fcche\""));
+    SET_TEXT(row, provenance, "live", 4);
+}
+
+static void answer_states(probe_t *probe, const char *entity_id, const char *cursor)
+{
+    struct state_row row;
+    struct moment_end end;
+    fill_state(&row, entity_id);
+    probe_add_row(probe, &moment_read_contract, &row);
+    schema_clear(moment_end_schema(), &end);
+    SET(&end, at, 1795485404524490);
+    SET(&end, in_gap, false);
+    SET(&end, count, 1);
+    if (cursor)
+        SET_TEXT(&end, next_cursor, cursor, strlen(cursor));
+    assert_int_equal(probe_answer(probe, &moment_read_contract, OK, &end), 0);
+}
+
 static void gives_the_states_in_force_with_their_moment(void **state)
 {
     (void)state;
     probe_t *probe = gateway_new(NULL, NULL);
     struct client *client = client_new(probe);
-    struct page page;
-    client_get(client, "/api/v1/states");
-    fill_page(&page, 0);
-    probe_answer(probe, &events_latest_contract, OK, &page);
-    assert_true(json_is(client_body(client), "at", "\"2026-01-01T00:00:00.000000Z\""));
-    assert_true(json_is(client_body(client), "states", "[]"));
+    client_get(client, "/api/v1/states?at=2026-11-24T01:56:44.52449Z");
+    const struct moment_query *query = probe_asked(probe, &moment_read_contract);
+    assert_int_equal(query->at, 1795485404524490);
+    answer_states(probe, "light.a", NULL);
+    assert_int_equal(client_status(client), 200);
+    assert_true(json_is(client_body(client), "at", "\"2026-11-24T01:56:44.524490Z\""));
+    assert_true(json_is(client_body(client), "in_gap", "false"));
+    assert_true(json_is(client_body(client), "states.0.entity_id", "\"light.a\""));
+    assert_true(json_is(client_body(client), "states.0.name", "\"K\u00fcche\""));
+    assert_true(json_is(client_body(client), "states.0.area", "null"));
+    assert_true(json_is(client_body(client), "count", "1"));
     client_destroy(&client);
+    probe_destroy(&probe);
+}
+
+static void what_takes_several_pages_is_one_reply(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    client_get(client, "/api/v1/states");
+    answer_states(probe, "light.a", "7 8");
+    assert_true(client_has(client, "Transfer-Encoding: chunked\r\n"));
+    const struct moment_query *query = probe_asked(probe, &moment_read_contract);
+    assert_string_equal(query->cursor, "7 8");
+    answer_states(probe, "light.b", NULL);
+    assert_true(client_has(client, "\"light.b\""));
+    assert_true(client_has(client, "],\"count\":2}\r\n0\r\n\r\n"));
+    assert_int_equal(probe_self(probe)->paged, 0);
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
+static void a_client_that_has_it_is_told_so(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    char tag[64] = "", request[300];
+    client_get(client, "/api/v1/states?at=5");
+    answer_states(probe, "light.a", NULL);
+    assert_int_equal(sscanf(strstr(client->received, "ETag: "), "ETag: %40s", tag), 1);
+    client_forget(client);
+    snprintf(request, sizeof request, "GET /api/v1/states?at=5 HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %s\r\n\r\n", tag);
+    client_say(client, request);
+    answer_states(probe, "light.a", NULL);
+    assert_int_equal(client_status(client), 304);
+    client_forget(client);
+    client_say(client, request);
+    answer_states(probe, "light.b", NULL);
+    assert_int_equal(client_status(client), 200);
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
+static void half_an_answer_is_never_whole(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    client_get(client, "/api/v1/states");
+    answer_states(probe, "light.a", "7 8");
+    assert_int_equal(probe_answer(probe, &moment_read_contract, UNAVAILABLE, NULL), 0);
+    assert_null(probe_asked(probe, &moment_read_contract));
+    probe_advance(probe, 300); /* another query process */
+    assert_non_null(probe_asked(probe, &moment_read_contract));
+    assert_int_equal(probe_answer(probe, &moment_read_contract, BROKEN, NULL), 0);
+    assert_true(client->closed);
+    assert_false(client_has(client, "\r\n0\r\n\r\n"));
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
+static void so_many_large_answers_and_no_more(void **state)
+{
+    (void)state;
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *clients[PAGED_MAX + 1];
+    for (size_t i = 0; i <= PAGED_MAX; i++) {
+        clients[i] = client_new(probe);
+        clients[i]->blocked = true; /* it takes nothing, so no other page is asked for */
+        client_get(clients[i], "/api/v1/states");
+        answer_states(probe, "light.a", "7 8");
+        clients[i]->blocked = i < PAGED_MAX;
+    }
+    client_flush(clients[PAGED_MAX]->connection);
+    assert_int_equal(client_status(clients[PAGED_MAX]), 503);
+    for (size_t i = 0; i <= PAGED_MAX; i++)
+        client_destroy(&clients[i]);
+    assert_int_equal(probe_self(probe)->paged, 0);
     probe_destroy(&probe);
 }
 
@@ -637,9 +747,8 @@ static void describes_every_route_and_every_hole_is_a_field(void **state)
         snprintf(key, sizeof key, "\"%s\":{", r->path);
         assert_non_null(strstr(body, key));
         struct slice name, segment;
-        for (size_t hole = 0; r->service && route_hole(r, slice_of(r->path), &hole, &name, &segment);)
-            assert_non_null(schema_field(r->service->in(), name.data, name.size));
-        assert_true(r->service || !strchr(r->path, '{'));
+        for (size_t hole = 0; route_hole(r, slice_of(r->path), &hole, &name, &segment);)
+            assert_non_null(schema_field(r->service ? r->service->in() : r->parameters(), name.data, name.size));
         assert_ptr_equal(route_of_path(slice_of(r->path))->path, r->path); /* no row hides another */
     }
     client_destroy(&client);
@@ -796,6 +905,10 @@ int main(void)
         cmocka_unit_test(passes_a_query_to_its_owner_and_rows_back),
         cmocka_unit_test(wraps_a_listing_in_its_envelope),
         cmocka_unit_test(gives_the_states_in_force_with_their_moment),
+        cmocka_unit_test(what_takes_several_pages_is_one_reply),
+        cmocka_unit_test(a_client_that_has_it_is_told_so),
+        cmocka_unit_test(half_an_answer_is_never_whole),
+        cmocka_unit_test(so_many_large_answers_and_no_more),
         cmocka_unit_test(gives_one_event_or_404),
         cmocka_unit_test(searches_with_a_json_body),
         cmocka_unit_test(takes_a_chunked_body_and_says_continue),
