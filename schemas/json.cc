@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <charconv>
 #include <cstring>
 #include <memory>
 #include <simdjson.h>
@@ -571,4 +572,18 @@ struct json_value json_at(json_t *self, struct slice root, const char *path)
         path += size + (path[size] == '.');
     }
     return at;
+}
+
+/* As printf's %g with as many digits as the number needs, 15 at least: where that turns to an exponent, so does this. */
+size_t number_shortest(double number, char to[NUMBER_TEXT])
+{
+    char *end = std::to_chars(to, to + NUMBER_TEXT, number, std::chars_format::scientific).ptr;
+    char *mark = std::find(to, end, 'e');
+    if (mark == end)
+        return static_cast<size_t>(end - to); /* no finite number */
+    int exponent = 0, digits = static_cast<int>(std::count_if(to, mark, [](char c) { return c >= '0' && c <= '9'; }));
+    std::from_chars(mark + 1 + (mark + 1 < end && mark[1] == '+'), end, exponent);
+    if (exponent >= -4 && exponent < std::max(digits, 15))
+        end = std::to_chars(to, to + NUMBER_TEXT, number, std::chars_format::fixed).ptr;
+    return static_cast<size_t>(end - to);
 }

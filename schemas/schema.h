@@ -154,6 +154,7 @@ int time_read(struct slice text, int64_t *at_us);
  * than 127 bytes. */
 enum { NUMBER_TEXT = 32 };
 size_t number_write(double, char to[NUMBER_TEXT]);
+size_t number_shortest(double, char to[NUMBER_TEXT]); /* its slow half (json.cc), for what is no plain decimal */
 bool number_read(struct slice text, double *number);
 
 /* Split seconds as HA's history and recorder give them: whole seconds first, then the

@@ -162,13 +162,7 @@ size_t number_write(double number, char to[NUMBER_TEXT])
     size_t decimal = write_decimal(number, to);
     if (decimal > 0)
         return decimal;
-    int size = 0;
-    for (int digits = 15; digits <= 17; digits++) {
-        size = snprintf(to, NUMBER_TEXT, "%.*g", digits, number);
-        if (strtod(to, NULL) == number)
-            break;
-    }
-    return (size_t)size;
+    return number_shortest(number, to);
 }
 
 static size_t digits_at(const char *at, const char *end)
