@@ -286,18 +286,19 @@ static int take_event(void *owner, const struct event_full *e)
     return 0;
 }
 
-/* What was in force when it begins, but for what begins at that very moment, which is in the list. */
+/* What is in force when it begins, but for what begins at that very moment: that is in the list. */
 static int take_prior(void *owner, size_t which, const struct event_full *e)
 {
+    const moments_t *self = owner;
     (void)which;
-    return e->has_state ? take_event(owner, e) : 0;
+    return e->has_state && e->timestamp < self->at ? take_event(owner, e) : 0;
 }
 
-static enum store_result read_prior(moments_t *self, const struct history_query *q, int64_t from)
+static enum store_result read_prior(moments_t *self, const struct history_query *q)
 {
-    struct moment_question question = { .at_us = { from - 1 }, .moments = 1, .entities = { q->id, q->id_size } };
+    struct moment_question question = { .at_us = { self->at }, .moments = 1, .entities = { q->id, q->id_size } };
     int64_t next;
-    return from > 0 ? store_moment(self->store, &question, take_prior, self, &next) : STORE_OK;
+    return store_moment(self->store, &question, take_prior, self, &next);
 }
 
 enum store_result moments_history(moments_t *self, const struct history_query *q, int64_t now_us, rows_t *rows, struct page *end, struct fault *fault)
@@ -316,7 +317,7 @@ enum store_result moments_history(moments_t *self, const struct history_query *q
     if (q->has_cursor)
         SET_TEXT(&events, cursor, q->cursor, q->cursor_size);
     begin(self, rows, from);
-    enum store_result result = q->has_cursor ? STORE_OK : read_prior(self, q, from);
+    enum store_result result = q->has_cursor ? STORE_OK : read_prior(self, q);
     if (result == STORE_OK)
         result = store_find(self->store, &events, take_event, self, end, fault);
     end->count = self->count;

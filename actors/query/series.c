@@ -153,8 +153,8 @@ static double stat_of(const struct bucket *b, enum series_class class, enum stat
     case STAT_MEAN: return bucket_mean(b, class, &mean) ? mean : NAN;
     case STAT_MIN: return b->has_range ? b->min : NAN;
     case STAT_MAX: return b->has_range ? b->max : NAN;
-    case STAT_FIRST: return b->has_first ? b->first : NAN;
-    case STAT_LAST: return b->has_last ? b->last : NAN;
+    case STAT_FIRST: return b->has_first && class != CLASS_STATES ? b->first : NAN;
+    case STAT_LAST: return b->has_last && class != CLASS_STATES ? b->last : NAN;
     case STAT_INCREASE: return b->has_increase ? b->increase : NAN;
     case STAT_RESETS: return class_counts(class) ? (double)b->resets : NAN;
     case STAT_SECONDS: return (double)b->value_us / 1e6;
