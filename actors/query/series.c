@@ -120,10 +120,15 @@ static bool is_full(series_reader_t *self)
     return self->piece.count > 0 && is_enough(self, piece_bytes(&self->piece));
 }
 
+/* Stretches that touch are one. */
 static int put_stretch(void *owner, int64_t from_us, int64_t to_us)
 {
     msgpack_sbuffer *to = owner;
-    put_int(to, from_us);
+    int64_t last;
+    if (to->size && (memcpy(&last, to->data + to->size - sizeof last, sizeof last), last == from_us))
+        to->size -= sizeof last;
+    else
+        put_int(to, from_us);
     put_int(to, to_us);
     return 0;
 }
@@ -168,14 +173,8 @@ static double stat_of(const struct bucket *b, enum series_class class, enum stat
 /* Runs of steps are looked up when all have been read: the reading must not be disturbed. */
 static void note_lack(msgpack_sbuffer *lacking, const struct bucket *b)
 {
-    int64_t last;
-    if (b->unavailable_us == 0)
-        return;
-    if (lacking->size && (memcpy(&last, lacking->data + lacking->size - sizeof last, sizeof last), last == b->from))
-        lacking->size -= sizeof last;
-    else
-        put_int(lacking, b->from);
-    put_int(lacking, b->to);
+    if (b->unavailable_us > 0)
+        put_stretch(lacking, b->from, b->to);
 }
 
 static enum store_result find_absences(series_reader_t *self)
