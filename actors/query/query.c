@@ -2,6 +2,7 @@
 #include "actor.h"
 #include "imports.h"
 #include "moments.h"
+#include "rolling.h"
 #include "rules.h"
 #include "series.h"
 #include "store.h"
@@ -272,7 +273,9 @@ static int on_series(struct self *self, actor_t *actor, const struct series_ask 
     enum store_result result = STORE_OK;
     int64_t begun = elapsed_us(), count = 0;
     char zone[ZONE_NAME];
-    zone_of_machine(zone);
+    bool is_set = false;
+    if (store_zone(self->store, zone, &is_set) != STORE_OK || !is_set)
+        zone_of_machine(zone);
     int verdict = series_answer(self->series, query, zone, actor_now_us(actor), rows, end, &result, &count, &fault);
     return verdict != OK ? actor_refuse(actor, verdict, fault.field, fault.why)
         : finish(self, actor, result == STORE_DUPLICATE ? STORE_OK : result, &fault, begun, count);
