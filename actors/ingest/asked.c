@@ -18,6 +18,7 @@ void asked_describe(struct self *self, struct ingest_session *to)
     struct home_view view;
     home_view(self->home, &view);
     view_session(&view, ledger_session(self->ledger), actor_clock_us(self->actor), actor_now_us(self->actor), to);
+    view_last_gap(self->ledger, to);
     char text[241];
     backfill_describe(self->backfill, actor_clock_us(self->actor), text, sizeof text);
     if (*text)

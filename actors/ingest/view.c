@@ -47,6 +47,25 @@ void view_session(const struct home_view *view, int64_t last_session, int64_t cl
         SET_TEXT(to, why, view->why, strlen(view->why));
 }
 
+static bool is_of_connection(enum gap_cause cause)
+{
+    return cause == GAP_CONNECTION_LOST || cause == GAP_SILENT || cause == GAP_RESTART || cause == GAP_DOWN || cause == GAP_POWER
+        || cause == GAP_REFUSED || cause == GAP_FIRST_START;
+}
+
+void view_last_gap(const ledger_t *ledger, struct ingest_session *to)
+{
+    int64_t end_us = 0;
+    for (size_t i = 0; i < ledger_count(ledger); i++) {
+        const struct gap_entry *gap = ledger_gap(ledger, i);
+        if (!is_of_connection(gap->cause) || gap->end_us <= end_us)
+            continue;
+        end_us = gap->end_us;
+        SET(to, gap_start, gap->start_us);
+        SET(to, gap_end, gap->end_us);
+    }
+}
+
 /* What could not be filled so far is what it is, also if it will be tried again. */
 const char *view_gap_state(const struct gap_entry *entry, const struct backfill_view *fill)
 {

@@ -3,9 +3,11 @@
 #include "imports.h"
 #include "moments.h"
 #include "rolling.h"
+#include "lineage.h"
 #include "rules.h"
 #include "series.h"
 #include "store.h"
+#include "units_of.h"
 
 #include <string.h>
 #include <time.h>
@@ -103,6 +105,24 @@ static int give_events_refused(void *owner, const struct bad_whole *row)
 {
     struct answering *a = owner;
     return given(a, row_events_refused(a->rows, row));
+}
+
+static int give_lineage_spans(void *owner, const struct lineage_span_row *row)
+{
+    struct answering *a = owner;
+    return given(a, row_lineage_spans(a->rows, row));
+}
+
+static int give_lineage_list(void *owner, const struct lineage_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_lineage_list(a->rows, row));
+}
+
+static int give_lineage_units(void *owner, const struct unit_row *row)
+{
+    struct answering *a = owner;
+    return given(a, row_lineage_units(a->rows, row));
 }
 
 /* --- verdicts ------------------------------------------------------------------------------------ */
@@ -306,6 +326,33 @@ static int on_history(struct self *self, actor_t *actor, const struct history_qu
     return finish(self, actor, result, &fault, begun, end->count);
 }
 
+static int on_lineage_spans(struct self *self, actor_t *actor, const struct lineage_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    enum store_result result = store_lineage_rows(self->store, query, give_lineage_spans, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_lineage_list(struct self *self, actor_t *actor, const struct lineage_list_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    enum store_result result = store_lineage_list(self->store, query, give_lineage_list, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_lineage_units(struct self *self, actor_t *actor, const struct units_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    enum store_result result = store_unit_rows(self->store, query, give_lineage_units, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
 static int on_import_status(struct self *self, actor_t *actor, const struct nothing *query, struct import_status *reply)
 {
     (void)self;
@@ -382,6 +429,9 @@ static const struct handler handlers[] = {
     ANSWER(events_quarantine, on_quarantine),
     ANSWER(statistics_find, on_statistics),
     ANSWER(statistics_series, on_statistic_series),
+    ANSWER(lineage_spans, on_lineage_spans),
+    ANSWER(lineage_list, on_lineage_list),
+    ANSWER(lineage_units, on_lineage_units),
     ANSWER(import_status, on_import_status),
     ANSWER(import_start, on_import_start),
     ANSWER(import_stop, on_import_stop),

@@ -3,6 +3,8 @@
 #include "filters.h"
 #include "keeping.h"
 #include "latency.h"
+#include "lineage.h"
+#include "names.h"
 #include "replay.h"
 #include "store.h"
 #include "upkeep.h"
@@ -42,6 +44,7 @@ struct self {
     upkeep_t *upkeep;
     filters_t *filters;
     struct keeping keeping;
+    names_t *names;
     char filters_why[240];  /* why those that the store has are not in force */
     bool has_changed;       /* something but an event joined the transaction */
     bool is_failing, has_unsynced, is_sync_failing;
@@ -92,6 +95,7 @@ static void on_trouble(struct self *self, actor_t *actor)
     self->has_changed = false;
     actor_again(actor, AGAIN_MS);
     filters_forget(self->filters);
+    names_forget(self->names);
     replay_forget(self->replay);
 }
 
@@ -154,6 +158,7 @@ static void after_commit(struct self *self, actor_t *actor)
     self->stats.filtered += self->batch.filtered;
     self->stats.thinned += self->batch.thinned;
     filters_committed(self->filters);
+    names_committed(self->names);
     SET(&self->stats, last_commit_at, now);
     measure(self, actor);
     if (self->is_failing)
@@ -263,6 +268,8 @@ static enum store_result append(struct self *self, const struct event_full *e, s
     int64_t thinned;
     enum store_result result = filters_append(self->filters, e, &thinned, fault);
     self->batch.thinned += thinned;
+    if (result != STORE_TROUBLE && result != STORE_BAD && store_note_event(self->store, e) == STORE_TROUBLE)
+        return STORE_TROUBLE;
     return result;
 }
 
@@ -475,6 +482,81 @@ static int on_set_filters(struct self *self, actor_t *actor, const struct filter
     return on_filters(self, actor, NULL, reply);
 }
 
+/* --- names ------------------------------------------------------------------------------------------ */
+
+static int on_session(struct self *self, actor_t *actor, const struct ingest_session *session)
+{
+    (void)actor;
+    names_session(self->names, session);
+    upkeep_session(self->upkeep, session);
+    return OK;
+}
+
+static int on_entity(struct self *self, actor_t *actor, const struct entity_row *row)
+{
+    names_entity(self->names, row);
+    actor_wake(actor, 0);
+    return OK;
+}
+
+/* What the registry said since the last time; ms until it is to be looked at, -1: there is nothing. */
+static int note_names(struct self *self, actor_t *actor)
+{
+    int wait_ms = names_wait_ms(self->names, actor_clock_us(actor));
+    if (wait_ms != 0)
+        return wait_ms;
+    if (names_join(self->names) == STORE_TROUBLE) {
+        on_trouble(self, actor);
+        return AGAIN_MS;
+    }
+    self->has_changed = true; /* also where nothing was noted: the transaction is open */
+    return commit(self, actor) == STORE_OK ? -1 : AGAIN_MS;
+}
+
+/* Nothing may be in the transaction that the user's word begins. */
+static int begin_names(struct self *self, actor_t *actor)
+{
+    self->has_changed = true;
+    return commit(self, actor) == STORE_OK ? OK : actor_refuse(actor, UNAVAILABLE, "", "the store takes nothing now");
+}
+
+static int end_names(struct self *self, actor_t *actor, enum store_result result, const struct fault *fault)
+{
+    if (result == STORE_OK) {
+        self->has_unsynced = true;
+        return OK;
+    }
+    if (result == STORE_BAD)
+        return actor_refuse(actor, BAD_REQUEST, fault->field, fault->why);
+    if (result == STORE_MISSING)
+        return actor_refuse(actor, NOT_FOUND, fault->field, fault->why);
+    if (result == STORE_DUPLICATE)
+        return actor_refuse(actor, CONFLICT, fault->field, fault->why);
+    on_trouble(self, actor);
+    return actor_refuse(actor, UNAVAILABLE, "", "the store takes nothing now");
+}
+
+static int on_merge(struct self *self, actor_t *actor, const struct merge_query *query, struct lineage_row *reply)
+{
+    struct fault fault = { "", "" };
+    int verdict = begin_names(self, actor);
+    return verdict == OK ? end_names(self, actor, store_merge(self->store, query, actor_now_us(actor), reply, &fault), &fault) : verdict;
+}
+
+static int on_split(struct self *self, actor_t *actor, const struct split_query *query, struct lineage_row *reply)
+{
+    struct fault fault = { "", "" };
+    int verdict = begin_names(self, actor);
+    return verdict == OK ? end_names(self, actor, store_split(self->store, query, actor_now_us(actor), reply, &fault), &fault) : verdict;
+}
+
+static int on_undo(struct self *self, actor_t *actor, const struct lineage_id *query, struct lineage_row *reply)
+{
+    struct fault fault = { "", "" };
+    int verdict = begin_names(self, actor);
+    return verdict == OK ? end_names(self, actor, store_undo(self->store, query->id, actor_now_us(actor), reply, &fault), &fault) : verdict;
+}
+
 static void open_filters(struct self *self, actor_t *actor)
 {
     struct fault fault;
@@ -510,13 +592,6 @@ void sink_joined(struct self *self, actor_t *actor, enum store_result result)
         commit(self, actor);
     else
         on_trouble(self, actor);
-}
-
-static int on_session(struct self *self, actor_t *actor, const struct ingest_session *session)
-{
-    (void)actor;
-    upkeep_session(self->upkeep, session);
-    return OK;
 }
 
 /* --- what is packed --------------------------------------------------------------------------------------- */
@@ -578,6 +653,7 @@ static int tick(struct self *self, actor_t *actor)
     int64_t commit_us = self->config.commit_ms * 1000, sync_us = actor_suite(actor)->sync_ms * 1000 / SYNCS;
     if (is_due(self, now))
         commit(self, actor);
+    int names_in = note_names(self, actor);
     int replay_in = step_replay(self, actor);
     SET(&self->stats, replayed, replay_count(self->replay));
     if (self->sync == SYNC_INTERVAL && self->has_unsynced && now - self->synced_us >= sync_us) {
@@ -587,7 +663,7 @@ static int tick(struct self *self, actor_t *actor)
     int keep_in = keep(self, actor);
     int commit_in = self->batch.rows > 0 ? until(self->batch.looked_us + commit_us, now) : -1;
     int sync_in = self->sync == SYNC_INTERVAL && self->has_unsynced ? until(self->synced_us + sync_us, now) : -1;
-    return sooner(sooner(replay_in, keep_in), sooner(commit_in, sync_in));
+    return sooner(sooner(names_in, replay_in), sooner(keep_in, sooner(commit_in, sync_in)));
 }
 
 static enum health tell_damage(const struct self *self, char *why, size_t size)
@@ -655,6 +731,7 @@ static int open_sink(struct self *self, actor_t *actor)
     }
     open_filters(self, actor);
     keeping_open(&self->keeping, self->store);
+    self->names = names_new(self->store, actor_clock_us(actor));
     self->replay = replay_new(self, actor, self->store, &replay_hooks);
     self->upkeep = upkeep_new(actor, self->store, self->config.has_zone ? self->config.zone : "");
     if (!self->upkeep)
@@ -677,6 +754,7 @@ static void close_sink(struct self *self, actor_t *actor)
     replay_destroy(&self->replay);
     upkeep_destroy(&self->upkeep);
     filters_close(&self->filters);
+    names_destroy(&self->names);
     store_close(&self->store);
     free(self->received.us);
     msgpack_sbuffer_destroy(&self->bytes);
@@ -686,9 +764,13 @@ static const struct handler handlers[] = {
     ON(event_full, on_event),
     ON(event_bad, on_bad),
     ON(ingest_kept, on_kept),
-    ON(ingest_session, on_session),
     ANSWER(sink_settled, on_settled),
     ON(statistic_row, on_statistic),
+    ON(ingest_session, on_session),
+    ON(registry_entity, on_entity),
+    ANSWER(sink_merge, on_merge),
+    ANSWER(sink_split, on_split),
+    ANSWER(sink_undo, on_undo),
     ANSWER(sink_replay, on_replay),
     ANSWER(sink_discard, on_discard),
     ANSWER(sink_filters, on_filters),

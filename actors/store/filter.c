@@ -213,6 +213,13 @@ uint32_t series_mark(const struct series_query *q)
     return mark_of(series_query_schema(), &asked);
 }
 
+uint32_t lineage_mark(const struct lineage_list_query *q)
+{
+    struct lineage_list_query asked = *q;
+    asked.has_limit = asked.has_cursor = false;
+    return mark_of(lineage_list_query_schema(), &asked);
+}
+
 void cursor_write(const struct row_key *key, uint32_t mark, struct page *page)
 {
     char text[160];

@@ -35,6 +35,9 @@ enum statement {
     GAP_LOOK, GAP_LIST, GAP_PUT, GAP_DROP, GAP_ALL, ZONE_GET, ZONE_PUT,
     ROLLED_LOOK, ROLLED_LIST, ROLLED_BEFORE, ROLLED_MARK, ROLLED_DOUBT, ROLLED_ADD, ROLLED_PUT, ROLLED_SURE, ROLLED_LAST, ROLLED_DIRTY, ROLLED_CLASS,
     ROLLED_SPAN, ROLLED_ZONE, ROLLED_TOP, ROLLED_DROP, ROLLED_PRIOR, ROLLUP_GET, ROLLUP_PUT, ROLLUP_DROP, STATES_NEXT,
+    LINEAGE_LOOK, LINEAGE_BELOW, LINEAGE_ABOVE, LINEAGE_INTO, LINEAGE_OUT, LINEAGE_GET, LINEAGE_LIST, LINEAGE_ADD, LINEAGE_LIKE, LINEAGE_VAGUE_DROP,
+    LINEAGE_MOVE, LINEAGE_UNDO,
+    HOLDER_GET, HOLDER_OF, HOLDER_TWIN, HOLDER_PUT, HOLDER_RENAME, HOLDER_SINCE, HOLDER_LATER, HOLDER_CREATED, SEEN_SNAPSHOTS,
     STATEMENTS
 };
 
@@ -223,7 +226,7 @@ struct slice name_domain(struct slice entity_id);
 
 /* A cursor is a key and the mark of the query that it belongs to: everything asked for but how much of it. */
 uint32_t events_mark(const struct events_query *), latest_mark(const struct latest_query *);
-uint32_t statistics_mark(const struct statistics_query *), series_mark(const struct series_query *);
+uint32_t statistics_mark(const struct statistics_query *), series_mark(const struct series_query *), lineage_mark(const struct lineage_list_query *);
 void cursor_write(const struct row_key *, uint32_t mark, struct page *);
 int  cursor_read(struct slice text, struct row_key *, uint32_t *mark);
 int  cursor_check(struct slice text, uint32_t mark, struct row_key *, struct fault *); /* -1: none of this query */
@@ -246,6 +249,7 @@ struct store {
     int lock;
     char why[WHY_TEXT];
     sqlite3_stmt *ready[STATEMENTS], *samples_ready; /* the latter: kept for the next samples_open */
+    bool has_lineage;    /* its tables are there */
     struct words words[WORD_KINDS];
     struct waiting waiting;
     struct series_memory memory;

@@ -140,6 +140,37 @@ static const char *const texts[STATEMENTS] = {
     [ROLLUP_PUT]    = "INSERT OR REPLACE INTO rollup (series, tier, chunk, bytes) VALUES (?, ?, ?, ?)",
     [ROLLUP_DROP]   = "DELETE FROM rollup WHERE series = ? AND tier = ? AND chunk = ?",
     [STATES_NEXT]   = "SELECT id FROM series WHERE id > ? AND is_state <> 0 ORDER BY id LIMIT 1",
+    [LINEAGE_LOOK]  = "SELECT 1 FROM sqlite_master WHERE name = 'lineage'",
+    /* The nearest moment at which this name's meaning changed. */
+    [LINEAGE_BELOW] = "SELECT max(ifnull((SELECT at FROM lineage WHERE after = ?1 AND at < ?2 AND undone_at IS NULL ORDER BY at DESC LIMIT 1), 0),"
+                      " ifnull((SELECT at FROM lineage WHERE before = ?1 AND at < ?2 AND undone_at IS NULL ORDER BY at DESC LIMIT 1), 0))",
+    [LINEAGE_ABOVE] = "SELECT min(ifnull((SELECT at FROM lineage WHERE after = ?1 AND at > ?2 AND undone_at IS NULL ORDER BY at LIMIT 1), 9223372036854775807),"
+                      " ifnull((SELECT at FROM lineage WHERE before = ?1 AND at > ?2 AND undone_at IS NULL ORDER BY at LIMIT 1), 9223372036854775807))",
+    [LINEAGE_INTO]  = "SELECT id, kind, before, until FROM lineage WHERE after = ?1 AND at = ?2 AND undone_at IS NULL ORDER BY before IS NULL, id LIMIT 1",
+    [LINEAGE_OUT]   = "SELECT id, kind, after, until FROM lineage WHERE before = ?1 AND at = ?2 AND undone_at IS NULL ORDER BY id LIMIT 1",
+    [LINEAGE_GET]   = "SELECT id, kind, at, before, after, found, noted_at, undone_at FROM lineage WHERE id = ?1",
+    [LINEAGE_LIST]  = "SELECT id, kind, at, before, after, found, noted_at, undone_at FROM lineage WHERE id <= ?1 AND (?2 IS NULL OR before = ?2 OR after = ?2)"
+                      " AND (?3 OR undone_at IS NULL) ORDER BY id DESC LIMIT ?4",
+    [LINEAGE_ADD]   = "INSERT INTO lineage (kind, at, before, after, found, since, until, noted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [LINEAGE_LIKE]  = "SELECT 1 FROM lineage WHERE after = ?1 AND before IS ?2 AND at >= ?3 AND at <= ?4 AND (found = ?5 OR ?5 = 0)",
+    /* What was concluded from the registry, where the event itself says it now. */
+    [LINEAGE_VAGUE_DROP] = "DELETE FROM lineage WHERE kind = 1 AND since <= ?3 AND undone_at IS NULL"
+                      " AND (((before = ?1 OR after = ?2) AND until >= ?3) OR (before = ?1 AND after = ?2 AND until + 2000000 >= ?3" /* between two clocks */
+                      " AND NOT EXISTS (SELECT 1 FROM lineage other WHERE other.at > lineage.at AND other.at < ?3 AND (other.before = ?2 OR other.after = ?1))))",
+    [LINEAGE_MOVE]  = "UPDATE lineage SET at = ?2, since = NULL, until = NULL, found = 1 WHERE kind = 4 AND after = ?1 AND since <= ?2 AND until >= ?2",
+    [LINEAGE_UNDO]  = "UPDATE lineage SET undone_at = ?2 WHERE id = ?1",
+    [HOLDER_GET]    = "SELECT name, since FROM holder WHERE registry_id = ?1",
+    [HOLDER_OF]     = "SELECT registry_id, unique_id, since, created FROM holder WHERE name = ?1 ORDER BY since DESC LIMIT 1",
+    [HOLDER_TWIN]   = "SELECT registry_id, name, since FROM holder WHERE unique_id = ?1 ORDER BY since DESC LIMIT 1",
+    [HOLDER_PUT]    = "INSERT INTO holder (registry_id, name, unique_id, since) VALUES (?1, ?2, ?3, ?4)"
+                      " ON CONFLICT DO UPDATE SET name = ?2, unique_id = ?3, since = ?4, created = NULL",
+    [HOLDER_RENAME] = "UPDATE holder SET name = ?2, since = ?3, created = NULL WHERE registry_id = (SELECT registry_id FROM holder WHERE name = ?1 ORDER BY since DESC LIMIT 1)"
+                      " AND since >= ?4 AND since < ?3", /* ?4: since then it is somebody's: who had it before is gone */
+    [HOLDER_SINCE]  = "UPDATE holder SET since = ?3 WHERE name = ?2 AND since IN (SELECT at FROM lineage WHERE kind = 1 AND since <= ?3 AND undone_at IS NULL"
+                      " AND before = ?1 AND after = ?2 AND until + 2000000 >= ?3)",
+    [HOLDER_LATER]  = "SELECT 1 FROM holder WHERE name = ?1 AND since > ?2 AND since < ?3 LIMIT 1",
+    [HOLDER_CREATED] = "UPDATE holder SET created = ?2 WHERE name = ?1 AND since < ?2",
+    [SEEN_SNAPSHOTS] = "SELECT bytes FROM seen JOIN snapshot ON id = snapshot WHERE series = ?1",
     [SEEN_SERIES]   = "SELECT series FROM seen WHERE snapshot = ?",
 };
 #undef WORDS

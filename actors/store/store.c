@@ -65,7 +65,16 @@ static const char *const later_tables =
     " PRIMARY KEY (series, tier, chunk)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS rolled_dirty ON rolled (series, tier, chunk) WHERE dirty_to > 0 OR doubt > 0;"
     "CREATE TABLE IF NOT EXISTS rollup (series INTEGER NOT NULL, tier INTEGER NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL,"
-    " PRIMARY KEY (series, tier, chunk)) WITHOUT ROWID;";
+    " PRIMARY KEY (series, tier, chunk)) WITHOUT ROWID;"
+    /* What names passed on (lineage_inside.h); since, until: where `at` is not known better. Who has which name, as the registry said last. */
+    "CREATE TABLE IF NOT EXISTS lineage (id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, at INTEGER NOT NULL, before BLOB, after BLOB NOT NULL,"
+    " found INTEGER NOT NULL, since INTEGER, until INTEGER, noted_at INTEGER NOT NULL, undone_at INTEGER);"
+    "CREATE INDEX IF NOT EXISTS lineage_before ON lineage (before, at);"
+    "CREATE INDEX IF NOT EXISTS lineage_after ON lineage (after, at);"
+    "CREATE TABLE IF NOT EXISTS holder (registry_id BLOB PRIMARY KEY, name BLOB NOT NULL, unique_id BLOB NOT NULL, since INTEGER NOT NULL, created INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS holder_name ON holder (name);"
+    "CREATE INDEX IF NOT EXISTS holder_unique ON holder (unique_id);"
+    "CREATE INDEX IF NOT EXISTS seen_series ON seen (series);";
 
 static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(store_t *store, const char *format, ...)
