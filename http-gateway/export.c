@@ -1,15 +1,26 @@
-/* export.c - all events that fit, streamed page after page: the next page is asked for when
+/* export.c - all rows that fit, streamed page after page: the next page is asked for when
  * the last has been written, so a slow client holds nothing but one page. A failure in
  * mid-stream closes the connection without the last chunk: half an export is never whole. */
 #include "reply.h"
+#include "table.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { PAGE_ROWS = 2000, PAGE_MS = 30000, AGAIN_MS = 250, AGAIN_US = 15000000, EXPORTS_MAX = 8 /* each may have a page waiting */ };
 
+/* What can be exported: a listing with `limit` and `cursor` in its query. */
+struct exported {
+    const struct contract *service;
+    const char *measurement, *sort;            /* of line protocol; the order where none is asked for, or NULL */
+    uint64_t (*columns)(const void *query);    /* of its row; NULL: all */
+};
+
 struct export {
-    struct events_query query;
+    const struct exported *kind;
+    void *query;
+    struct table table;
+    const char *media;
     bool as_array;         /* format=json */
     bool begun;            /* the head has been written */
     bool limited;
@@ -33,7 +44,7 @@ static void begin_reply(connection_t *c)
     if (c->export->begun)
         return;
     c->export->begun = true;
-    reply_head(c, 200, c->export->as_array ? "application/json" : "application/x-ndjson", NULL, CHUNKED, 0);
+    reply_head(c, 200, c->export->media, NULL, CHUNKED, 0);
 }
 
 /* -1 if a row does not decode. */
@@ -43,16 +54,15 @@ static int put_page(connection_t *c, struct slice rows, msgpack_sbuffer *to)
     struct export *e = c->export;
     struct slice one;
     struct fault fault;
-    if (e->as_array && !e->begun)
-        put(to, "[");
+    if (!e->begun)
+        e->as_array ? put(to, "[") : table_head(&e->table, to);
     while (frame_next(&rows, &one)) {
-        if (event_full_decode(one, self->row, &fault))
+        if (schema_decode(e->table.schema, one, self->row, &fault))
             return -1;
         if (e->as_array)
             put(to, e->rows ? ",\n" : "\n");
-        put_event_line(to, self->row);
-        if (!e->as_array)
-            put(to, "\n");
+        table_row(&e->table, self->row, to);
+        to->size -= e->as_array; /* its line's end */
         e->rows++;
         e->left--;
     }
@@ -66,6 +76,23 @@ static void end_reply(connection_t *c)
     put(&c->out, "0\r\n\r\n");
     export_destroy(c);
     connection_done(c);
+}
+
+static void set_query(struct export *e, const char *name, const char *text, size_t size)
+{
+    const struct schema *schema = e->kind->service->in();
+    struct fault fault;
+    const struct field *f = schema_field(schema, name, strlen(name));
+    int rc = f ? schema_set_text(f, text, size, e->query, &fault) : -1;
+    assert(rc == 0);
+    (void)rc;
+}
+
+/* What was left out at the beginning of the first page is no part of the others. */
+static void drop_offset(struct export *e)
+{
+    if (e->kind->service == &events_find_contract)
+        ((struct events_query *)e->query)->has_offset = false;
 }
 
 static void take_page(connection_t *c, const struct answer *answer)
@@ -85,10 +112,10 @@ static void take_page(connection_t *c, const struct answer *answer)
     put_chunk(c, (struct slice){ self->body.data, self->body.size });
     bool more = page.has_next_cursor && page.next_cursor_size && (!e->limited || e->left > 0);
     if (more) {
-        SET_TEXT(&e->query, cursor, page.next_cursor, page.next_cursor_size);
-        e->query.has_offset = false;
+        set_query(e, "cursor", page.next_cursor, page.next_cursor_size);
+        drop_offset(e);
         c->state = STREAMING;
-        if (page.count == 0)
+        if (self->body.size == 0)
             ask_page(c); /* nothing was written that could end */
     } else {
         end_reply(c);
@@ -141,11 +168,13 @@ static void on_page(struct self *self, actor_t *actor, int64_t tag, const struct
 static void ask_page(connection_t *c)
 {
     struct export *e = c->export;
+    char limit[32];
     int64_t page = e->limited && e->left < PAGE_ROWS ? e->left : PAGE_ROWS;
     int deadline_ms = c->self->config.ask_ms > PAGE_MS ? (int)c->self->config.ask_ms : PAGE_MS;
-    SET(&e->query, limit, page);
+    set_query(e, "limit", limit, (size_t)snprintf(limit, sizeof limit, "%lld", (long long)page));
     c->state = ASKED;
-    if (ask_events_find(c->actor, &e->query, deadline_ms, on_page, connection_tag(c)))
+    events_find_done_fn *done = on_page; /* as of every listing that ends with a page */
+    if (actor_ask(c->actor, e->kind->service, e->query, deadline_ms, (any_fn *)done, connection_tag(c)))
         connection_abort(c);
 }
 
@@ -155,24 +184,52 @@ void export_more(connection_t *c)
         ask_page(c);
 }
 
+static void destroy(struct export **e_p)
+{
+    if (*e_p)
+        free((*e_p)->query);
+    free(*e_p);
+    *e_p = NULL;
+}
+
 void export_destroy(connection_t *c)
 {
     c->self->exports -= c->export ? 1 : 0;
-    free(c->export);
-    c->export = NULL;
+    destroy(&c->export);
 }
 
 /* --- what is asked for --- */
 
-static int read_format(connection_t *c, bool *as_array)
+/* A word of the query string: its place among `words`, which end with NULL; 0 where it is not given. -1: refused. */
+static int read_word(connection_t *c, const char *name, const char *const words[], const char *why)
 {
     char text[32];
-    int found = request_parameter(connection_query(c), "format", text, sizeof text);
-    bool known = found == 0 || (found > 0 && (!strcmp(text, "ndjson") || !strcmp(text, "json")));
-    if (!known)
-        reply_error(c, 400, "format", "must be ndjson or json", NULL);
-    *as_array = found > 0 && !strcmp(text, "json");
-    return known ? 0 : -1;
+    int found = request_parameter(connection_query(c), name, text, sizeof text), at = 0;
+    if (found == 0)
+        return 0;
+    while (found > 0 && words[at] && strcmp(words[at], text) != 0)
+        at++;
+    if (found > 0 && words[at])
+        return at;
+    reply_error(c, 400, name, why, NULL);
+    return -1;
+}
+
+static int read_format(connection_t *c, struct export *e)
+{
+    static const char *const names[] = { "ndjson", "json", "csv", "lp", NULL }, *const precisions[] = { "ns", "us", NULL };
+    static const struct { enum table_form form; const char *media; } formats[] = {
+        { TABLE_JSON_LINES, "application/x-ndjson" }, { TABLE_JSON_LINES, "application/json" },
+        { TABLE_CSV, "text/csv; charset=utf-8; header=present" }, { TABLE_LINES, "text/plain; charset=utf-8" },
+    };
+    int format = read_word(c, "format", names, "must be ndjson, json, csv or lp");
+    int precision = format < 0 ? -1 : read_word(c, "precision", precisions, "must be ns or us");
+    if (precision < 0)
+        return -1;
+    e->as_array = format == 1;
+    e->media = formats[format].media;
+    e->table = (struct table){ formats[format].form, e->kind->service->row(), UINT64_MAX, e->kind->measurement, precision == 1 };
+    return 0;
 }
 
 /* The limit of the whole export; the row's own is that of one page. */
@@ -192,32 +249,43 @@ static int read_limit(connection_t *c, struct export *e)
     return 0;
 }
 
-static int read_export(connection_t *c, struct export *e)
+static int read_query(connection_t *c, struct export *e)
 {
     struct fault fault = { "", "" };
-    if (read_format(c, &e->as_array) || read_limit(c, e))
-        return -1;
-    int status = request_query(c->route, events_query_schema(), connection_path(c), connection_query(c), &e->query, &fault);
-    if (status == 0 && !e->query.has_sort)
-        SET_TEXT(&e->query, sort, "asc", 3);
-    if (status == 0 && schema_check(events_query_schema(), &e->query, &fault))
+    const struct schema *schema = e->kind->service->in();
+    char sort[8];
+    int status = request_query(c->route, schema, connection_path(c), connection_query(c), e->query, &fault);
+    if (status == 0 && e->kind->sort && request_parameter(connection_query(c), "sort", sort, sizeof sort) == 0)
+        set_query(e, "sort", e->kind->sort, strlen(e->kind->sort));
+    if (status == 0 && schema_check(schema, e->query, &fault))
         status = 422;
     if (status)
         reply_error(c, status, fault.field, fault.why, NULL);
+    else if (e->kind->columns)
+        e->table.columns = e->kind->columns(e->query);
     return status;
 }
 
-void export_start(connection_t *c)
+static struct export *new_export(const struct exported *kind)
 {
     struct export *e = calloc(1, sizeof *e);
     assert(e);
+    e->kind = kind;
+    e->query = calloc(1, kind->service->in()->size);
+    assert(e->query);
+    return e;
+}
+
+static void start(connection_t *c, const struct exported *kind)
+{
+    struct export *e = new_export(kind);
     if (c->head.minor == 0 && c->head.method == GET)
         reply_error(c, 505, NULL, "an export needs HTTP/1.1: without chunks half of it would look whole", NULL);
     else if (c->self->exports >= EXPORTS_MAX)
         reply_error(c, 503, NULL, "as many exports are under way as there may be", NULL);
-    else if (read_export(c, e) == 0) {
+    else if (read_format(c, e) == 0 && read_limit(c, e) == 0 && read_query(c, e) == 0) {
         if (c->head.method == HEAD) {
-            reply_head(c, 200, e->as_array ? "application/json" : "application/x-ndjson", NULL, c->head.minor ? CHUNKED : UNTIL_CLOSE, 0);
+            reply_head(c, 200, e->media, NULL, c->head.minor ? CHUNKED : UNTIL_CLOSE, 0);
             connection_done(c);
         } else {
             c->export = e;
@@ -226,5 +294,35 @@ void export_start(connection_t *c)
             return;
         }
     }
-    free(e);
+    destroy(&e);
+}
+
+void export_start(connection_t *c)
+{
+    static const struct exported events = { &events_find_contract, "home_assistant_events", "asc", NULL };
+    start(c, &events);
+}
+
+static uint64_t column(const char *name, size_t size)
+{
+    const struct field *f = schema_field(point_schema(), name, size);
+    return f ? UINT64_C(1) << (f - point_schema()->fields) : 0; /* its owner refuses what he does not know */
+}
+
+/* Of samples what they are, of buckets what was asked for. */
+static uint64_t point_columns(const void *query)
+{
+    const struct points_query *q = query;
+    bool is_raw = !q->has_step || !strcmp(q->step, "raw");
+    const char *names = is_raw ? "time,value,state,removed" : q->has_stat ? q->stat : "min,mean,max";
+    uint64_t columns = column("entity_id", 9) | column("unit", 4) | (is_raw ? 0 : column("start", 5));
+    for (; *names; names += strcspn(names, ", "), names += strspn(names, ", "))
+        columns |= column(names, strcspn(names, ", "));
+    return columns;
+}
+
+void series_export_start(connection_t *c)
+{
+    static const struct exported points = { &points_find_contract, "home_assistant_series", NULL, point_columns };
+    start(c, &points);
 }

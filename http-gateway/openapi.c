@@ -9,7 +9,11 @@
 static const struct extra { const char *path, *name, *in, *schema, *doc; } extras[] = {
     { "/api/v1/events/export", "limit", "query", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":9007199254740991}", "At most so many in all; without it all of them" },
     { "/api/v1/events/export", "sort", "query", "{\"type\":\"string\",\"enum\":[\"asc\",\"desc\"],\"default\":\"asc\"}", "desc: newest first; asc: oldest first" },
-    { "/api/v1/events/export", "format", "query", "{\"type\":\"string\",\"enum\":[\"ndjson\",\"json\"],\"default\":\"ndjson\"}", "ndjson: one event a line; json: an array" },
+    { "/api/v1/events/export", "format", "query", "{\"type\":\"string\",\"enum\":[\"ndjson\",\"json\",\"csv\",\"lp\"],\"default\":\"ndjson\"}", "ndjson: one event a line; json: an array; csv; lp: InfluxDB's line protocol" },
+    { "/api/v1/events/export", "precision", "query", "{\"type\":\"string\",\"enum\":[\"ns\",\"us\"],\"default\":\"ns\"}", "Of the times of lp" },
+    { "/api/v1/series/export", "limit", "query", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":9007199254740991}", "At most so many in all; without it all of them" },
+    { "/api/v1/series/export", "format", "query", "{\"type\":\"string\",\"enum\":[\"ndjson\",\"json\",\"csv\",\"lp\"],\"default\":\"ndjson\"}", "ndjson: one row a line; json: an array; csv; lp: InfluxDB's line protocol" },
+    { "/api/v1/series/export", "precision", "query", "{\"type\":\"string\",\"enum\":[\"ns\",\"us\"],\"default\":\"ns\"}", "Of the times of lp" },
     { "/api/v1/events/stream", "last_event_id", "query", "{\"type\":\"string\",\"maxLength\":48}", "As the header Last-Event-ID" },
     { "/api/v1/events/stream", "Last-Event-ID", "header", "{\"type\":\"string\",\"maxLength\":48}", "Go on after this event" },
 };
@@ -19,6 +23,10 @@ static const struct choice { const char *query, *name, *schema; } choices[] = {
     { "events_query", "sort", "\"enum\":[\"asc\",\"desc\"]" },
     { "events_query", "fields", "\"pattern\":\"^((entity_id|event_type|state|attributes|data)(,(entity_id|event_type|state|attributes|data))*)?$\"" },
     { "stats_query", "period", "\"enum\":[\"15m\",\"1h\",\"6h\",\"24h\",\"1d\",\"7d\",\"30d\"]" },
+    { "activity_query", "group", "\"enum\":[\"entity\",\"domain\",\"area\",\"device\"]" },
+    { "activity_query", "sort", "\"enum\":[\"count\",\"changes\",\"last\",\"name\"]" },
+    { "storage_query", "sort", "\"enum\":[\"bytes\",\"rows\",\"name\"]" },
+    { "points_query", "step", "\"enum\":[\"raw\",\"5m\",\"15m\",\"1h\",\"1d\",\"1mo\"]" },
     { "areas_query", "kind", "\"enum\":[\"area\",\"floor\",\"label\"]" },
 };
 
@@ -251,6 +259,7 @@ static void put_answer_headers(msgpack_sbuffer *b, const struct route *r)
     if (r->shape == OBJECT || r->shape == ACCEPTED || r->shape == ONE || r->shape == WHOLE || r->shape == BY_HAND)
         return;
     put(b, ",\"headers\":{\"X-Next-Cursor\":{\"description\":\"Ask again with this as cursor to go on; absent at the end\",\"schema\":{\"type\":\"string\"}},"
+        "\"X-Truncated\":{\"description\":\"true: there is more than a chain may have, and no cursor goes on with it\",\"schema\":{\"type\":\"boolean\"}},"
         "\"X-Total-Count\":{\"description\":\"Rows there are in all, where that is known\",\"schema\":{\"type\":\"integer\"}},"
         "\"Link\":{\"description\":\"rel=next\",\"schema\":{\"type\":\"string\"}}}");
 }

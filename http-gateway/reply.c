@@ -226,6 +226,8 @@ static void put_page_headers(connection_t *c, const struct page *page, msgpack_s
 {
     if (page->has_total)
         put(to, "X-Total-Count: %lld\r\n", (long long)page->total);
+    if (page->has_cut && page->cut)
+        put(to, "X-Truncated: true\r\n");
     if (!page->has_next_cursor || strcspn(page->next_cursor, "<>\r\n&\"% ") != page->next_cursor_size)
         return;
     put(to, "X-Next-Cursor: %s\r\n", page->next_cursor);

@@ -38,7 +38,8 @@ struct route {
 };
 extern const struct route routes[];  /* ends with a NULL path */
 
-hand_fn export_start, series_start, history_start, live_start, health_short, health_long, metrics_show, openapi_show, info_show, front_show;
+hand_fn export_start, series_start, history_start, series_export_start, live_start, health_short, health_long, metrics_show, openapi_show, info_show,
+    front_show;
 
 /* The first row that fits the path, as it came, percent-encoded; NULL: none. */
 const struct route *route_of_path(struct slice path);

@@ -12,7 +12,7 @@ static bool is_plain(uint8_t byte)
 
 /* The length of the well-formed UTF-8 sequence at `at`, 0 if there is none. A surrogate's
  * three bytes count as none; see surrogate_at. */
-static size_t sequence_at(const uint8_t *at, size_t left)
+size_t text_sequence(const uint8_t *at, size_t left)
 {
     uint8_t first = at[0];
     size_t size = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
@@ -31,7 +31,7 @@ bool text_is_plain(struct slice text)
 {
     const uint8_t *bytes = text.data;
     for (size_t at = 0, size; at < text.size; at += size) {
-        size = sequence_at(bytes + at, text.size - at);
+        size = text_sequence(bytes + at, text.size - at);
         if (size == 0 || (bytes[at] < 0x20 && !memchr("\t\n\r", bytes[at], 3)))
             return false;
     }
@@ -79,7 +79,7 @@ void json_write_text(struct slice text, msgpack_sbuffer *out)
     size_t at = 0, plain = 0; /* from `plain` on nothing is written yet */
     append(out, "\"", 1);
     while (at < text.size) {
-        size_t size = is_plain(bytes[at]) ? 1 : bytes[at] < 0x80 ? 0 : sequence_at(bytes + at, text.size - at);
+        size_t size = is_plain(bytes[at]) ? 1 : bytes[at] < 0x80 ? 0 : text_sequence(bytes + at, text.size - at);
         at += size;
         if (size > 0)
             continue;
@@ -162,10 +162,15 @@ static int left_out(const struct schema *schema, const void *msg)
 
 void schema_json(const struct schema *schema, const void *msg, msgpack_sbuffer *out)
 {
+    schema_json_columns(schema, msg, UINT64_MAX, out);
+}
+
+void schema_json_columns(const struct schema *schema, const void *msg, uint64_t columns, msgpack_sbuffer *out)
+{
     int skip = left_out(schema, msg) | INTERNAL | SELECTOR;
     const char *comma = "{";
     for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++) {
-        if (f->flags & skip || (f->flags & SPARSE && !row_is_set(f, msg)))
+        if (f->flags & skip || (f->flags & SPARSE && !row_is_set(f, msg)) || !has_column(schema, columns, f))
             continue;
         struct slice name = row_json_name(f);
         append(out, comma, 1);

@@ -63,6 +63,16 @@ static inline void append(msgpack_sbuffer *out, const void *data, size_t size)
     (void)rc;
 }
 
+/* Whether one of the columns asked for, see schema_json_columns(). */
+static inline bool has_column(const struct schema *schema, uint64_t columns, const struct field *f)
+{
+    size_t at = (size_t)(f - schema->fields);
+    return at >= 64 || (columns >> at & 1) != 0;
+}
+
+/* The length of the well-formed UTF-8 sequence there, 0 if there is none; a surrogate is none. */
+size_t text_sequence(const uint8_t *at, size_t left);
+
 /* Base64 both ways (RFC 4648, padded). Reading writes at most size / 4 * 3 bytes and returns
  * how many, or -1. */
 void base64_write(struct slice bytes, msgpack_sbuffer *out);

@@ -129,6 +129,9 @@ size_t schema_get_text(const struct field *, const void *msg, char *to, size_t s
  * TIME rows. SECRET is written as "***". */
 void schema_json(const struct schema *, const void *msg, msgpack_sbuffer *out);
 
+/* ... of these columns alone: bit i is row i, of the first 64; later ones are always there. */
+void schema_json_columns(const struct schema *, const void *msg, uint64_t columns, msgpack_sbuffer *out);
+
 /* Read a JSON object into a message: unknown keys are ignored, null is absent, TIME takes RFC
  * 3339, INTERNAL rows are not for outsiders and ignored. Slices are copied into `pool`, which
  * must outlive the message and loses what it held before. 0 or -1 with *fault. */

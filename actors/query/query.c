@@ -1,9 +1,11 @@
 /* query.c - answers questions about what is stored; any number of these read one store. */
 #include "actor.h"
+#include "activity.h"
 #include "imports.h"
-#include "moments.h"
-#include "rolling.h"
 #include "lineage.h"
+#include "moments.h"
+#include "points.h"
+#include "rolling.h"
 #include "rules.h"
 #include "series.h"
 #include "store.h"
@@ -123,6 +125,24 @@ static int give_lineage_units(void *owner, const struct unit_row *row)
 {
     struct answering *a = owner;
     return given(a, row_lineage_units(a->rows, row));
+}
+
+static int give_point(void *owner, const struct point *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_points_find(a->rows, row));
+}
+
+static int give_activity(void *owner, const struct activity_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_activity_by(a->rows, row));
+}
+
+static int give_storage(void *owner, const struct storage_row *row)
+{
+    struct answering *a = owner;
+    return is_full(a) ? -1 : given(a, row_storage_entities(a->rows, row));
 }
 
 /* --- verdicts ------------------------------------------------------------------------------------ */
@@ -287,6 +307,38 @@ static int on_statistic_series(struct self *self, actor_t *actor, const struct s
     return finish(self, actor, result, &fault, begun, end->count);
 }
 
+static int on_points(struct self *self, actor_t *actor, const struct points_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    if (points_ids_are_too_many(query))
+        return actor_refuse(actor, UNPROCESSABLE, "ids", "are more than 200");
+    enum store_result result = store_points(self->store, query, actor_now_us(actor), give_point, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_activity(struct self *self, actor_t *actor, const struct activity_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_activity(self->store, query, actor_now_us(actor), give_activity, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
+static int on_storage(struct self *self, actor_t *actor, const struct storage_query *query, rows_t *rows, struct page *end)
+{
+    struct answering a = answering(self, rows);
+    struct fault fault = { "", "" };
+    int64_t begun = elapsed_us();
+    empty_page(end);
+    enum store_result result = store_storage(self->store, query, give_storage, &a, end, &fault);
+    return finish(self, actor, result, &fault, begun, end->count);
+}
+
 static int on_series(struct self *self, actor_t *actor, const struct series_ask *query, rows_t *rows, struct series_end *end)
 {
     struct fault fault = { "", "" };
@@ -441,6 +493,9 @@ static const struct handler handlers[] = {
     ANSWER(moment_read, on_moment),
     ANSWER(diff_read, on_diff),
     ANSWER(history_find, on_history),
+    ANSWER(points_find, on_points),
+    ANSWER(activity_by, on_activity),
+    ANSWER(storage_entities, on_storage),
     { 0 }
 };
 

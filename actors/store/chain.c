@@ -25,14 +25,23 @@ static struct slice link_text(const struct link *link)
     return (struct slice){ link->text, link->size };
 }
 
-/* Every context once: a loop ends there. */
-static void add_link(struct chain *chain, struct slice text, int depth)
+static bool has_link(const struct chain *chain, struct slice text)
 {
     for (size_t i = 0; i < chain->count; i++)
         if (slice_equal(link_text(&chain->links[i]), text))
-            return;
-    if (chain->count == MAX_CONTEXTS)
+            return true;
+    return false;
+}
+
+/* Every context once: a loop ends there. */
+static void add_link(struct chain *chain, struct slice text, int depth)
+{
+    if (has_link(chain, text))
         return;
+    if (chain->count == MAX_CONTEXTS) {
+        SET(chain->end, cut, true);
+        return;
+    }
     char *copy = malloc(text.size + 1);
     assert(copy);
     memcpy(copy, text.data, text.size);
@@ -83,6 +92,16 @@ static enum store_result note_child(struct chain *chain, const struct event_full
     return STORE_OK;
 }
 
+/* Below the last level that was asked for. */
+static enum store_result note_beyond(struct chain *chain, const struct event_full *e, int depth)
+{
+    (void)depth;
+    if (!e->has_context_id || has_link(chain, e->context_id))
+        return STORE_OK;
+    SET(chain->end, cut, true);
+    return STORE_DUPLICATE; /* one is enough */
+}
+
 static enum store_result is_there(struct chain *chain, const struct event_full *e, int depth)
 {
     (void)chain;
@@ -116,8 +135,10 @@ static enum store_result climb(struct chain *chain)
 static enum store_result give(struct chain *chain, const struct event_full *e, int depth)
 {
     struct chain_row row;
-    if (chain->end->count == chain->limit)
+    if (chain->end->count == chain->limit) {
+        SET(chain->end, cut, true);
         return STORE_DUPLICATE;
+    }
     schema_clear(chain_row_schema(), &row);
     SET(&row, depth, depth);
     SET_TEXT(&row, id, e->id, e->id_size);
@@ -128,8 +149,10 @@ static enum store_result give(struct chain *chain, const struct event_full *e, i
     row.has_entity_id = e->has_entity_id, row.entity_id = e->entity_id;
     row.has_state = e->has_state, row.state = e->state;
     row.has_old_state = e->has_old_state, row.old_state = e->old_state;
-    if (chain->row(chain->owner, &row) != 0)
+    if (chain->row(chain->owner, &row) != 0) {
+        SET(chain->end, cut, true);
         return STORE_DUPLICATE;
+    }
     chain->end->count++;
     return STORE_OK;
 }
@@ -142,6 +165,8 @@ static enum store_result descend(struct chain *chain, int max_depth)
         result = visit(chain, link_text(&chain->links[at]), false, depth, give);
         if (result == STORE_MISSING && depth < max_depth)
             result = visit(chain, link_text(&chain->links[at]), true, depth + 1, note_child);
+        else if (result == STORE_MISSING && visit(chain, link_text(&chain->links[at]), true, depth + 1, note_beyond) == STORE_LATE)
+            result = STORE_LATE;
     }
     return result == STORE_MISSING || result == STORE_DUPLICATE ? STORE_OK : result;
 }

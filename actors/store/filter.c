@@ -220,6 +220,13 @@ uint32_t lineage_mark(const struct lineage_list_query *q)
     return mark_of(lineage_list_query_schema(), &asked);
 }
 
+uint32_t points_mark(const struct points_query *q)
+{
+    struct points_query asked = *q;
+    asked.has_limit = asked.has_cursor = false;
+    return mark_of(points_query_schema(), &asked);
+}
+
 void cursor_write(const struct row_key *key, uint32_t mark, struct page *page)
 {
     char text[160];

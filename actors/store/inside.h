@@ -227,6 +227,8 @@ struct slice name_domain(struct slice entity_id);
 /* A cursor is a key and the mark of the query that it belongs to: everything asked for but how much of it. */
 uint32_t events_mark(const struct events_query *), latest_mark(const struct latest_query *);
 uint32_t statistics_mark(const struct statistics_query *), series_mark(const struct series_query *), lineage_mark(const struct lineage_list_query *);
+uint32_t points_mark(const struct points_query *);
+uint32_t statistics_mark(const struct statistics_query *), series_mark(const struct series_query *);
 void cursor_write(const struct row_key *, uint32_t mark, struct page *);
 int  cursor_read(struct slice text, struct row_key *, uint32_t *mark);
 int  cursor_check(struct slice text, uint32_t mark, struct row_key *, struct fault *); /* -1: none of this query */
@@ -291,6 +293,7 @@ enum store_result passed_look(store_t *, int64_t place); /* STORE_REDELIVERED: i
 enum store_result row_drop(store_t *, const struct row_key *); /* of an event that is no state and speaks of no entity; its place has passed */
 
 int  store_prepare_file(store_t *);        /* make or check the tables; -1: why is set */
+int  views_make(store_t *);                /* for the user's own SQL; those of before are replaced; -1: why is set */
 void statements_close(store_t *);
 enum store_result store_begin(store_t *);
 enum store_result store_abandon(store_t *, const char *doing); /* roll back whole, forget what it taught */

@@ -163,7 +163,7 @@ int store_prepare_file(store_t *store)
         return -1;
     if (state != 1 && make_tables(store))
         return -1;
-    if (run(store, later_tables, "cannot add tables") || sealed_refresh(store) != STORE_OK || late_open(store))
+    if (run(store, later_tables, "cannot add tables") || views_make(store) || sealed_refresh(store) != STORE_OK || late_open(store))
         return -1;
     return settled_open(store);
 }

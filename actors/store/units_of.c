@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-static enum store_result unit_in(store_t *store, struct slice snapshot, char room[UNIT_BYTES], struct slice *unit)
+static enum store_result unit_in(store_t *store, struct slice snapshot, char room[UNIT_ROOM], struct slice *unit)
 {
     struct event_full e;
     schema_clear(event_full_schema(), &e);
@@ -16,12 +16,12 @@ static enum store_result unit_in(store_t *store, struct slice snapshot, char roo
         return trouble(store, "a snapshot is damaged");
     if (!e.has_unit)
         return STORE_OK;
-    unit->size = e.unit.size < UNIT_BYTES ? e.unit.size : UNIT_BYTES;
+    unit->size = e.unit.size < UNIT_ROOM ? e.unit.size : UNIT_ROOM;
     memcpy(room, e.unit.data, unit->size);
     return STORE_OK;
 }
 
-enum store_result store_unit(store_t *store, int64_t snapshot, char room[UNIT_BYTES], struct slice *unit)
+enum store_result store_unit(store_t *store, int64_t snapshot, char room[UNIT_ROOM], struct slice *unit)
 {
     struct slice bytes;
     *unit = (struct slice){ room, 0 };
@@ -35,7 +35,7 @@ struct walk {
     store_t *store;
     unit_fn *give;
     void *owner;
-    char room[2][UNIT_BYTES];
+    char room[2][UNIT_ROOM];
     struct slice unit;      /* of the span that is open, in room[0] */
     int64_t begun, snapshot; /* -1: none is */
 };

@@ -7,9 +7,9 @@
 
 #include "store.h"
 
-/* The unit that a snapshot names, into `room` (UNIT_BYTES); size 0: none. Inside a read. */
-enum { UNIT_BYTES = 255 };
-enum store_result store_unit(store_t *, int64_t snapshot, char room[UNIT_BYTES], struct slice *unit);
+/* The unit that a snapshot names, into `room` (UNIT_ROOM); size 0: none. Inside a read. */
+enum { UNIT_ROOM = 255 };
+enum store_result store_unit(store_t *, int64_t snapshot, char room[UNIT_ROOM], struct slice *unit);
 
 /* Numbers from `from` (of the first: its own time, if there is one in the span) until the first with another
  * unit, or the end of the span. States that are no numbers have no unit. */

@@ -325,7 +325,8 @@ static void names_the_field_that_it_cannot_read(void **state)
     assert_int_equal(refusal(probe, "/api/v1/events?start_time=yesterday", "\"start_time\""), 422);
     assert_int_equal(refusal(probe, "/api/v1/events?entity_id=%zz", "\"entity_id\""), 422);
     assert_int_equal(refusal(probe, "/api/v1/events/0123456789012345678901234567890123456789012345678", "\"id\""), 422);
-    assert_int_equal(refusal(probe, "/api/v1/events/export?format=csv", "\"format\""), 400);
+    assert_int_equal(refusal(probe, "/api/v1/events/export?format=xml", "\"format\""), 400);
+    assert_int_equal(refusal(probe, "/api/v1/events/export?format=lp&precision=ms", "\"precision\""), 400);
     assert_int_equal(refusal(probe, "/api/v1/events/export?limit=x", "\"limit\""), 422);
     assert_int_equal(refusal(probe, "/api/v1/events/stream?last_event_id=x", "\"last_event_id\""), 422);
     assert_int_equal(refusal(probe, "/api/v1/events?limit=1&limit=2", "\"limit\""), 400);

@@ -12,10 +12,10 @@
 
 #define START_US INT64_C(1774569600000000) /* 27 March 2026, 00:00 UTC: two days before the clocks change */
 
-struct point { int64_t at; const char *text; /* NULL: removed */ const char *unit, *class, *last_reset; int64_t place; bool is_gone; };
+struct truth_point { int64_t at; const char *text; /* NULL: removed */ const char *unit, *class, *last_reset; int64_t place; bool is_gone; };
 struct history {
     const char *name;
-    struct point *points;      /* in the order in which they come */
+    struct truth_point *points;      /* in the order in which they come */
     size_t count, stored;
     char pool[1 << 17];
     size_t used;
@@ -42,7 +42,7 @@ static inline const char *print(struct history *h, const char *format, double nu
     return at;
 }
 
-static inline void history_add(struct history *h, struct point p)
+static inline void history_add(struct history *h, struct truth_point p)
 {
     h->points = realloc(h->points, (h->count + 1) * sizeof *h->points);
     p.place = ++h->place;
@@ -56,7 +56,7 @@ static inline void history_clear(struct history *h)
 
 static inline int by_time(const void *a, const void *b)
 {
-    const struct point *l = a, *r = b;
+    const struct truth_point *l = a, *r = b;
     return l->at != r->at ? (l->at < r->at ? -1 : 1) : l->place < r->place ? -1 : l->place > r->place;
 }
 
@@ -80,13 +80,13 @@ static inline const char *a_number(struct history *h, enum shape shape, double *
     }
 }
 
-static inline struct point a_point(struct history *h, enum shape shape, int64_t at, double *level)
+static inline struct truth_point a_point(struct history *h, enum shape shape, int64_t at, double *level)
 {
     static const char *const states[] = { "on", "off", "heat", "", "unavailable", "idle", "12" };
     static const char *const units[] = { "W", "kW", "apples" };
     static const char *const classes[SHAPES] = { "measurement", "total_increasing", "total", "measurement_angle", NULL };
     static const char *const resets[] = { "2026-03-27T00:00:00+00:00", "2026-03-28T00:00:00+00:00", NULL };
-    struct point p = { .at = at, .class = classes[shape] };
+    struct truth_point p = { .at = at, .class = classes[shape] };
     if (shape == SHAPE_STATES) {
         p.text = states[roll(h, 7)];
         return p;
@@ -140,7 +140,7 @@ static inline enum shape history_make_dense(struct history *h, uint64_t seed)
 
 /* --- storing -------------------------------------------------------------------------------------------- */
 
-static inline enum store_result history_append(const struct history *h, const struct point *p, store_t *writer)
+static inline enum store_result history_append(const struct history *h, const struct truth_point *p, store_t *writer)
 {
     struct event_full e;
     struct fault fault = { "", "" };
@@ -191,7 +191,7 @@ struct truth {
 /* A point as it counts: its number in the unit of the answer. */
 struct reading { int64_t at; bool has_value, has_number; double number; const char *text; long double growth; bool is_reset; };
 
-static inline bool as_number(const struct point *p, const char *unit, double *number)
+static inline bool as_number(const struct truth_point *p, const char *unit, double *number)
 {
     char *end;
     if (!p->text || *p->text == '\0')
@@ -211,7 +211,7 @@ static inline bool as_number(const struct point *p, const char *unit, double *nu
     return true;
 }
 
-static inline void growths(struct reading *r, size_t count, const struct point *points, enum series_class class)
+static inline void growths(struct reading *r, size_t count, const struct truth_point *points, enum series_class class)
 {
     double before = 0, highest = 0;
     bool any = false;
@@ -237,7 +237,7 @@ static inline void growths(struct reading *r, size_t count, const struct point *
 /* In the order of time, without those that are gone. */
 static inline size_t readings(const struct history *h, enum series_class class, const char *unit, struct reading **out)
 {
-    struct point *points = malloc((h->count + 1) * sizeof *points);
+    struct truth_point *points = malloc((h->count + 1) * sizeof *points);
     size_t count = 0;
     for (size_t i = 0; i < h->count; i++)
         if (!h->points[i].is_gone)

@@ -49,7 +49,7 @@ static int tear_down(void **state)
 
 static void add(struct history *h, int64_t second, const char *state)
 {
-    history_add(h, (struct point){ .at = START_US + second * SECOND_US, .text = state, .unit = "W" });
+    history_add(h, (struct truth_point){ .at = START_US + second * SECOND_US, .text = state, .unit = "W" });
 }
 
 static struct bucket one_bucket(struct world *w, struct history *h, enum series_class class, int64_t now_s)

@@ -81,7 +81,7 @@ static void come_late(struct world *w, struct history *h, enum shape shape, int 
 {
     double level = (double)roll(h, 500);
     for (int i = 0; i < count; i++) {
-        const struct point *near = &h->points[roll(h, (int64_t)h->count)];
+        const struct truth_point *near = &h->points[roll(h, (int64_t)h->count)];
         int64_t at = near->at + 2 + (roll(h, 3) ? roll(h, HOUR_US) : roll(h, 3 * DAY_US)) - (roll(h, 8) ? 0 : 20 * DAY_US);
         bool is_free = true; /* two at one moment are another test's */
         for (size_t k = 0; k < h->count; k++)
@@ -180,7 +180,7 @@ static void whatever_is_rolled_up_an_answer_is_what_every_moment_says(void **sta
 static void fill_steadily(struct history *h, size_t count, int64_t pace_s)
 {
     for (size_t i = 0; i < count; i++)
-        history_add(h, (struct point){ .at = START_US + (int64_t)i * pace_s * SECOND_US + roll(h, SECOND_US), .unit = "W",
+        history_add(h, (struct truth_point){ .at = START_US + (int64_t)i * pace_s * SECOND_US + roll(h, SECOND_US), .unit = "W",
             .text = print(h, "%.1f", (double)roll(h, 300) / 10) });
 }
 
@@ -209,8 +209,8 @@ static void what_changes_while_its_chunk_is_being_made_is_in_it(void **state)
     commit(w);
     for (int begun = 1; begun < 6; begun++) {
         roll_up(w, now, begun);
-        history_add(h, (struct point){ .at = START_US - begun * HOUR_US + begun, .unit = "W", .text = "1000" });
-        history_add(h, (struct point){ .at = START_US + begun * 50 * SECOND_US + 7, .unit = "W", .text = "-1000" });
+        history_add(h, (struct truth_point){ .at = START_US - begun * HOUR_US + begun, .unit = "W", .text = "1000" });
+        history_add(h, (struct truth_point){ .at = START_US + begun * 50 * SECOND_US + 7, .unit = "W", .text = "-1000" });
         history_store(h, w->writer);
         struct gap_said gap = { .id = "gap-1", .from = START_US - HOUR_US / 2, .to = START_US + begun * HOUR_US };
         h->gaps[0] = (struct span){ gap.from, gap.to };
@@ -338,7 +338,7 @@ static void killed_at_any_moment_an_answer_is_what_every_moment_says(void **stat
     for (size_t i = 0; i + 1 < h->count; i++) { /* much of it comes late */
         size_t other = i + (size_t)roll(h, 40);
         if (other < h->count && roll(h, 3) == 0) {
-            struct point p = h->points[i];
+            struct truth_point p = h->points[i];
             h->points[i] = h->points[other];
             h->points[other] = p;
         }

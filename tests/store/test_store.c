@@ -693,7 +693,7 @@ static void what_a_wrong_clock_said_of_the_future_is_not_in_force(void **state)
     assert_int_equal(end.count, 1);
 }
 
-struct depths { int rows, depth[1000]; };
+struct depths { int rows, depth[1000]; bool cut; };
 static int note_depth(void *owner, const struct chain_row *row)
 {
     struct depths *d = owner;
@@ -720,6 +720,7 @@ static struct depths chain_of(struct world *w, const char *context)
     ASK(&q, context_id, context);
     assert_int_equal(store_chain(w->reader, &q, note_depth, &d, &end), STORE_OK);
     assert_int_equal(end.count, d.rows);
+    d.cut = end.has_cut && end.cut;
     return d;
 }
 
@@ -736,6 +737,7 @@ static void a_chain_ends_where_it_turns_round_or_nothing_is_known(void **state)
     assert_int_equal(chain_of(w, "a").rows, 3);
     assert_int_equal(chain_of(w, "c").rows, 3);
     assert_int_equal(chain_of(w, "self").rows, 1);
+    assert_false(chain_of(w, "a").cut);
     struct depths d = chain_of(w, "orphan's");
     assert_int_equal(d.rows, 2);
     assert_int_equal(d.depth[0], 0);
@@ -760,6 +762,43 @@ static void a_wide_chain_is_cut_at_its_limit(void **state)
     assert_int_equal(d.rows, 1000);
     assert_int_equal(d.depth[0], 0);
     assert_int_equal(d.depth[999], 1);
+    assert_true(d.cut);
+}
+
+/* Of 400 contexts each has up to three causes' worth of children; all of a root's are there, at their depth. */
+static void a_chain_is_the_whole_tree_and_says_where_it_is_cut(void **state)
+{
+    struct world *w = *state;
+    enum { CONTEXTS = 400 };
+    int parent[CONTEXTS] = { 0 }, depth[CONTEXTS] = { 0 }, at_depth[CONTEXTS] = { 0 };
+    for (int i = 0; i < CONTEXTS; i++) {
+        char name[32], of[32];
+        parent[i] = i == 0 ? -1 : i < 12 ? i - 1 : i * 7919 % (i < 40 ? i : 40); /* a stem of twelve, then a bush */
+        depth[i] = i == 0 ? 0 : depth[parent[i]] + 1;
+        at_depth[depth[i]]++;
+        snprintf(name, sizeof name, "tree %d", i);
+        snprintf(of, sizeof of, "tree %d", parent[i]);
+        append_caused(w, name, i ? of : NULL, START_US + i);
+    }
+    assert_int_equal(store_commit(w->writer), STORE_OK);
+    for (int deep = 1; deep <= 50; deep += 7) {
+        struct chain_query q;
+        struct page end;
+        struct depths d = { 0 };
+        int expected = 0, seen[CONTEXTS] = { 0 };
+        schema_clear(chain_query_schema(), &q);
+        ASK(&q, context_id, "tree 399");
+        SET(&q, max_depth, deep);
+        assert_int_equal(store_chain(w->reader, &q, note_depth, &d, &end), STORE_OK);
+        for (int i = 0; i < CONTEXTS; i++)
+            expected += depth[i] <= deep;
+        assert_int_equal(d.rows, expected);
+        assert_int_equal(end.has_cut && end.cut, expected < CONTEXTS);
+        for (int i = 0; i < d.rows; i++)
+            seen[d.depth[i]]++;
+        for (int i = 0; i <= deep && i < CONTEXTS; i++)
+            assert_int_equal(seen[i], at_depth[i]);
+    }
 }
 
 static void a_chain_is_told_from_its_root(void **state)
@@ -993,6 +1032,7 @@ int main(void)
         TEST(a_chain_is_told_from_its_root),
         TEST(a_chain_ends_where_it_turns_round_or_nothing_is_known),
         TEST(a_wide_chain_is_cut_at_its_limit),
+        TEST(a_chain_is_the_whole_tree_and_says_where_it_is_cut),
         TEST(refused_bytes_are_kept_once),
         TEST(totals_are_those_of_the_committed_rows),
         TEST(what_has_no_row_of_its_own_is_counted_once_all_the_same),
