@@ -16,12 +16,27 @@ static bool take_counted(struct cursor *c, size_t width, size_t more)
     return cursor_number(c, width, &n) && take(c, n + more);
 }
 
+static bool skip_type(struct cursor *c, uint8_t type, int depth);
+
+/* Most are nothing, a small number or a short text. */
+static inline bool skip_one(struct cursor *c, int depth)
+{
+    if (cursor_left(c) == 0)
+        return false;
+    uint8_t type = *c->at++;
+    if (type <= 0x7f || type >= 0xe0 || type == 0xc0)
+        return true;
+    if (type >= 0xa0 && type <= 0xbf)
+        return take(c, type & 0x1fu);
+    return skip_type(c, type, depth);
+}
+
 static bool skip_items(struct cursor *c, uint64_t n, int depth)
 {
     if (n > cursor_left(c) || depth == 0) /* every item takes at least one byte */
         return false;
     while (n-- > 0)
-        if (!cursor_skip(c, depth - 1))
+        if (!skip_one(c, depth - 1))
             return false;
     return true;
 }
@@ -58,20 +73,18 @@ static bool skip_sized(struct cursor *c, uint8_t type, int depth)
     }
 }
 
-bool cursor_skip(struct cursor *c, int depth)
+static bool skip_type(struct cursor *c, uint8_t type, int depth)
 {
-    if (cursor_left(c) == 0)
-        return false;
-    uint8_t type = *c->at++;
-    if (type <= 0x7f || type >= 0xe0)
-        return true;
     if (type <= 0x8f)
         return skip_items(c, 2 * (type & 0x0fu), depth);
     if (type <= 0x9f)
         return skip_items(c, type & 0x0fu, depth);
-    if (type <= 0xbf)
-        return take(c, type & 0x1fu);
     return skip_sized(c, type, depth);
+}
+
+bool cursor_skip(struct cursor *c, int depth)
+{
+    return skip_one(c, depth);
 }
 
 int frame_check(struct slice frame, int depth)
