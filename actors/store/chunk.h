@@ -12,11 +12,15 @@ enum { CHUNK_VERSION = 1, CHUNK_ROWS_MAX = 4096, CHUNK_UNPACKED_MAX = 32 << 20 }
 struct chunk_row { int64_t at, shift, place; int32_t rest; struct slice body; };
 struct chunk_summary { int64_t first, last; size_t rows, numbers; double min, max; /* of the numbers */ };
 
+/* What packing and unpacking need, kept from one to the next. */
+struct chunk_tools { struct ZSTD_CCtx_s *packing; struct ZSTD_DCtx_s *unpacking; };
+void chunk_tools_close(struct chunk_tools *);
+
 /* At most CHUNK_ROWS_MAX rows. Both halves are appended to nothing: they are cleared before. */
-void chunk_write(bool is_state, const struct chunk_row *, size_t count, msgpack_sbuffer *main, msgpack_sbuffer *rest, struct chunk_summary *);
+void chunk_write(struct chunk_tools *, bool is_state, const struct chunk_row *, size_t count, msgpack_sbuffer *main, msgpack_sbuffer *rest, struct chunk_summary *);
 
 /* A half as it is read: -1 if it is none. */
-int chunk_unpack(struct slice half, msgpack_sbuffer *to);
+int chunk_unpack(struct chunk_tools *, struct slice half, msgpack_sbuffer *to);
 
 /* word: 0 a number of `decimals`, 1 no state (a removal), else a text. `scaled` has the chunk's decimals. */
 struct chunk_state { int64_t at, scaled, snapshot, attributes; uint64_t word; unsigned decimals; };
@@ -33,6 +37,8 @@ size_t chunk_rows_before(chunk_reader_t *, int64_t at);     /* likewise */
 /* 1: the next; 0: there is no more; -1: damaged. The body lives until the next call. Not both of one chunk. */
 int chunk_next(chunk_reader_t *, struct chunk_row *);
 int chunk_next_state(chunk_reader_t *, struct chunk_state *);
+void chunk_pass_rows(chunk_reader_t *, size_t count);   /* they are read as far as the ones after them need it */
+void chunk_pass_states(chunk_reader_t *, size_t count); /* likewise, where states alone are asked for */
 struct slice chunk_text(chunk_reader_t *, const struct chunk_state *); /* lives until the next call */
 double chunk_number(const chunk_reader_t *, const struct chunk_state *);
 

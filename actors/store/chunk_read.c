@@ -58,7 +58,14 @@ void chunk_reader_destroy(chunk_reader_t **self_p)
 
 /* --- the frame ---------------------------------------------------------------------------------- */
 
-int chunk_unpack(struct slice half, msgpack_sbuffer *to)
+void chunk_tools_close(struct chunk_tools *tools)
+{
+    ZSTD_freeCCtx(tools->packing);
+    ZSTD_freeDCtx(tools->unpacking);
+    *tools = (struct chunk_tools){ 0 };
+}
+
+int chunk_unpack(struct chunk_tools *tools, struct slice half, msgpack_sbuffer *to)
 {
     struct unpack in = unpack_of(half);
     uint8_t version = *(const uint8_t *)unpack_bytes(&in, 1);
@@ -73,7 +80,10 @@ int chunk_unpack(struct slice half, msgpack_sbuffer *to)
         to->alloc = room;
         assert(to->data);
     }
-    if (ZSTD_decompress(to->data, plain, frame, packed) != plain)
+    if (!tools->unpacking)
+        tools->unpacking = ZSTD_createDCtx();
+    assert(tools->unpacking);
+    if (ZSTD_decompressDCtx(tools->unpacking, to->data, plain, frame, packed) != plain)
         return -1;
     memcpy(to->data + plain, in.at, tail);
     to->size = plain + tail;
@@ -237,6 +247,39 @@ int chunk_next_state(chunk_reader_t *self, struct chunk_state *state)
     return self->bad ? -1 : 1;
 }
 
+/* How many of the rows passed over are numbers. */
+static size_t pass_words(struct runs *words, size_t count)
+{
+    size_t numbers = 0;
+    while (count > 0 && !words->bad) {
+        if (words->left == 0)
+            runs_turn(words);
+        size_t step = words->left < count ? (size_t)words->left : count;
+        words->left -= step;
+        numbers += words->value == WORD_NUMBER ? step : 0;
+        count -= step;
+    }
+    return numbers;
+}
+
+void chunk_pass_states(chunk_reader_t *self, size_t count)
+{
+    uint64_t other;
+    if (self->bad || count > self->count - self->row) {
+        self->bad = true;
+        return;
+    }
+    self->row += count;
+    for (size_t i = 0; i < count; i++)
+        numbers_next(&self->at);
+    for (size_t i = pass_words(&self->words, count); i > 0; i--)
+        numbers_next(&self->scaled);
+    pass_words(&self->snapshots, count);
+    pass_words(&self->attributes, count);
+    while (!self->other_decimals.is_over && self->other_decimals.row < self->row)
+        few_has(&self->other_decimals, self->other_decimals.row, &other);
+}
+
 struct slice chunk_text(chunk_reader_t *self, const struct chunk_state *state)
 {
     if (state->word >= WORD_TEXTS)
@@ -245,7 +288,9 @@ struct slice chunk_text(chunk_reader_t *self, const struct chunk_state *state)
         return (struct slice){ "", 0 };
     self->turn = !self->turn; /* the one before is compared with */
     char *to = self->number[self->turn];
-    return (struct slice){ to, decimal_write(state->scaled / powers_of_ten[self->decimals - state->decimals], state->decimals, to) };
+    int64_t whole = state->decimals == self->decimals ? state->scaled : state->scaled / powers_of_ten[self->decimals - state->decimals];
+    char *begin = decimal_write(whole, state->decimals, to);
+    return (struct slice){ begin, (size_t)(to + DECIMAL_TEXT - begin) };
 }
 
 double chunk_number(const chunk_reader_t *self, const struct chunk_state *state)
@@ -353,7 +398,6 @@ static void next_parts(chunk_reader_t *self, const struct chunk_state *state, st
     next_times(self, row->at, p);
     next_texts(self, state->word, p);
     next_reals(self, p);
-    row->rest = (int32_t)((uint32_t)row->rest + (uint32_t)expected_rest(self->is_state, p));
 }
 
 static bool is_damaged(const chunk_reader_t *self)
@@ -369,29 +413,48 @@ static bool has_gone_too_far(const chunk_reader_t *self, uint32_t flags)
         || (has_all(flags, HAS_REPORTED, REPORTED_IS_AT) && self->reported.in.bad) || (flags & DURATION_IN_US && self->duration.in.bad);
 }
 
-int chunk_next(chunk_reader_t *self, struct chunk_row *row)
+/* Everything of a row but what follows from it. 1: there is one. */
+static int next_row(chunk_reader_t *self, struct chunk_row *row, struct body_parts *p)
 {
     struct chunk_state state;
-    struct body_parts p = { 0 };
     uint64_t few = 0;
     size_t i = self->row;
     int rc = self->has_rest ? chunk_next_state(self, &state) : -1;
     if (rc <= 0)
         return rc;
-    p.flags = (uint32_t)runs_next(&self->flags);
+    p->flags = (uint32_t)runs_next(&self->flags);
     *row = (struct chunk_row){ .at = state.at, .place = numbers_next(&self->place) };
     row->shift = few_has(&self->shifts, i, &few) ? (int64_t)unfold(few) : 0;
     row->rest = few_has(&self->keys, i, &few) ? (int32_t)(uint32_t)few : 0;
     uint64_t received = (uint64_t)numbers_next(&self->received);
-    p.received = (int64_t)(self->received_way == RECEIVED_WHEN ? received - (uint64_t)row->at : received);
-    msgpack_sbuffer_clear(&self->body);
-    if (p.flags == VERBATIM) {
+    p->received = (int64_t)(self->received_way == RECEIVED_WHEN ? received - (uint64_t)row->at : received);
+    if (p->flags == VERBATIM)
         row->body = texts_next(&self->texts, &self->verbatim, (struct slice){ "", 0 });
-    } else if (!is_damaged(self)) {
-        next_parts(self, &state, row, &p);
-        parts_write(&p, &self->body);
-        row->body = (struct slice){ self->body.data, self->body.size };
-    }
-    self->bad = is_damaged(self) || (p.flags != VERBATIM && has_gone_too_far(self, p.flags));
+    else if (!is_damaged(self))
+        next_parts(self, &state, row, p);
+    self->bad = is_damaged(self) || (p->flags != VERBATIM && has_gone_too_far(self, p->flags));
     return self->bad ? -1 : 1;
+}
+
+int chunk_next(chunk_reader_t *self, struct chunk_row *row)
+{
+    struct body_parts p = { 0 };
+    int rc = next_row(self, row, &p);
+    if (rc <= 0 || p.flags == VERBATIM)
+        return rc;
+    row->rest = (int32_t)((uint32_t)row->rest + (uint32_t)expected_rest(self->is_state, &p));
+    msgpack_sbuffer_clear(&self->body);
+    parts_write(&p, &self->body);
+    row->body = (struct slice){ self->body.data, self->body.size };
+    return 1;
+}
+
+void chunk_pass_rows(chunk_reader_t *self, size_t count)
+{
+    struct chunk_row row;
+    for (; count > 0; count--) {
+        struct body_parts p = { 0 };
+        if (next_row(self, &row, &p) <= 0)
+            return;
+    }
 }

@@ -9,6 +9,7 @@
 enum { LEVEL = 3, RARE_OF = 50 /* decimals that fewer rows have than one in so many become texts */ };
 
 struct writing {
+    struct chunk_tools *tools;
     bool is_state;
     const struct chunk_row *rows;
     size_t count;
@@ -34,7 +35,10 @@ static void write_half(struct writing *w, size_t columns, msgpack_sbuffer *out)
     size_t room = ZSTD_compressBound(plain.size);
     void *packed = malloc(room);
     assert(packed);
-    size_t size = ZSTD_compress(packed, room, plain.data, plain.size, LEVEL);
+    if (!w->tools->packing)
+        w->tools->packing = ZSTD_createCCtx();
+    assert(w->tools->packing);
+    size_t size = ZSTD_compressCCtx(w->tools->packing, packed, room, plain.data, plain.size, LEVEL);
     assert(!ZSTD_isError(size));
     msgpack_sbuffer_clear(out);
     pack_bytes(out, &version, 1);
@@ -411,9 +415,10 @@ static void take_apart(struct writing *w, size_t i)
         *p = (struct body_parts){ .flags = VERBATIM, .state = state.state, .snapshot = state.snapshot, .attributes = state.attributes };
 }
 
-void chunk_write(bool is_state, const struct chunk_row *rows, size_t count, msgpack_sbuffer *main, msgpack_sbuffer *rest, struct chunk_summary *summary)
+void chunk_write(struct chunk_tools *tools, bool is_state, const struct chunk_row *rows, size_t count, msgpack_sbuffer *main, msgpack_sbuffer *rest,
+                 struct chunk_summary *summary)
 {
-    struct writing w = { .is_state = is_state, .rows = rows, .count = count, .parts = malloc(count * sizeof *w.parts),
+    struct writing w = { .tools = tools, .is_state = is_state, .rows = rows, .count = count, .parts = malloc(count * sizeof *w.parts),
         .numbers = malloc(count * sizeof *w.numbers), .words = malloc(count * sizeof *w.words) };
     assert(count > 0 && count <= CHUNK_ROWS_MAX && w.parts && w.numbers && w.words);
     *summary = (struct chunk_summary){ .first = rows[0].at, .last = rows[count - 1].at, .rows = count };

@@ -31,19 +31,18 @@ bool decimal_read(struct slice text, int64_t *whole, unsigned *decimals)
     return digits > 0 && !(has_point && *decimals == 0) && *decimals <= DECIMALS_MAX && !(minus && number == 0) && number < DECIMAL_LIMIT;
 }
 
-size_t decimal_write(int64_t whole, unsigned decimals, char to[DECIMAL_TEXT])
+char *decimal_write(int64_t whole, unsigned decimals, char to[DECIMAL_TEXT])
 {
-    char back[DECIMAL_TEXT];
-    size_t size = 0, written = 0;
+    char *at = to + DECIMAL_TEXT;
     uint64_t left = whole < 0 ? 0 - (uint64_t)whole : (uint64_t)whole;
-    for (unsigned i = 0; left > 0 || i <= decimals; i++, left /= 10) {
-        if (i == decimals && decimals > 0)
-            back[size++] = '.';
-        back[size++] = (char)('0' + left % 10);
-    }
+    for (unsigned i = 0; i < decimals; i++, left /= 10)
+        *--at = (char)('0' + left % 10);
+    if (decimals > 0)
+        *--at = '.';
+    do
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
     if (whole < 0)
-        to[written++] = '-';
-    while (size > 0)
-        to[written++] = back[--size];
-    return written;
+        *--at = '-';
+    return at;
 }

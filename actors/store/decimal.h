@@ -11,7 +11,7 @@ extern const int64_t powers_of_ten[DECIMALS_MAX + 1];
 
 /* Only of a text that decimal_write() gives back to the byte: no "+1", "01", "1.", ".5", "-0", "1e3". */
 bool decimal_read(struct slice text, int64_t *whole, unsigned *decimals);
-size_t decimal_write(int64_t whole, unsigned decimals, char to[DECIMAL_TEXT]);
+char *decimal_write(int64_t whole, unsigned decimals, char to[DECIMAL_TEXT]); /* to the end of `to`; returns where it begins */
 
 /* As number_read() reads the text of it. */
 static inline double decimal_number(int64_t whole, unsigned decimals)

@@ -53,10 +53,12 @@ static enum store_result take_chunk(store_t *store, struct gather *g, const stru
     enum store_result result = sealed_open(store, entry, true, &sealed);
     if (result != STORE_OK)
         return result == STORE_MISSING ? STORE_OK : result;
-    int rc;
-    while ((rc = chunk_next(sealed.reader, &row)) > 0 && row.at < to)
-        if (row.at >= from)
-            keep(g, entry->series, &row);
+    size_t begin = chunk_rows_before(sealed.reader, from), end = chunk_rows_before(sealed.reader, to);
+    int rc = 1;
+    if (begin < end)
+        chunk_pass_rows(sealed.reader, begin);
+    for (size_t i = begin; i < end && (rc = chunk_next(sealed.reader, &row)) > 0; i++)
+        keep(g, entry->series, &row);
     if (rc < 0)
         sealed_damaged(store, entry, "cannot be read");
     sealed_close(store, &sealed);

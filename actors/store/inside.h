@@ -205,6 +205,7 @@ enum store_result merge_parent(store_t *, struct merge *, struct slice parent); 
 enum { CHUNK_SLOTS = 64 };
 struct chunk_half;
 struct chunk_reader;
+struct chunk_tools;
 struct chunk_cache { struct chunk_half *slots[CHUNK_SLOTS]; size_t bytes, bytes_max; uint32_t clock; };
 void chunk_cache_close(struct chunk_cache *);
 struct damage { int64_t count; char what[96]; }; /* chunks that were passed over because they are damaged; the last of them */
@@ -265,6 +266,7 @@ struct store {
     struct crc32c sum;
     struct chunk_cache chunks;
     struct chunk_reader *spare_reader;
+    struct chunk_tools *tools;
     struct damage damage;
     struct sealing *sealing;     /* of the writer, from the first step on */
     struct verifying *verifying; /* likewise */

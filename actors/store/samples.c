@@ -98,6 +98,8 @@ static enum store_result next_chunk(samples_t *self)
         self->sealed_from = self->entry.last + 1;
         result = sealed_open(self->store, &self->entry, false, &self->sealed);
     }
+    if (result == STORE_OK && self->entry.first < self->from)
+        chunk_pass_states(self->sealed.reader, chunk_rows_before(self->sealed.reader, self->from));
     return result;
 }
 
@@ -109,8 +111,6 @@ static enum store_result next_sealed(samples_t *self)
             int rc = chunk_next_state(self->sealed.reader, &self->state);
             if (rc < 0)
                 sealed_damaged(self->store, &self->entry, "cannot be read");
-            if (rc > 0 && self->state.at < self->from)
-                continue;
             self->has_state = rc > 0 && self->state.at < self->to;
             if (rc > 0)
                 return STORE_OK;
@@ -137,8 +137,12 @@ static enum store_result prior_sealed(samples_t *self, struct chunk_state *prior
     if (result != STORE_OK)
         return result;
     int rc;
-    while ((rc = chunk_next_state(self->sealed.reader, &self->state)) > 0 && self->state.at < self->from)
-        *prior = self->state;
+    size_t count = chunk_rows_before(self->sealed.reader, self->from);
+    if (count > 1)
+        chunk_pass_states(self->sealed.reader, count - 1);
+    if (count > 0 && chunk_next_state(self->sealed.reader, prior) <= 0)
+        prior->at = -1;
+    rc = chunk_next_state(self->sealed.reader, &self->state);
     if (rc < 0)
         sealed_damaged(self->store, &self->entry, "cannot be read");
     self->has_state = rc > 0 && self->state.at < self->to;

@@ -163,7 +163,7 @@ static enum store_result load_half(store_t *store, const struct chunk_entry *ent
     assert(half);
     *half = (struct chunk_half){ .id = entry->id, .which = which, .users = 1 };
     bool is_good = (int64_t)bytes.size == entry->bytes[which] && crc32c_add(&store->sum, 0, bytes.data, bytes.size) == entry->sums[which]
-        && chunk_unpack(bytes, &half->bytes) == 0;
+        && chunk_unpack(store->tools, bytes, &half->bytes) == 0;
     sqlite3_reset(get);
     if (!is_good) {
         free_half(half);
@@ -261,9 +261,8 @@ enum store_result sealed_twins(store_t *store, int64_t series, int64_t at, seale
     if (result != STORE_OK)
         return result == STORE_MISSING ? STORE_OK : result;
     int rc;
-    while ((rc = chunk_next(sealed.reader, &row)) > 0 && row.at <= at) {
-        if (row.at < at)
-            continue;
+    chunk_pass_rows(sealed.reader, chunk_rows_before(sealed.reader, at));
+    while ((rc = chunk_next(sealed.reader, &row)) > 0 && row.at == at) {
         *any = true;
         if (fn(owner, &row) != 0)
             break;
@@ -345,11 +344,11 @@ enum store_result sealed_last(store_t *store, int64_t series, int64_t at, struct
     }
     if (result != STORE_OK)
         return result;
-    size_t left = chunk_rows_before(sealed.reader, at + 1);
-    int rc = 0;
-    while (left-- > 0 && (rc = chunk_next(sealed.reader, &row)) > 0)
-        if (left == 0)
-            keep_row(store, &row, to);
+    size_t count = chunk_rows_before(sealed.reader, at + 1);
+    chunk_pass_rows(sealed.reader, count > 0 ? count - 1 : 0);
+    int rc = chunk_next(sealed.reader, &row);
+    if (rc > 0)
+        keep_row(store, &row, to);
     sealed_close(store, &sealed);
     return rc > 0 ? STORE_OK : sealed_damaged(store, &entry, "cannot be read");
 }

@@ -68,7 +68,7 @@ static bool comes_back(store_t *store, const struct chunk_row *rows, size_t coun
     store->spare_reader = reader;
     msgpack_sbuffer_init(&plain[0]);
     msgpack_sbuffer_init(&plain[1]);
-    bool is_good = chunk_unpack(main, &plain[0]) == 0 && chunk_unpack(rest, &plain[1]) == 0
+    bool is_good = chunk_unpack(store->tools, main, &plain[0]) == 0 && chunk_unpack(store->tools, rest, &plain[1]) == 0
         && chunk_open(reader, is_state, (struct slice){ plain[0].data, plain[0].size }, (struct slice){ plain[1].data, plain[1].size }) == 0;
     while (is_good && same < count && chunk_next(reader, &row) > 0 && same_row(&row, &rows[same]))
         same++;
@@ -124,7 +124,7 @@ enum store_result stash_write(store_t *store, const struct stash *s, size_t from
     msgpack_sbuffer halves[2];
     msgpack_sbuffer_init(&halves[0]);
     msgpack_sbuffer_init(&halves[1]);
-    chunk_write(is_state, s->rows + from, count, &halves[0], &halves[1], &summary);
+    chunk_write(store->tools, is_state, s->rows + from, count, &halves[0], &halves[1], &summary);
     struct slice main = { halves[0].data, halves[0].size }, rest = { halves[1].data, halves[1].size };
     enum store_result result = comes_back(store, s->rows + from, count, is_state, main, rest) ? STORE_OK : STORE_BAD;
     sqlite3_stmt *add = result == STORE_OK ? statement(store, CHUNK_DATA_ADD) : NULL;

@@ -223,6 +223,8 @@ store_t *store_open(const struct store_options *options, const char **why)
     msgpack_sbuffer_init(&store->refused);
     msgpack_sbuffer_init(&store->sealed_body);
     crc32c_open(&store->sum);
+    store->tools = calloc(1, sizeof *store->tools);
+    assert(store->tools);
     store->chunks.bytes_max = store->cache_bytes / CHUNKS_OF_CACHE;
     msgpack_sbuffer_init(&store->waiting.bodies);
     store->waiting.number = 1; /* of which no series knows yet */
@@ -262,6 +264,8 @@ void store_close(store_t **store_p)
     msgpack_sbuffer_destroy(&store->sealed_body);
     sealing_close(store);
     chunk_reader_destroy(&store->spare_reader);
+    chunk_tools_close(store->tools);
+    free(store->tools);
     chunk_cache_close(&store->chunks);
     free(store->path);
     free(store);

@@ -70,7 +70,7 @@ static enum store_result read_half(store_t *store, const struct chunk_entry *ent
     int rc = sqlite3_step(get);
     struct slice bytes = rc == SQLITE_ROW ? column_bytes(get, 0) : (struct slice){ NULL, 0 };
     *is_well = rc == SQLITE_ROW && (int64_t)bytes.size == entry->bytes[which] && crc32c_add(&store->sum, 0, bytes.data, bytes.size) == entry->sums[which]
-        && chunk_unpack(bytes, to) == 0;
+        && chunk_unpack(store->tools, bytes, to) == 0;
     sqlite3_reset(get);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read a chunk");
 }

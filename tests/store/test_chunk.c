@@ -10,6 +10,8 @@
 #include "decimal.h"
 #include "random_events.h"
 
+static struct chunk_tools tools;
+
 struct rows { struct chunk_row *rows; size_t count; msgpack_sbuffer bodies; };
 
 static void add_row(struct rows *r, const struct event_full *e, const struct row_refs *refs, int32_t rest)
@@ -67,9 +69,9 @@ static struct slice all_of(const msgpack_sbuffer *b)
 static struct packed pack(bool is_state, const struct rows *r)
 {
     struct packed p = { 0 };
-    chunk_write(is_state, r->rows, r->count, &p.main, &p.rest, &p.summary);
-    assert_int_equal(chunk_unpack(all_of(&p.main), &p.plain_main), 0);
-    assert_int_equal(chunk_unpack(all_of(&p.rest), &p.plain_rest), 0);
+    chunk_write(&tools, is_state, r->rows, r->count, &p.main, &p.rest, &p.summary);
+    assert_int_equal(chunk_unpack(&tools, all_of(&p.main), &p.plain_main), 0);
+    assert_int_equal(chunk_unpack(&tools, all_of(&p.rest), &p.plain_rest), 0);
     return p;
 }
 
@@ -255,7 +257,7 @@ static void damaged_halves_are_read_without_harm(void **state)
         half->size = size;
     }
     for (size_t size = 0; size < p.main.size; size += 7)
-        assert_int_equal(chunk_unpack((struct slice){ p.main.data, size }, &p.plain_rest), -1);
+        assert_int_equal(chunk_unpack(&tools, (struct slice){ p.main.data, size }, &p.plain_rest), -1);
     chunk_reader_destroy(&reader);
     destroy(&p);
     release(&r);
@@ -270,5 +272,7 @@ int main(void)
         cmocka_unit_test(a_polled_sensor_from_history_takes_four_bytes_a_row),
         cmocka_unit_test(damaged_halves_are_read_without_harm),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    chunk_tools_close(&tools);
+    return rc;
 }

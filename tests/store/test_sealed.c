@@ -54,7 +54,7 @@ static void ask_list(store_t *store, void *what, struct said *said)
             SET_TEXT(&q, cursor, end.next_cursor, end.next_cursor_size);
             msgpack_sbuffer_write(&said->text, end.next_cursor, end.next_cursor_size);
         }
-    } while (end.has_next_cursor && ++pages < 40);
+    } while (end.has_next_cursor && ++pages < 12);
 }
 
 static void ask_get(store_t *store, void *id, struct said *said)
@@ -261,30 +261,30 @@ static void answers_are_the_same_whatever_is_sealed_when(void **state)
     struct twins *t = *state;
     const int64_t second = 1000000;
     struct maker m = { .seed = 4711 };
-    happen(t, 99, 0, 1500, 9, false);
-    assert_true(twins_seal(t, START_US + second, 1000000) > 30);
-    ask_all(t, &m, START_US, START_US + 2 * second);
-    happen(t, 99, 0, 1000, 10, true);  /* a history: duplicates, and what was missing */
-    ask_all(t, &m, START_US, START_US + 2 * second);
-    happen(t, 99, 0, 2500, 5, false);  /* and the live ones, again, and richer than some of what the history brought */
-    twins_seal(t, START_US + second, 40);
-    ask_all(t, &m, START_US, START_US + 3 * second);
-    happen(t, 77, 0, 3000, 8, true);
-    twins_seal(t, START_US + 4 * second, 1000000);
-    happen(t, 77, 500, 1500, 9, false);
-    ask_all(t, &m, START_US, START_US + 3 * second);
-    twins_seal(t, START_US + 4 * second, 1000000);
-    ask_all(t, &m, START_US, START_US + 3 * second);
-    ask_ones(t, 99, 2500, a_time);
-    ask_ones(t, 77, 3000, a_time);
+    happen(t, 99, 0, 600, 9, false);
+    assert_true(twins_seal(t, START_US + second / 2, 1000000) > 20);
+    ask_all(t, &m, START_US, START_US + second);
+    happen(t, 99, 0, 500, 10, true);  /* a history: duplicates, and what was missing */
+    ask_all(t, &m, START_US, START_US + second);
+    happen(t, 99, 0, 900, 5, false);  /* and the live ones, again, and richer than some of what the history brought */
+    twins_seal(t, START_US + second / 2, 40);
+    ask_all(t, &m, START_US, START_US + second);
+    happen(t, 77, 0, 1000, 8, true);
+    twins_seal(t, START_US + second * 2, 1000000);
+    happen(t, 77, 300, 800, 9, false);
+    ask_all(t, &m, START_US, START_US + second);
+    twins_seal(t, START_US + second * 2, 1000000);
+    ask_all(t, &m, START_US, START_US + second);
+    ask_ones(t, 99, 900, a_time);
+    ask_ones(t, 77, 1000, a_time);
     for (int i = 0; i < BOTH; i++) { /* and to whom opens it anew */
         store_close(&t->readers[i]);
         store_close(&t->writers[i]);
         t->writers[i] = twin_open(t->paths[i], true);
         t->readers[i] = twin_open(t->paths[i], false);
     }
-    happen(t, 99, 0, 2500, 10, false);
-    ask_all(t, &m, START_US, START_US + 3 * second);
+    happen(t, 99, 0, 900, 10, false);
+    ask_all(t, &m, START_US, START_US + second);
 }
 
 int main(void)
