@@ -19,6 +19,7 @@ struct piece {
     msgpack_sbuffer start, numbers, first_states, last_states, texts, resets, unavailable, gaps, lacking;
     int64_t count;
     bool is_full, is_cut;          /* the page is; ROWS_MAX is */
+    bool lacks;                    /* of samples: somewhere there is no value */
     int64_t next;                  /* where it goes on then */
     enum tier tier;
     int64_t open_from;             /* 0: none */
@@ -63,7 +64,7 @@ static void piece_clear(struct piece *p)
     for (size_t i = 0; i < BUFFERS; i++)
         msgpack_sbuffer_clear(list[i]);
     p->count = p->open_from = p->next = 0;
-    p->is_full = p->is_cut = false;
+    p->is_full = p->is_cut = p->lacks = false;
     p->tier = TIER_DAY;
 }
 
@@ -236,6 +237,7 @@ static enum store_result put_sample(series_reader_t *self, const struct sample *
     struct piece *p = &self->piece;
     const struct unit_name *unit;
     double number = NAN;
+    p->lacks |= s->kind != SAMPLE_NUMBER && (s->kind != SAMPLE_TEXT || self->facts.class != CLASS_STATES);
     if (s->kind == SAMPLE_NUMBER) {
         enum store_result result = facts_unit(facts_of(self->store), s->snapshot, &unit);
         if (result != STORE_OK)
@@ -271,11 +273,13 @@ static enum store_result take_samples(series_reader_t *self, history_t *history,
     bool has_prior = false;
     char *text = NULL;
     int64_t last_at = -1;
+    self->piece.lacks = self->plan.position == 0; /* until it is known what was in force at the beginning */
     enum store_result result;
     while ((result = history_next(history, &s)) == STORE_OK) {
         if (s.at < from) {
             prior = s;
             has_prior = s.kind != SAMPLE_REMOVED;
+            self->piece.lacks = !has_prior;
             free(text);
             text = malloc(s.state.size + 1);
             assert(text);
@@ -286,6 +290,7 @@ static enum store_result take_samples(series_reader_t *self, history_t *history,
         if (has_prior && s.at > from)
             result = put_sample(self, &prior);
         has_prior = false;
+        self->piece.lacks &= s.at > from || last_at >= 0;
         if (result != STORE_OK || ends_before(self, &s, last_at))
             break;
         last_at = s.at;
@@ -314,7 +319,7 @@ static enum store_result read_samples(series_reader_t *self, int64_t from, bool 
     history_t *history = history_open(self->store, self->spans, self->spans_count, from, end, !goes_on);
     result = take_samples(self, history, from);
     history_close(&history);
-    if (result == STORE_OK)
+    if (result == STORE_OK && self->piece.lacks)
         result = store_absent(self->store, self->spans, self->spans_count, self->facts.class == CLASS_STATES, from,
                               self->piece.next ? self->piece.next : end < plan->now ? end : plan->now, put_stretch, &self->piece.unavailable);
     return result;
