@@ -111,8 +111,7 @@ static enum store_result find_removal(store_t *store, int64_t series, int64_t lo
     return after || result == STORE_MISSING ? STORE_OK : result;
 }
 
-/* A gap begins a second before the last that we know, and a history that does not follow renames tells of the gap under
- * both names: what there is under the old one is the device's still. */
+/* Nobody else took the old name: what a history that does not follow renames tells of the gap under it is the device's still. */
 static enum store_result find_last_state(store_t *store, int64_t series, int64_t at, int64_t until, int64_t *moment)
 {
     struct sample sample;

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { UNIQUE_BYTES = 1400, REGISTRY_ID_BYTES = 64, REMOVED_US = 60000000, SKEW_US = 60000000 /* between two clocks */ };
+enum { UNIQUE_BYTES = 1400, REGISTRY_ID_BYTES = 64, REMOVED_US = 60000000, SKEW_US = 60000000 /* between two clocks */, EARLY_US = 1000000 };
 
 /* `at` is somewhere after `since`, up to `until`; since 0: exactly. */
 struct note { enum lineage_kind kind; int64_t at; struct slice before, after; enum lineage_found found; int64_t since, until, noted_at; };
@@ -302,6 +302,22 @@ static enum store_result is_stale(store_t *store, const struct holder *holder, i
     return *stale ? STORE_OK : result;
 }
 
+/* When what happened in a gap is said to have: at its beginning, which the ledger dates a second early, after what was told
+ * live of that second. The same for all, so that those who change names do so at one moment. */
+static enum store_result gap_moment(store_t *store, int64_t gap, int64_t *at)
+{
+    *at = gap > 0 ? gap + EARLY_US : 0;
+    sqlite3_stmt *live = gap > 0 ? statement(store, LINEAGE_LIVE) : NULL;
+    if (!live)
+        return gap > 0 ? STORE_TROUBLE : STORE_OK;
+    sqlite3_bind_int64(live, 1, gap);
+    int rc = sqlite3_step(live);
+    if (rc == SQLITE_ROW && sqlite3_column_int64(live, 0) >= *at)
+        *at = sqlite3_column_int64(live, 0) + 1;
+    sqlite3_reset(live);
+    return rc == SQLITE_ROW ? STORE_OK : trouble(store, "cannot read the lineage");
+}
+
 /* Until the event tells it: after the last that the old name said. */
 static enum store_result guess_moved(store_t *store, const struct fact *fact, struct slice before, int64_t *at)
 {
@@ -318,14 +334,15 @@ static enum store_result guess_moved(store_t *store, const struct fact *fact, st
 static enum store_result note_moved(store_t *store, const struct fact *fact, const struct holder *known)
 {
     bool stale;
-    int64_t at = fact->gap;
+    int64_t at = 0;
     struct slice before = name_slice(&known->name);
     if (fact->seen_at < known->since)
         return STORE_DUPLICATE; /* it was read before */
     enum store_result result = look_for(store, before, fact->name, known->since + 1, INT64_MAX, 0);
     if (result != STORE_OK) /* noted already */
         return result == STORE_DUPLICATE ? put_holder(store, fact, fact->seen_at) : result;
-    if (at == 0)
+    result = gap_moment(store, fact->gap, &at);
+    if (result == STORE_OK && at == 0)
         result = guess_moved(store, fact, before, &at);
     at = at > known->since ? at : known->since + 1;
     if (result == STORE_OK)

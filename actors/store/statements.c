@@ -153,6 +153,8 @@ static const char *const texts[STATEMENTS] = {
                       " AND (?3 OR undone_at IS NULL) ORDER BY id DESC LIMIT ?4",
     [LINEAGE_ADD]   = "INSERT INTO lineage (kind, at, before, after, found, since, until, noted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [LINEAGE_LIKE]  = "SELECT 1 FROM lineage WHERE after = ?1 AND before IS ?2 AND at >= ?3 AND at <= ?4 AND (found = ?5 OR ?5 = 0)",
+    /* The last that was told live at the beginning of a gap. */
+    [LINEAGE_LIVE]  = "SELECT max(at) FROM lineage WHERE found = 1 AND until IS NULL AND at >= ?1 AND at <= ?1 + 2000000",
     /* What was concluded from the registry, where the event itself says it now. */
     [LINEAGE_VAGUE_DROP] = "DELETE FROM lineage WHERE kind = 1 AND since <= ?3 AND undone_at IS NULL"
                       " AND (((before = ?1 OR after = ?2) AND until >= ?3) OR (before = ?1 AND after = ?2 AND until + 2000000 >= ?3" /* between two clocks */

@@ -92,7 +92,7 @@ static void a_rename_in_a_gap_is_dated_to_its_beginning(void **state)
     assert_noted(probe, ""); /* who knows whether anybody listened? */
     tell_session(probe, NOW_US - 20 * SECOND, NOW_US - 10 * SECOND);
     probe_advance(probe, 5000);
-    assert_noted(probe, "rename sensor.a>sensor.b -20 registry;");
+    assert_noted(probe, "rename sensor.a>sensor.b -19 registry;");
     probe_destroy(&probe);
 }
 

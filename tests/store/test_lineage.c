@@ -343,6 +343,22 @@ static void two_that_changed_names_while_nobody_listened_are_told_apart(void **s
     assert_states(w, "sensor.a", false, "1=two 13=two");
 }
 
+static void names_exchanged_just_after_a_live_rename_are_told_apart(void **state)
+{
+    struct world *w = *state;
+    list_entity(w, "sensor.z", 1, 1, second(0), 0);
+    list_entity(w, "sensor.b", 2, 2, second(0), 0);
+    write_state(w, "sensor.z", second(1), "one", NULL);
+    write_state(w, "sensor.b", second(1), "two", NULL);
+    rename_live(w, "sensor.z", "sensor.a", 9.5, "one");     /* in the gap's first second */
+    write_state(w, "sensor.b", second(12), "one", NULL);
+    write_state(w, "sensor.a", second(13), "two", NULL);
+    assert_int_equal(list_entity(w, "sensor.a", 2, 2, second(21), second(9)), STORE_OK);
+    assert_int_equal(list_entity(w, "sensor.b", 1, 1, second(21), second(9)), STORE_OK);
+    commit(w);
+    assert_history(w, "sensor.b", "sensor.z[,9.5003) sensor.a[9.5003,10) sensor.b[10,)");
+}
+
 static void what_the_event_says_takes_the_place_of_what_the_registry_let_conclude(void **state)
 {
     struct world *w = *state;
@@ -878,6 +894,7 @@ int main(void)
         TEST(an_entity_removed_and_added_again_is_one),
         TEST(a_rename_while_nobody_listened_begins_with_the_gap),
         TEST(two_that_changed_names_while_nobody_listened_are_told_apart),
+        TEST(names_exchanged_just_after_a_live_rename_are_told_apart),
         TEST(what_the_event_says_takes_the_place_of_what_the_registry_let_conclude),
         TEST(there_and_back_is_one),
         TEST(what_is_no_rename_is_let_be),
