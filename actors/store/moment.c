@@ -1,8 +1,26 @@
 /* moment.c - the state of every entity that was in force at a moment. */
-#include "inside.h"
 #include "moment.h"
+#include "sealed.h"
 
 #define DAY_US INT64_C(86400000000)
+
+/* Likewise among those that are sealed, if it is newer than `than`. No time is in a chunk and outside. */
+static enum store_result find_sealed(store_t *store, int64_t series, int64_t until_us, int64_t than, struct row_key *key, msgpack_sbuffer *body)
+{
+    struct chunk_entry entry;
+    struct chunk_row row;
+    enum store_result result = sealed_at_or_before(store, series, until_us, &entry);
+    if (result == STORE_OK && entry.last <= than)
+        return STORE_MISSING;
+    if (result == STORE_OK)
+        result = sealed_last(store, series, until_us, &row);
+    if (result != STORE_OK || row.at <= than)
+        return result == STORE_OK ? STORE_MISSING : result;
+    *key = (struct row_key){ row.at + row.shift, row.place, series, row.at, row.rest };
+    msgpack_sbuffer_clear(body);
+    msgpack_sbuffer_write(body, row.body.data, row.body.size);
+    return STORE_OK;
+}
 
 /* The newest row of a series that is not newer than a time, where it lies. Two rows of one time are as good as
  * never there, and then the one that came last is in force. */
@@ -30,7 +48,10 @@ static enum store_result find_row(store_t *store, int64_t series, int64_t until_
         found = true;
     }
     sqlite3_reset(back);
-    return rc != SQLITE_ROW && rc != SQLITE_DONE ? trouble(store, "cannot read the row in force") : found ? STORE_OK : STORE_MISSING;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return trouble(store, "cannot read the row in force");
+    enum store_result result = find_sealed(store, series, until_us, found ? key->at : -1, key, body);
+    return result == STORE_MISSING && found ? STORE_OK : result;
 }
 
 static enum store_result find_in_force(store_t *store, const struct moment_question *q, size_t which, int64_t series,
