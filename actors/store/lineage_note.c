@@ -376,7 +376,7 @@ static bool is_same_thing(const struct fact *fact, const struct holder *holder)
 
 static enum store_result note_fact(store_t *store, const struct fact *fact)
 {
-    struct holder known, other;
+    struct holder known = { 0 }, other = { 0 };
     enum store_result mine = holder_by_id(store, fact->registry_id, &known);
     if (mine == STORE_OK && slice_equal(name_slice(&known.name), fact->name))
         return STORE_DUPLICATE;
