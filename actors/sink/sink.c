@@ -266,6 +266,13 @@ static bool is_canary(const struct event_full *e)
 static enum store_result append(struct self *self, const struct event_full *e, struct fault *fault)
 {
     int64_t thinned;
+    bool is_told;
+    if (store_is_told(self->store, e, &is_told) == STORE_TROUBLE)
+        return STORE_TROUBLE;
+    if (is_told) {
+        enum store_result dropped = store_drop(self->store, e, STORE_FATE_DUPLICATE);
+        return dropped == STORE_OK ? STORE_DUPLICATE : dropped;
+    }
     enum store_result result = filters_append(self->filters, e, &thinned, fault);
     self->batch.thinned += thinned;
     if (result != STORE_TROUBLE && result != STORE_BAD && store_note_event(self->store, e) == STORE_TROUBLE)

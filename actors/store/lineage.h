@@ -36,6 +36,10 @@ enum store_result store_lineage_list(store_t *, const struct lineage_list_query 
 /* An event, stored or left out: a live entity_registry_updated tells of a rename or a new entity. */
 enum store_result store_note_event(store_t *, const struct event_full *);
 
+/* Whether a state that comes from a history, under the name that its entity has now, is stored already under the name
+ * that it had then: same time, same text. Home Assistant tells of the time before a rename so. */
+enum store_result store_is_told(store_t *, const struct event_full *, bool *is_told);
+
 /* A row of the registry, when it was read, and the last time before that of which Home Assistant's events are
  * missing (gap 0: none that counts). It tells what happened while nobody listened. */
 enum store_result store_note_entity(store_t *, const struct entity_row *, int64_t gap_us);

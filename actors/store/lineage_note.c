@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { UNIQUE_BYTES = 1400, REGISTRY_ID_BYTES = 64, REMOVED_US = 60000000, SKEW_US = 60000000 /* between two clocks */, EARLY_US = 1000000 };
+enum { UNIQUE_BYTES = 1400, REGISTRY_ID_BYTES = 64, REMOVED_US = 60000000, SKEW_US = 60000000 /* between two clocks */, EARLY_US = 1000000, STEPS_BACK = 100 };
 
 /* `at` is somewhere after `since`, up to `until`; since 0: exactly. */
 struct note { enum lineage_kind kind; int64_t at; struct slice before, after; enum lineage_found found; int64_t since, until, noted_at; };
@@ -165,6 +165,64 @@ enum store_result store_note_event(store_t *store, const struct event_full *e)
             result = slice_equal(event.action, slice_of("create")) ? note_created(store, &event, e->timestamp) : STORE_DUPLICATE;
     }
     json_destroy(&json);
+    return result == STORE_TROUBLE ? store_abandon(store, NULL) : result;
+}
+
+/* --- what history says again ------------------------------------------------------------------------------- */
+
+/* The name that what has `name` now had at that moment; as it was given where nobody knows better. */
+static enum store_result name_then(store_t *store, struct name *name, int64_t at)
+{
+    int64_t to = FOREVER_US, from;
+    for (int i = 0; i < STEPS_BACK; i++) {
+        enum store_result result = moment_before(store, name_slice(name), to, &from);
+        if (result != STORE_OK || at >= from)
+            return result;
+        sqlite3_stmt *into = statement(store, LINEAGE_INTO);
+        if (!into)
+            return STORE_TROUBLE;
+        bind_bytes(into, 1, name_slice(name));
+        sqlite3_bind_int64(into, 2, from);
+        bool is_rename = sqlite3_step(into) == SQLITE_ROW && sqlite3_column_int(into, 1) == LINEAGE_RENAME;
+        if (is_rename)
+            *name = name_of(column_bytes(into, 2));
+        sqlite3_reset(into);
+        if (!is_rename)
+            return STORE_OK;
+        to = from;
+    }
+    return STORE_OK;
+}
+
+static enum store_result has_sample(store_t *store, int64_t series, int64_t at, struct slice state, bool *has)
+{
+    struct sample sample;
+    enum store_result result;
+    samples_t *samples = samples_open(store, series, at, at + 1, false);
+    if (!samples)
+        return STORE_TROUBLE;
+    while (!*has && (result = samples_next(samples, &sample)) == STORE_OK)
+        *has = sample.kind != SAMPLE_REMOVED && slice_equal(sample.state, state);
+    samples_close(&samples);
+    return *has || result == STORE_MISSING ? STORE_OK : result;
+}
+
+enum store_result store_is_told(store_t *store, const struct event_full *e, bool *is_told)
+{
+    int64_t series;
+    *is_told = false;
+    assert(store->writer);
+    if (!e->is_state || !e->has_state || !e->has_last_updated || !e->has_entity_id || e->entity_id.size > NAME_BYTES
+            || !e->has_provenance || strcmp(e->provenance, "live") == 0)
+        return STORE_OK;
+    struct name name = name_of(e->entity_id);
+    enum store_result result = store_begin(store);
+    if (result == STORE_OK)
+        result = name_then(store, &name, e->last_updated);
+    if (result == STORE_OK && !slice_equal(name_slice(&name), e->entity_id)) {
+        result = series_find(store, series_hash(true, name_slice(&name)), true, name_slice(&name), &series);
+        result = result == STORE_OK ? has_sample(store, series, e->last_updated, e->state, is_told) : result == STORE_MISSING ? STORE_OK : result;
+    }
     return result == STORE_TROUBLE ? store_abandon(store, NULL) : result;
 }
 

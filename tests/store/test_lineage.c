@@ -359,6 +359,30 @@ static void names_exchanged_just_after_a_live_rename_are_told_apart(void **state
     assert_history(w, "sensor.b", "sensor.z[,9.5003) sensor.a[9.5003,10) sensor.b[10,)");
 }
 
+static void what_history_says_again_under_the_new_name_is_known(void **state)
+{
+    struct world *w = *state;
+    static const struct { const char *name, *provenance, *text; double at; bool is_told; } cases[] = {
+        { "sensor.b", "backfill", "1", 1, true }, { "sensor.b", "import", "1", 1, true }, { "sensor.b", "live", "1", 1, false },
+        { "sensor.b", "backfill", "2", 1, false }, { "sensor.b", "backfill", "1", 1.5, false }, { "sensor.a", "backfill", "1", 1, false },
+        { "sensor.b", "backfill", "1", 4, false }, { "sensor.c", "backfill", "1", 1, false },
+    };
+    write_state(w, "sensor.a", second(1), "1", NULL);
+    rename_live(w, "sensor.a", "sensor.b", 3, "1");
+    commit(w);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool is_told;
+        struct event_full e = an_event(w, "state_changed", second(cases[i].at));
+        SET(&e, is_state, true);
+        SET(&e, entity_id, slice_of(cases[i].name));
+        SET(&e, last_updated, e.timestamp);
+        SET(&e, state, slice_of(cases[i].text));
+        SET_TEXT(&e, provenance, cases[i].provenance, strlen(cases[i].provenance));
+        assert_int_equal(store_is_told(w->writer, &e, &is_told), STORE_OK);
+        assert_int_equal(is_told, cases[i].is_told);
+    }
+}
+
 static void what_the_event_says_takes_the_place_of_what_the_registry_let_conclude(void **state)
 {
     struct world *w = *state;
@@ -895,6 +919,7 @@ int main(void)
         TEST(a_rename_while_nobody_listened_begins_with_the_gap),
         TEST(two_that_changed_names_while_nobody_listened_are_told_apart),
         TEST(names_exchanged_just_after_a_live_rename_are_told_apart),
+        TEST(what_history_says_again_under_the_new_name_is_known),
         TEST(what_the_event_says_takes_the_place_of_what_the_registry_let_conclude),
         TEST(there_and_back_is_one),
         TEST(what_is_no_rename_is_let_be),
