@@ -29,6 +29,10 @@ enum store_result thing_of(store_t *, struct slice name, int64_t at, struct thin
 /* Its tenure that holds the moment, or NULL. */
 const struct tenure *thing_at(const struct thing *, int64_t at);
 
+/* The tenures that are the history of a name, each from when a rename took effect; inside a read. STORE_MISSING: there
+ * is no series and never was a rename of that name. */
+enum store_result lineage_history(store_t *, struct slice name, bool by_role, int64_t at, struct thing *);
+
 /* The nearest moment before `at` at which a name's meaning changed; 0: there is none. */
 enum store_result moment_before(store_t *, struct slice name, int64_t at, int64_t *moment);
 

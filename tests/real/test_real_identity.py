@@ -83,7 +83,6 @@ class RealIdentity(unittest.TestCase):
         wait_for(lambda: names(AC)[-2:] == [LIGHTS, AC] and names(LIGHTS)[-2:] == [AC, LIGHTS], 30, "the exchange")
         wait_for(api.gaps_are_settled, 90, "the gap to be filled", 0.3)
         wait_for(lambda: len(history(LIGHTS)) > before[AC] + 2 and len(history(AC)) > before[LIGHTS] + 1, 30, "the states of the gap")
-        print("the one:", history(LIGHTS), "\nthe other:", history(AC), flush=True)
         self.assertEqual({row[2] for row in history(LIGHTS)}, {friendly[AC]})
         self.assertEqual({row[2] for row in history(AC)}, {friendly[LIGHTS]})
         for entity in (AC, LIGHTS):
