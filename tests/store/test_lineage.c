@@ -613,7 +613,7 @@ static void units_are_told_with_their_times(void **state)
 
 /* --- at random: a home of devices that are renamed, removed, added --------------------------------------------------- */
 
-enum { DEVICES = 12, NAMES = 8, STEPS = 260, ROUNDS = 60 };
+enum { DEVICES = 12, NAMES = 8, STEPS = 260, ROUNDS = 30 };
 
 /* Of each state that was written: whose it is. */
 struct truth { int name, device; int64_t at; };
@@ -786,7 +786,7 @@ static void whatever_devices_do_the_history_of_each_is_its_own(void **state)
 
 /* --- at random: merges, splits and undos, against a picture of it all ------------------------------------------------- */
 
-enum { SERIES = 5, TIMES = 40, OPERATIONS = 25, HAND_ROUNDS = 40 };
+enum { SERIES = 5, TIMES = 40, OPERATIONS = 25, HAND_ROUNDS = 20 };
 
 /* Each name at each second is a cell; what is one is joined. */
 struct picture { int one[SERIES][TIMES + 1]; struct { int64_t id; int from, to, at; bool undone; } noted[OPERATIONS]; size_t count; bool has_state[SERIES][TIMES]; };
