@@ -30,7 +30,7 @@ void stash_add(struct stash *s, const struct chunk_row *row, bool is_hot)
     }
     s->is_hot[s->count] = is_hot;
     s->rows[s->count] = *row;
-    s->rows[s->count++].body = (struct slice){ (const char *)NULL + s->bodies.size, row->body.size };
+    s->rows[s->count++].body = (struct slice){ (void *)(uintptr_t)s->bodies.size, row->body.size };
     pack_bytes(&s->bodies, row->body.data, row->body.size);
 }
 
@@ -47,7 +47,7 @@ static int by_order(const void *a, const void *b)
 void stash_finish(struct stash *s)
 {
     for (size_t i = 0; i < s->count; i++)
-        s->rows[i].body.data = s->bodies.data + (size_t)((const char *)s->rows[i].body.data - (const char *)NULL);
+        s->rows[i].body.data = s->bodies.data + (uintptr_t)s->rows[i].body.data;
     qsort(s->rows, s->count, sizeof *s->rows, by_order);
 }
 

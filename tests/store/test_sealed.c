@@ -5,8 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "sealed.h"
+#include "seal.h"
 #include "twins.h"
+
+#include <signal.h>
+#include <sys/wait.h>
 
 static int set_up(void **state)
 {
@@ -287,10 +290,166 @@ static void answers_are_the_same_whatever_is_sealed_when(void **state)
     ask_all(t, &m, START_US, START_US + second);
 }
 
+/* --- a flipped bit --------------------------------------------------------------------------------------------- */
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    char *why = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
+        print_message("%s\n", why);
+    assert_null(why);
+    sqlite3_close(db);
+}
+
+/* In the chunk of which `kept` has a copy. */
+static void flip_bit(const char *path)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *which = NULL;
+    sqlite3_blob *blob = NULL;
+    uint8_t byte;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT id FROM kept", -1, &which, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(which), SQLITE_ROW);
+    assert_int_equal(sqlite3_blob_open(db, "main", "chunk_data", "main", sqlite3_column_int64(which, 0), 1, &blob), SQLITE_OK);
+    assert_int_equal(sqlite3_blob_read(blob, &byte, 1, 20), SQLITE_OK);
+    byte ^= 4;
+    assert_int_equal(sqlite3_blob_write(blob, &byte, 1, 20), SQLITE_OK);
+    sqlite3_blob_close(blob);
+    sqlite3_finalize(which);
+    sqlite3_close(db);
+}
+
+static int64_t verify(store_t *store, int64_t *news)
+{
+    struct store_looked looked;
+    int64_t bad = 0;
+    enum store_result result;
+    *news = 0;
+    while ((result = store_verify(store, &looked)) == STORE_OK) {
+        bad += looked.is_bad;
+        *news += looked.is_news;
+    }
+    assert_int_equal(result, STORE_MISSING);
+    return bad;
+}
+
+static int64_t count_of(store_t *store)
+{
+    struct events_query q;
+    struct fault fault;
+    int64_t count = -1;
+    schema_clear(events_query_schema(), &q);
+    assert_int_equal(store_count(store, &q, &count, &fault), STORE_OK);
+    return count;
+}
+
+static int64_t list_of(store_t *store)
+{
+    struct events_query q;
+    struct fault fault;
+    struct page end;
+    struct said said = { .left = INT64_MAX };
+    schema_clear(events_query_schema(), &q);
+    SET(&q, limit, 10000);
+    assert_int_equal(store_find(store, &q, say_event, &said, &end, &fault), STORE_OK);
+    msgpack_sbuffer_destroy(&said.text);
+    return end.count;
+}
+
+static void note_chunk(void *owner, const struct store_bad_chunk *chunk)
+{
+    *(struct store_bad_chunk *)owner = *chunk;
+}
+
+static void a_flipped_bit_puts_one_chunk_aside_and_the_rest_answers(void **state)
+{
+    struct twins *t = *state;
+    struct store_bad_chunk bad = { 0 };
+    struct store_sealed totals;
+    const char *what;
+    int64_t news;
+    happen(t, 5, 0, 500, 10, false);
+    twins_seal(t, START_US + 10000000, 1000000);
+    int64_t all = count_of(t->readers[PLAIN]);
+    assert_int_equal(verify(t->writers[SEALED], &news), 0);
+    assert_int_equal(news, 0);
+    run_sql(t->paths[SEALED], "CREATE TABLE kept AS SELECT * FROM chunk_data WHERE id = (SELECT id FROM chunk WHERE rows > 5 LIMIT 1)");
+    flip_bit(t->paths[SEALED]);
+    assert_true(count_of(t->readers[SEALED]) == all); /* nobody has looked into it */
+    assert_true(list_of(t->readers[SEALED]) < all);
+    assert_true(store_damage(t->readers[SEALED], &what) > 0);
+    assert_non_null(strstr(what, "checksum"));
+    assert_int_equal(verify(t->writers[SEALED], &news), 1);
+    assert_int_equal(news, 1);
+    assert_int_equal(store_bad_chunks(t->writers[SEALED], 10, note_chunk, &bad), STORE_OK);
+    assert_true(bad.chunk > 0 && bad.rows > 5);
+    assert_int_equal(store_sealed_totals(t->writers[SEALED], &totals), STORE_OK);
+    assert_int_equal(totals.bad, 1);
+    assert_int_equal(count_of(t->readers[SEALED]), all - bad.rows);
+    assert_int_equal(list_of(t->readers[SEALED]), all - bad.rows);
+    twins_seal(t, START_US + 10000000, 1000000); /* no harm comes to it */
+    run_sql(t->paths[SEALED], "UPDATE chunk_data SET main = (SELECT main FROM kept) WHERE id = (SELECT id FROM kept)");
+    assert_int_equal(verify(t->writers[SEALED], &news), 0);
+    assert_int_equal(news, 1);
+    assert_int_equal(list_of(t->readers[SEALED]), all);
+}
+
+/* --- kill -9 ------------------------------------------------------------------------------------------------------ */
+
+/* In a process of its own: seal, until it is killed. */
+static void seal_until_killed(const struct twins *t, uint64_t seed)
+{
+    struct maker m = { .seed = seed };
+    store_t *store = twin_open(t->paths[SEALED], true);
+    int64_t now = t->now;
+    for (;;) {
+        now += INT64_C(7200000000);
+        int64_t until = START_US + (int64_t)chance(&m, 1500000);
+        while (store_seal(store, now, now - until) == STORE_OK)
+            ;
+        for (int i = 0; i < 3; i++) { /* and open some again */
+            if (store_begin(store) == STORE_OK && seal_open_all(store, 1 + (int64_t)chance(&m, 30)) == STORE_OK)
+                store_commit(store);
+        }
+    }
+}
+
+static void a_kill_at_any_moment_leaves_every_row_in_one_place(void **state)
+{
+    struct twins *t = *state;
+    struct maker m = { .seed = 321 };
+    happen(t, 8, 0, 800, 10, false);
+    int64_t all = count_of(t->readers[PLAIN]);
+    store_close(&t->writers[SEALED]);
+    for (int round = 0; round < 12; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            seal_until_killed(t, (uint64_t)round + 1);
+            _exit(1);
+        }
+        usleep((useconds_t)(20000 + chance(&m, 60000))); /* what it does meanwhile is the moment that is tried */
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        store_t *reader = twin_open(t->paths[SEALED], false);
+        assert_int_equal(count_of(reader), all);
+        assert_int_equal(list_of(reader), all);
+        store_close(&reader);
+    }
+    t->writers[SEALED] = twin_open(t->paths[SEALED], true);
+    ask_all(t, &m, START_US, START_US + 1000000);
+    happen(t, 8, 0, 800, 10, false);
+    ask_all(t, &m, START_US, START_US + 1000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers_are_the_same_whatever_is_sealed_when, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_flipped_bit_puts_one_chunk_aside_and_the_rest_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_kill_at_any_moment_leaves_every_row_in_one_place, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
