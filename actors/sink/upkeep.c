@@ -14,7 +14,7 @@ enum {
     BUSY_MS = 20,     /* ... where rows wait for their commit */
     PRESSING = 50,    /* so often in a row */
     REST_MS = 10000,  /* when there was nothing to do */
-    GAPS_MS = 60000, SOON_MS = 1000, ASK_MS = 3000, GAPS_MAX = 65536
+    GAPS_MS = 60000, UNSETTLED_MS = 5000, SOON_MS = 1000, ASK_MS = 3000, GAPS_MAX = 65536
 };
 
 struct upkeep {
@@ -26,7 +26,7 @@ struct upkeep {
     size_t gap_count, gap_room, entity_count, entity_room;
     int64_t session;
     int busy;
-    bool has_zone, is_asking, is_failing;
+    bool has_zone, is_asking, is_failing, is_unsettled; /* unsettled: a gap is open, or being filled */
     char state[17], backfill[241];
 };
 
@@ -107,10 +107,20 @@ static void take_gap(upkeep_t *self, const struct gap *gap)
         return;
     if (gap->has_unrecoverable && json_read(self->json, gap->unrecoverable, &root, &why) == 0)
         json_pick(self->json, root.raw, keys, 2, values);
-    if (!gap->has_end || strcmp(gap->state, "filling") == 0 || values[0].kind == JSON_TRUE)
+    bool is_unsettled = !gap->has_end || strcmp(gap->state, "filling") == 0;
+    self->is_unsettled |= is_unsettled;
+    if (is_unsettled || values[0].kind == JSON_TRUE)
         add_gap(self, gap, (struct slice){ NULL, 0 });
     else if (values[1].kind == JSON_ARRAY)
         json_each_item(self->json, values[1].raw, add_entity, &(struct reading){ self, gap });
+}
+
+static void ask_again(struct self *owner, actor_t *actor, int64_t tag);
+
+static void ask_soon(upkeep_t *self, int ms)
+{
+    actor_cancel(self->actor, ask_again, 0);
+    actor_after(self->actor, ms, ask_again, 0);
 }
 
 static void on_gaps(struct self *owner, actor_t *actor, int64_t tag, const struct answer *answer, const struct page *end)
@@ -137,6 +147,8 @@ static void on_gaps(struct self *owner, actor_t *actor, int64_t tag, const struc
     if (result != STORE_DUPLICATE)
         sink_joined(owner, actor, result);
     forget_gaps(self);
+    if (self->is_unsettled)
+        ask_soon(self, UNSETTLED_MS);
 }
 
 static void ask_gaps(upkeep_t *self)
@@ -145,6 +157,7 @@ static void ask_gaps(upkeep_t *self)
     if (self->is_asking)
         return;
     forget_gaps(self);
+    self->is_unsettled = false;
     self->is_asking = ask_ingest_gaps(self->actor, &query, ASK_MS, on_gaps, 0) == 0;
 }
 
@@ -207,7 +220,7 @@ void upkeep_session(upkeep_t *self, const struct ingest_session *session)
     self->session = session->session;
     snprintf(self->state, sizeof self->state, "%s", session->state);
     snprintf(self->backfill, sizeof self->backfill, "%s", backfill);
-    actor_after(self->actor, SOON_MS, ask_again, 0);
+    ask_soon(self, SOON_MS);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
