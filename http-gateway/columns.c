@@ -304,6 +304,6 @@ void columns_write_rows(const struct columns *c, const struct shape_of_columns *
                 write_number(number_at(c, width, column, row), to);
             column += strcmp(shape->names[i], "durations") != 0;
         }
-        put(to, c->open_from == time_at(&c->start, row) ? ",\"open\":true}" : "}");
+        put(to, c->open_from && c->open_from == time_at(&c->start, row) ? ",\"open\":true}" : "}");
     }
 }
