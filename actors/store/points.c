@@ -2,11 +2,10 @@
 #include "points.h"
 
 #include "inside.h"
+#include "rolling.h"
 #include "rollup.h"
 
 #include <assert.h>
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,7 +82,9 @@ static int read_step(struct reading *r, const struct points_query *q, struct fau
             r->step = steps[i].step;
     if (r->step.kind == STEP_FIXED && r->step.us == 0)
         return bad(fault, "step", "is none of raw, 5m, 15m, 1h, 1d, 1mo");
-    zone_of_machine(home);
+    bool is_set = false;
+    if (store_zone(r->store, home, &is_set) != STORE_OK || !is_set)
+        zone_of_machine(home);
     r->zone = zone_open(q->has_tz ? q->tz : home, &why);
     r->step.zone = r->zone;
     return r->zone ? 0 : bad(fault, "tz", why);

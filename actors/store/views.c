@@ -178,9 +178,21 @@ static void say_statistics(msgpack_sbuffer *to)
         " mean, min, max, state, sum FROM statistic_series CROSS JOIN statistic ON series = id");
 }
 
+static void say_gaps(msgpack_sbuffer *to)
+{
+    say(to, "SELECT g.id, CAST(s.name AS TEXT) AS entity_id, since AS from_us, nullif(until, 0) AS to_us, " ISO("since") " AS from_iso,"
+        " CASE WHEN until > 0 THEN " ISO("until") " END AS to_iso FROM gap g LEFT JOIN series s ON s.id = g.series");
+}
+
+static void say_chunks(msgpack_sbuffer *to)
+{
+    say(to, "SELECT CAST(s.name AS TEXT) AS name, is_state, first AS from_us, last AS last_us, rows, numbers, min, max,"
+        " main_bytes + rest_bytes AS bytes, bad FROM series s CROSS JOIN chunk c ON c.series = s.id");
+}
+
 static const struct { const char *name; void (*say)(msgpack_sbuffer *); } views[] = {
     { "v_entities", say_entities }, { "v_states", say_states }, { "v_attributes", say_attributes }, { "v_registry", say_registry },
-    { "v_statistics", say_statistics },
+    { "v_statistics", say_statistics }, { "v_gaps", say_gaps }, { "v_chunks", say_chunks },
 };
 
 enum found { IS_THERE, IS_OTHER, IS_MISSING, IS_TROUBLE };

@@ -12,7 +12,7 @@ import subprocess
 import unittest
 import urllib.parse
 
-from system import BIN, Workspace, microseconds, wait_for
+from system import BIN, Workspace, microseconds, time_text, wait_for
 
 EVENTS = 3000
 
@@ -187,6 +187,14 @@ class Exports(unittest.TestCase):
         self.assertEqual(sum(int(row["count"]) for row in rows), len(numbers))
         self.assertEqual(min(float(row["min"]) for row in rows if row["min"]), min(numbers))
         self.assertEqual(max(float(row["max"]) for row in rows if row["max"]), max(numbers))
+        whole = {"ids": entity, "from": rows[0]["start"], "to": rows[-1]["start"], "step": "1h", "stat": "count,mean,min,max"}
+        whole["from"] = time_text(microseconds(whole["from"]) - 5 * 3600_000000)
+        seen = self.api.get("/api/v1/series", **whole)["series"][0]
+        _, body = fetch(self.api, "/api/v1/series/export", **whole)
+        got = rows_of(body)
+        self.assertEqual(len(got), 5 + len(rows) - 1)
+        for name in ("start", "count", "mean", "min", "max"):
+            self.assertEqual([row[name] for row in got], seen[name])
         for query, field, status in (({"step": "2h"}, "step", 400), ({"step": "1h", "stat": "mode"}, "stat", 400), ({"format": "xml"}, "format", 400),
                                      ({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "from", 400),
                                      ({"from": "x"}, "from", 422), ({"ids": ",".join("abc" for _ in range(201))}, "ids", 422),
