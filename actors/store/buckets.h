@@ -19,7 +19,7 @@ struct asked {
     bool is_same_unit, has_mixed_units;
     bool goes_on;                  /* the bucketer knows what is in force where it stands */
     bool has_rollups;              /* the tables are there */
-    int64_t edge;                  /* of the step, the last that was looked for */
+    int64_t edge_before, edge;     /* of the step, those that were looked for last */
     int stopped;                   /* what the caller's function returned */
 };
 

@@ -98,8 +98,10 @@ static enum store_result feed_hole(struct asked *self, size_t span, enum tier ti
 /* The next edge of the question's step behind a moment, from one call to the next. */
 static int64_t edge_behind(struct asked *self, int64_t at)
 {
-    if (self->edge <= at)
-        self->edge = step_next(&self->step, step_start(&self->step, at));
+    if (at < self->edge_before || at >= self->edge) { /* holes are filled from before */
+        self->edge_before = step_start(&self->step, at);
+        self->edge = step_next(&self->step, self->edge_before);
+    }
     return self->edge;
 }
 

@@ -14,6 +14,7 @@
 #include "rolling.h"
 #include "samples.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -339,7 +340,8 @@ static void ask_buckets(struct world *w)
     const char *zone_name;
     zone_t *zone;
     struct step step = a_step(w, &zone_name, &zone);
-    int64_t us = step.kind == STEP_FIXED ? step.us : DAY_US, from = a_time(w), most = us * BUCKETS, length = chance(w, 2) ? chance_size(w, 43) : (int64_t)chance(w, SPAN_US);
+    int64_t us = step.kind == STEP_FIXED ? step.us : DAY_US, from = a_time(w), most = us * BUCKETS;
+    int64_t length = chance(w, 2) ? chance_size(w, 43) : (int64_t)chance(w, SPAN_US);
     int64_t to = from + (length < most ? length : most), now = chance(w, 4) ? BEGIN_US + 2 * SPAN_US : a_time(w);
     struct asked a = { .w = w, .life = &w->lives[life], .class = kinds[life].class, .step = step, .next = start_by_hand(&step, from), .now = now };
     struct bucket_question q = { .from_us = from, .to_us = to, .now_us = now, .step = step, .class = a.class };
@@ -533,9 +535,19 @@ static void random_questions_are_answered_as_by_hand(void **state)
     assert_true(w->buckets > w->asked && w->samples > w->asked);
 }
 
+/* An assertion of the store's has failed: say of what question. */
+static const struct world *at_work;
+static void on_abort(int number)
+{
+    (void)number;
+    fprintf(stderr, "%s\n", at_work->asking);
+}
+
 static int set_up(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
+    at_work = w;
+    signal(SIGABRT, on_abort);
     size_t facts = 0;
     const char *questions = getenv("RANDOM_QUESTIONS"), *seed = getenv("RANDOM_SEED");
     assert_non_null(w);
