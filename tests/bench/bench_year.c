@@ -1,9 +1,9 @@
 /* bench_year.c - a year of a house into our store, or as lines for its peers; the clock runs only while the store works.
  *
  * bench_year entities SAMPLES                       what there is: id, domain, class, share, one a line
- * bench_year write SAMPLES YEARS STORE COMMIT_ROWS HOT_DAYS
+ * bench_year write SAMPLES YEARS STORE COMMIT_ROWS HOT_DAYS EVERY_DAYS
  *     prints JSON: of five parts, rows/s and CPU us a row until they are committed, and CPU us a row of what
- *     the store does in the background: after each commit all that is due at that time of the year
+ *     the store does in the background: every so many days of the year, all that is due then
  * bench_year lines SAMPLES YEARS LINES text|numbers batches for stdout: their size in eight bytes, then that many bytes */
 #include "rolling.h"
 #include "year.h"
@@ -114,6 +114,7 @@ static int write_store(char **arguments)
 {
     int64_t samples = atoll(arguments[2]), done = 0;
     int64_t hot_us = (int64_t)(atof(arguments[6]) * 86400e6);
+    int64_t every_us = (int64_t)(atof(arguments[7]) * 86400e6), due_us = 0;
     size_t rows = (size_t)atoll(arguments[5]), count;
     const char *why = "";
     struct part parts[PARTS] = { 0 };
@@ -129,7 +130,11 @@ static int write_store(char **arguments)
         struct part *part = &parts[done * PARTS / samples];
         if (count > 0) {
             write_batch(store, events, count, part);
-            work_in_background(store, batch[count - 1].at_us, hot_us, part);
+            int64_t now_us = batch[count - 1].at_us;
+            if (now_us >= due_us || count < rows) {
+                work_in_background(store, now_us, hot_us, part);
+                due_us = now_us + every_us;
+            }
         }
         done += (int64_t)count;
     } while (count == rows);
@@ -173,10 +178,10 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "entities") == 0)
         return tell_entities(argv);
-    if (argc == 7 && strcmp(argv[1], "write") == 0)
+    if (argc == 8 && strcmp(argv[1], "write") == 0)
         return write_store(argv);
     if (argc == 6 && strcmp(argv[1], "lines") == 0)
         return write_lines(argv);
-    fprintf(stderr, "bench_year entities SAMPLES | write SAMPLES YEARS STORE COMMIT_ROWS HOT_DAYS | lines SAMPLES YEARS LINES text|numbers\n");
+    fprintf(stderr, "bench_year entities SAMPLES | write SAMPLES YEARS STORE COMMIT_ROWS HOT_DAYS EVERY_DAYS | lines SAMPLES YEARS LINES text|numbers\n");
     return 100;
 }

@@ -134,7 +134,7 @@ class Ours:
         self.port, self.processes = free_port(), {}
 
     def write(self, options):
-        out = subprocess.run([BIN / "bench_year", "write", str(options.samples), str(options.years), self.store, str(options.commit_rows), str(options.hot_days)],
+        out = subprocess.run([BIN / "bench_year", "write", str(options.samples), str(options.years), self.store, str(options.commit_rows), str(options.hot_days), str(options.every_days)],
                              capture_output=True, text=True)
         assert out.returncode == 0, out.stderr
         return json.loads(out.stdout)
@@ -306,6 +306,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--commit-rows", type=int, default=4096)
     parser.add_argument("--hot-days", type=float, default=3, help="rows younger than this are not sealed")
+    parser.add_argument("--every-days", type=float, default=7, help="how often old rows are sealed and rolled up, in days of the data's time")
     parser.add_argument("--ours", action="store_true", help="without the peers")
     parser.add_argument("--directory", help="where the data is made; default a temporary one")
     parser.add_argument("--keep", action="store_true", help="leave the data")
