@@ -3,7 +3,7 @@
  * <data>/capture/ holds append-only segments, each named by the global offset of its first
  * byte, counted as if nothing were compressed (%020lld.log), and `position`, a limit below which offsets may have been used. A record
  * is a header of 40 bytes and the WebSocket frame as it came; frames that come together are one
- * writev(2), compressed into one piece (pack.h) where they are many. A *place* is the global offset of a byte in the log: it only grows and is never
+ * writev(2), compressed into one piece (piece.h) where they are many. A *place* is the global offset of a byte in the log: it only grows and is never
  * used twice, also when every segment has been unlinked or a power cut took the tail.
  *
  * A reader's cursor walks the log from its oldest segment; what is published is credited to

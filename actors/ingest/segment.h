@@ -2,13 +2,13 @@
  *
  * Only capture.c uses this. A record's header, little-endian: length u32, CRC-32C of what
  * follows u32, received_us i64, session i64, first_id u32, last_id u32, events u32, provenance u8,
- * 1 while Home Assistant was starting u8, zero u16; then the frame's bytes. In a packed piece (pack.h) that
+ * 1 while Home Assistant was starting u8, zero u16; then the frame's bytes. In a packed piece (piece.h) that
  * checksum is 0. Functions return 0 or -1 with errno set unless said otherwise. */
 #ifndef SEGMENT_H
 #define SEGMENT_H
 
 #include "capture.h"
-#include "pack.h"
+#include "piece.h"
 
 /* Whole records, one after the other. heard_us: the last that came over a connection, 0: none. `end` is the
  * offset behind them as if nothing were packed, in_file that in the file: whole pieces only. */

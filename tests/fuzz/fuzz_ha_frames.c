@@ -2,7 +2,7 @@
  *
  * The first byte chooses: a conversation (frames end with a newline), or a log file. */
 #include "capture.h"
-#include "pack.h"
+#include "piece.h"
 #include "session.h"
 
 #include <assert.h>

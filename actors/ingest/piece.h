@@ -1,11 +1,11 @@
-/* pack.h - records of the capture log that came together, as one compressed piece (zstd, RFC 8878).
+/* piece.h - records of the capture log that came together, as one compressed piece (zstd, RFC 8878).
  *
  * Events resemble each other: a flood takes a tenth of the disk. A piece is a header of
  * 12 bytes, little-endian: bit 31 set and the bytes that follow it u32, CRC-32C of the rest u32, bytes that
  * they unpack to u32; then a zstd frame. A record's length never has bit 31 set.
  * Buffers are made when they are needed first, and given back with pack_rest(). */
-#ifndef PACK_H
-#define PACK_H
+#ifndef PIECE_H
+#define PIECE_H
 
 #include "crc32c.h"
 #include "schema.h"

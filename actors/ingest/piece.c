@@ -1,5 +1,5 @@
-/* pack.c - records that came together, compressed. */
-#include "pack.h"
+/* piece.c - records that came together, compressed. */
+#include "piece.h"
 #include "bytes.h"
 
 #include <assert.h>
