@@ -2,7 +2,7 @@
 #include "series.h"
 
 #include "absent.h"
-#include "history.h"
+#include "spans.h"
 #include "units.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* absent.c - when an entity had no value, although it was recorded; and when it was not. */
 #include "absent.h"
 
-#include "history.h"
+#include "spans.h"
 #include "inside.h"
 
 #include <assert.h>

@@ -9,7 +9,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What routes.tbl names (routes.h) and nobody calls here. */
 #define NOBODY(function) void function(struct connection *c) { (void)c; }
-NOBODY(*hand)
+NOBODY(export_start)
+NOBODY(series_start)
+NOBODY(history_start)
+NOBODY(series_export_start)
+NOBODY(live_start)
+NOBODY(health_short)
+NOBODY(health_long)
+NOBODY(metrics_show)
+NOBODY(openapi_show)
+NOBODY(info_show)
+NOBODY(front_show)
 #undef NOBODY
 
 struct tools { json_t *json; void *query; };

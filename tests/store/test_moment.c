@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "absent.h"
-#include "history.h"
+#include "spans.h"
 #include "moment.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* history.h - the samples of an entity, one after the other, across the series that make it up. */
-#ifndef STORE_HISTORY_H
-#define STORE_HISTORY_H
+/* spans.h - the samples of an entity, one after the other, across the series that make it up. */
+#ifndef STORE_SPANS_H
+#define STORE_SPANS_H
 
 #include "lineage.h"
 #include "samples.h"

@@ -1,5 +1,5 @@
-/* history.c - the samples of an entity, one after the other, across the series that make it up. */
-#include "history.h"
+/* spans.c - the samples of an entity, one after the other, across the series that make it up. */
+#include "spans.h"
 
 #include <assert.h>
 #include <stdlib.h>
