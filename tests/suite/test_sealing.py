@@ -1,0 +1,82 @@
+"""Old rows move into chunks while the house goes on: every answer stays as it was, whoever is killed, and a flipped bit is found."""
+
+import json
+import signal
+import sqlite3
+import unittest
+
+from system import Workspace, wait_for
+
+
+def answers(api):
+    """All rows by their ids, from first to last."""
+    rows = {row["id"]: row for row in map(json.loads, api.export())}
+    assert len(rows) == api.count(), (len(rows), api.count())
+    return rows
+
+
+class Sealing(unittest.TestCase):
+    def test_rows_are_in_one_place_whoever_is_killed_while_they_are_sealed(self):
+        """and the same before and after; the sum holds; all chunks can be read"""
+        with Workspace() as place:
+            home = place.home("--rate", 800, "--entities", 8, "--wait-for-client", truth=False)
+            system = place.system(home_port=home.port, enrich=1, INGEST_BACKFILL="false", SINK_SEAL_AFTER_S=0).start()
+            api = system.api
+            wait_for(lambda: api.count() > 6000, 60, "rows to seal")
+            home.control("stop-events")
+            wait_for(lambda: self.is_settled(api), 60, "everything to be stored")
+            before = answers(api)
+            system.stop()
+
+            system = place.system(home_port=home.port, enrich=1, data=system.data, INGEST_BACKFILL="false", SINK_SEAL_AFTER_S=1).start()
+            api, kills = system.api, 0
+            while kills < 12:
+                sealed = self.sealed(api)
+                system.signal("sink", signal.SIGKILL)
+                kills += 1
+                wait_for(lambda: self.sealed(api) is not None, 30, "the sink to answer")
+                if sealed and sealed > 4000:
+                    break
+            wait_for(lambda: (self.sealed(api) or 0) > 4000, 60, "rows to be sealed")
+            wait_for(lambda: self.is_settled(api), 60, "everything to be stored")
+            self.assertEqual(before, {id: row for id, row in answers(api).items() if id in before})
+            self.verify(api, bad=0)
+
+            self.flip_a_bit(system.data / "store.db")
+            self.verify(api, bad=1)
+            health = api.get("/api/v1/health")
+            sink = next(row for row in health["actors"] if row["actor"] == "sink")
+            self.assertEqual(sink["status"], "degraded")
+            self.assertIn("damaged", sink["why"])
+            bad = api.get("/api/v1/store")["bad"][0]
+            left = answers(api)
+            self.assertEqual(len(before.keys() - left.keys()), bad["rows"], "only what was in that chunk is gone")
+
+    @staticmethod
+    def sealed(api):
+        try:
+            return api.get("/api/v1/store")["sealed_rows"]
+        except (ValueError, OSError):  # nobody answers
+            return None
+
+    @staticmethod
+    def is_settled(api):
+        total = api.get("/api/v1/conservation")["sources"][0]
+        return total["in_flight"] == 0 and total["holds"] is True
+
+    def verify(self, api, bad):
+        at = api.get("/api/v1/store")["verified_at"]
+        api.request("POST", "/api/v1/store/verify", body="{}", headers={"Content-Type": "application/json"})
+        wait_for(lambda: api.get("/api/v1/store")["verified_at"] != at and not api.get("/api/v1/store")["verifying"], 60, "all chunks to be read")
+        self.assertEqual(api.get("/api/v1/store")["bad_chunks"], bad)
+
+    @staticmethod
+    def flip_a_bit(path):
+        with sqlite3.connect(path, timeout=30) as db:
+            number, main = db.execute("SELECT id, main FROM chunk_data ORDER BY id LIMIT 1").fetchone()
+            middle = len(main) // 2
+            db.execute("UPDATE chunk_data SET main = ? WHERE id = ?", (main[:middle] + bytes([main[middle] ^ 1]) + main[middle + 1:], number))
+
+
+if __name__ == "__main__":
+    unittest.main()
