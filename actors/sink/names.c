@@ -103,7 +103,10 @@ int names_wait_ms(const names_t *self, int64_t clock_us)
 
 static int64_t gap_of(const names_t *self, int64_t seen_us)
 {
-    return self->gap_end > 0 && seen_us >= self->gap_end && seen_us < self->gap_end + READ_US ? self->gap_start : 0;
+    if (self->gap_end == 0 || seen_us < self->gap_end || seen_us >= self->gap_end + READ_US)
+        return 0;
+    /* A gap no longer than that was not dated early: the connection had only just come. */
+    return self->gap_end - self->gap_start > LINEAGE_EARLY_US ? self->gap_start : self->gap_start - LINEAGE_EARLY_US;
 }
 
 enum store_result names_join(names_t *self)

@@ -42,6 +42,7 @@ enum store_result store_is_told(store_t *, const struct event_full *, bool *is_t
 
 /* A row of the registry, when it was read, and the last time before that of which Home Assistant's events are
  * missing (gap 0: none that counts). It tells what happened while nobody listened. */
+enum { LINEAGE_EARLY_US = 1000000 }; /* the ledger dates the beginning of a gap so early */
 enum store_result store_note_entity(store_t *, const struct entity_row *, int64_t gap_us);
 
 /* --- the writer: what the user says ------------------------------------------------------------

@@ -364,7 +364,7 @@ static enum store_result is_stale(store_t *store, const struct holder *holder, i
  * live of that second. The same for all, so that those who change names do so at one moment. */
 static enum store_result gap_moment(store_t *store, int64_t gap, int64_t *at)
 {
-    *at = gap > 0 ? gap + EARLY_US : 0;
+    *at = gap > 0 ? gap + LINEAGE_EARLY_US : 0;
     sqlite3_stmt *live = gap > 0 ? statement(store, LINEAGE_LIVE) : NULL;
     if (!live)
         return gap > 0 ? STORE_TROUBLE : STORE_OK;
