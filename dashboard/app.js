@@ -219,16 +219,11 @@ function showStatesSoon() {
 async function readStates() {
   const seen = new Set();
   const settled = now() - 10000; // what is younger may not be stored yet
-  let path = 'api/v1/states?limit=1000';
-  while (path) {
-    const { body, response } = await ask(path);
-    for (const e of body.states) {
-      seen.add(e.entity_id);
-      const known = states.get(e.entity_id);
-      if (!known || known.timestamp <= e.timestamp) states.set(e.entity_id, e);
-    }
-    const cursor = response.headers.get('X-Next-Cursor');
-    path = cursor ? 'api/v1/states?limit=1000&cursor=' + encodeURIComponent(cursor) : null;
+  const { body } = await ask('api/v1/states');
+  for (const e of body.states) {
+    seen.add(e.entity_id);
+    const known = states.get(e.entity_id);
+    if (!known || known.timestamp <= e.timestamp) states.set(e.entity_id, e);
   }
   for (const [id, e] of states) if (!seen.has(id) && Date.parse(e.timestamp) < settled) states.delete(id);
   statesKnown = true;
