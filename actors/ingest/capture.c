@@ -20,7 +20,7 @@
 #define ALWAYS_SEGMENTS 16                /* that the log may have, however full the disk is */
 #define ROLL_US (20 * INT64_C(1000000))   /* before the kernel writes old pages back by itself (30 s) */
 #define ROLL_UNSYNCED (INT64_C(1) << 20) /* who writes to a file that is being synced waits with it */
-#define TELL_US INT64_C(1000000)          /* between two tallies: a file that takes another's place waits for the disk */
+#define TELL_US INT64_C(1000000)          /* between two tallies */
 #define REST_US (10 * INT64_C(1000000))   /* after a flood */
 #define SEGMENT_MOST (INT64_C(1) << 26)
 #define SEGMENT_SHARE 16                  /* of a log that has grown, a segment takes no more than one part in so many */
@@ -48,6 +48,7 @@ struct capture {
     int64_t reserved;            /* offsets below this may be used */
     int64_t waiting, syncs, marks;
     struct capture_totals totals;
+    int64_t tally_number;        /* of the one on the disk */
     bool has_untold;             /* the tally on the disk is an older one */
     int64_t told_us;             /* when the tick wrote it last */
     int64_t stored_us;           /* what the store said last */
@@ -77,12 +78,13 @@ static void sync_segment(struct capture *self, struct segment *segment)
 static void tell_tally(struct capture *self)
 {
     size_t count = zlistx_size(self->segments), i = 0;
-    struct tally tally = { .given_up = self->totals.given_up, .rows = calloc(count + 1, sizeof *tally.rows) };
+    struct tally tally = { .number = self->tally_number + 1, .given_up = self->totals.given_up, .rows = calloc(count + 1, sizeof *tally.rows) };
     assert(tally.rows);
     for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
         tally.rows[i++] = (struct tally_row){ s->start, s->before };
     tally.count = count;
     self->has_untold = tally_write(&tally, self->directory, &self->pack.crc) != 0;
+    self->tally_number += !self->has_untold;
     for (struct segment *s = zlistx_first(self->segments); s; s = zlistx_next(self->segments))
         s->is_told = !self->has_untold;
     tally_free(&tally);
@@ -175,6 +177,7 @@ static void count_segments(struct capture *self)
 {
     struct tally tally;
     tally_read(&tally, self->directory, &self->pack.crc);
+    self->tally_number = tally.number;
     self->totals.given_up = tally.given_up;
     if (tally.count > 0)
         self->totals.received = tally.rows[tally.count - 1].before;

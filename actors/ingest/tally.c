@@ -2,11 +2,13 @@
 #include "tally.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ROWS_MAX = 65536, LINE = 64 };
 
@@ -31,7 +33,7 @@ static uint32_t add_line(const struct crc32c *crc, uint32_t sum, const char *lin
 
 static int head_line(const struct tally *self, char line[LINE])
 {
-    return snprintf(line, LINE, "%zu %" PRId64 "\n", self->count, self->given_up);
+    return snprintf(line, LINE, "%" PRId64 " %zu %" PRId64 "\n", self->number, self->count, self->given_up);
 }
 
 static int row_line(const struct tally_row *row, char line[LINE])
@@ -44,7 +46,7 @@ static bool read_rows(struct tally *self, FILE *file, const struct crc32c *crc)
 {
     char line[LINE];
     uint32_t sum, is = 0;
-    if (fscanf(file, "%zu %" SCNd64, &self->count, &self->given_up) != 2 || self->count > ROWS_MAX)
+    if (fscanf(file, "%" SCNd64 " %zu %" SCNd64, &self->number, &self->count, &self->given_up) != 3 || self->count > ROWS_MAX)
         return false;
     self->rows = calloc(self->count + 1, sizeof *self->rows);
     assert(self->rows);
@@ -60,11 +62,17 @@ static bool read_rows(struct tally *self, FILE *file, const struct crc32c *crc)
     return fscanf(file, "%" SCNx32, &sum) == 1 && sum == is;
 }
 
-bool tally_read(struct tally *self, const char *directory, const struct crc32c *crc)
+static void path_of(char path[PATH_MAX], const char *directory, int64_t number)
+{
+    int length = snprintf(path, PATH_MAX, "%s/tally.%d", directory, (int)(number & 1));
+    assert(length > 0 && length < PATH_MAX);
+}
+
+static bool read_one(struct tally *self, const char *directory, const struct crc32c *crc, int64_t number)
 {
     char path[PATH_MAX];
     *self = (struct tally){ 0 };
-    snprintf(path, sizeof path, "%s/tally", directory);
+    path_of(path, directory, number);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
@@ -75,23 +83,39 @@ bool tally_read(struct tally *self, const char *directory, const struct crc32c *
     return good;
 }
 
+bool tally_read(struct tally *self, const char *directory, const struct crc32c *crc)
+{
+    struct tally other;
+    bool good = read_one(self, directory, crc, 0);
+    if (!read_one(&other, directory, crc, 1))
+        return good;
+    struct tally older = other.number > self->number ? *self : other;
+    *self = other.number > self->number ? other : *self;
+    tally_free(&older);
+    return true;
+}
+
+static int write_out(const char *path, const char *text, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    ssize_t written = pwrite(fd, text, size, 0); /* what an older one had behind that is not read */
+    close(fd);
+    return written == (ssize_t)size ? 0 : -1;
+}
+
 int tally_write(const struct tally *self, const char *directory, const struct crc32c *crc)
 {
-    char path[PATH_MAX], new_path[PATH_MAX], line[LINE];
-    snprintf(path, sizeof path, "%s/tally", directory);
-    snprintf(new_path, sizeof new_path, "%s/tally.new", directory);
-    FILE *file = fopen(new_path, "we");
-    if (!file)
-        return -1;
-    head_line(self, line);
-    uint32_t sum = add_line(crc, 0, line);
-    int bad = fputs(line, file) < 0;
-    for (size_t i = 0; i < self->count; i++) {
-        row_line(&self->rows[i], line);
-        sum = add_line(crc, sum, line);
-        bad |= fputs(line, file) < 0;
-    }
-    bad |= fprintf(file, "%08" PRIx32 "\n", sum) < 0;
-    bad |= fclose(file) != 0;
-    return bad || rename(new_path, path) ? -1 : 0;
+    char path[PATH_MAX], *text = malloc((self->count + 2) * LINE), *at = text;
+    assert(text);
+    at += head_line(self, at);
+    for (size_t i = 0; i < self->count; i++)
+        at += row_line(&self->rows[i], at);
+    uint32_t sum = crc32c_add(crc, 0, text, (size_t)(at - text));
+    at += snprintf(at, LINE, "%08" PRIx32 "\n", sum);
+    path_of(path, directory, self->number);
+    int bad = write_out(path, text, (size_t)(at - text));
+    free(text);
+    return bad;
 }

@@ -19,7 +19,7 @@
 #define CIPHER_BYTES (32 * 1024)             /* one write of TLS */
 #define SOCKET_BYTES (64 * 1024 * 1024)      /* as the kernel counts; it doubles what is asked for */
 #define SOCKET_ASKED_LEAST (4 * 1024 * 1024)
-#define CLAMP_SHARE 4                        /* of that, so much may be under way */
+#define WINDOW_SHARE 4                       /* one part in so many of that may be under way */
 #define CLOSE_SECONDS 2                      /* for our answer to a close frame to leave */
 
 struct websocket {
@@ -34,6 +34,7 @@ struct websocket {
     bool has_received;  /* a message, in this read */
     int status;
     char why[200];
+    int window;         /* bytes that may be under way; 0: as many as the kernel likes */
     tls_t *tls;         /* NULL: plain */
     char *plain;        /* RECEIVE_BYTES, out of TLS */
     struct endpoint endpoint;
@@ -333,16 +334,23 @@ static int most_allowed(void)
  * so ask only where much is given: to whoever may (CAP_NET_ADMIN), or where the limit is high. A message
  * of a kilobyte takes two and a half of it: where more is let in than that, the kernel packs all that waits
  * together, which takes 50 ms of our time, or throws some away, and is silent for 200 ms. */
-static void deepen(int fd)
+static void deepen(struct websocket *self, int fd)
 {
     int bytes = SOCKET_BYTES / 2;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) && most_allowed() >= SOCKET_ASKED_LEAST)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     socklen_t size = sizeof bytes;
-    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) || bytes < SOCKET_ASKED_LEAST)
-        return;
-    bytes /= CLAMP_SHARE;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &bytes, sizeof bytes);
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) == 0 && bytes >= SOCKET_ASKED_LEAST)
+        self->window = bytes / WINDOW_SHARE;
+}
+
+/* As long as the room that is left is larger than the window, what comes while we do not read is acknowledged at once, and the
+ * whole buffer fills; with a larger window the kernel acknowledges every 40 ms what little the sender has under way by then,
+ * and the buffer stays all but empty. Since Linux 6.6 it forgets the window when a segment is larger than those before. */
+static void keep_window(const struct websocket *self, int fd)
+{
+    if (self->window > 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &self->window, sizeof self->window);
 }
 
 /* Nothing is called back any more: tell, unless we closed it ourselves, and free. */
@@ -362,7 +370,7 @@ static int on_connected(struct websocket *self, struct lws *wsi)
     self->wsi = wsi;
     if (self->is_closed)
         return -1;
-    deepen(lws_get_socket_fd(wsi));
+    deepen(self, lws_get_socket_fd(wsi));
     if (self->tls)
         want_to_write(self);
     else
@@ -373,6 +381,7 @@ static int on_connected(struct websocket *self, struct lws *wsi)
 /* -1: it is over, and `self` is gone. */
 static int on_receive(struct websocket *self, struct lws *wsi, struct slice bytes)
 {
+    keep_window(self, lws_get_socket_fd(wsi));
     if (self->is_open && bytes.size >= RECEIVE_BYTES)
         self->hooks.behind(self->owner);
     if (self->tls)
