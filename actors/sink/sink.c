@@ -1,5 +1,6 @@
 /* sink.c - the store's one writer: what comes is appended, committed, and only then acknowledged. */
 #include "inside.h"
+#include "rolling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +202,10 @@ static int open_sink(struct self *self, actor_t *actor)
     self->store = store_open(&options, &why);
     if (!self->store) {
         actor_error(actor, "cannot open the store: %s", why);
+        return 111;
+    }
+    if (store_set_plain(self->store, self->config.sql_rollups) != STORE_OK) {
+        actor_error(actor, "sink.sql_rollups: %s", store_why(self->store));
         return 111;
     }
     open_filters(self, actor);

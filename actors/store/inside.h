@@ -35,6 +35,7 @@ enum statement {
     GAP_LOOK, GAP_LIST, GAP_PUT, GAP_DROP, GAP_ALL, ZONE_GET, ZONE_PUT,
     ROLLED_LOOK, ROLLED_LIST, ROLLED_BEFORE, ROLLED_MARK, ROLLED_DOUBT, ROLLED_ADD, ROLLED_PUT, ROLLED_SURE, ROLLED_LAST, ROLLED_DIRTY, ROLLED_CLASS,
     ROLLED_SPAN, ROLLED_ZONE, ROLLED_TOP, ROLLED_DROP, ROLLED_PRIOR, ROLLUP_GET, ROLLUP_PUT, ROLLUP_DROP, STATES_NEXT,
+    BUCKET_META_GET, BUCKET_META_PUT, BUCKET_META_DROP, BUCKET_PUT, BUCKET_DROP, BUCKET_DROP_DAYS, BUCKET_DROP_SOME, BUCKET_NEXT,
     LINEAGE_LOOK, LINEAGE_BELOW, LINEAGE_ABOVE, LINEAGE_INTO, LINEAGE_OUT, LINEAGE_GET, LINEAGE_LIST, LINEAGE_ADD, LINEAGE_LIKE, LINEAGE_LIVE, LINEAGE_VAGUE_DROP,
     LINEAGE_MOVE, LINEAGE_UNDO,
     HOLDER_GET, HOLDER_OF, HOLDER_TWIN, HOLDER_PUT, HOLDER_RENAME, HOLDER_SINCE, HOLDER_LATER, HOLDER_CREATED, SEEN_SNAPSHOTS,
@@ -244,6 +245,10 @@ enum store_result read_begin(store_t *, bool *empty); /* one moment until read_e
 void read_end(store_t *);
 bool is_reading(const store_t *); /* in a read; the writer sees what is in the file at any time */
 
+/* Buckets as rows for SQL (plain.h): PLAIN_GOES: rows of before are being deleted; PLAIN_FILLS: all chunks up to this one have rows. */
+enum plain_state { PLAIN_OFF, PLAIN_GOES, PLAIN_FILLS, PLAIN_ON };
+struct plain { enum plain_state state; int64_t series, chunk; int tier; };
+
 struct store {
     sqlite3 *db;
     char *path;
@@ -276,6 +281,7 @@ struct store {
     struct facts *facts; /* or NULL */
     struct late *late;   /* of the writer */
     struct rolling *rolling; /* of the writer, or NULL */
+    struct plain plain;      /* of the writer */
     int64_t log_pages, carried_pages; /* in the write-ahead log; of these, also in the file */
 };
 
@@ -296,6 +302,7 @@ enum store_result row_drop(store_t *, const struct row_key *); /* of an event th
 
 int  store_prepare_file(store_t *);        /* make or check the tables; -1: why is set */
 int  views_make(store_t *);                /* for the user's own SQL; those of before are replaced; -1: why is set */
+int  views_make_buckets(store_t *, bool is_on); /* those of the buckets that plain.c writes; off: they go */
 void statements_close(store_t *);
 enum store_result store_begin(store_t *);
 enum store_result store_abandon(store_t *, const char *doing); /* roll back whole, forget what it taught */

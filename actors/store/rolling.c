@@ -3,6 +3,7 @@
 
 #include "buckets.h"
 #include "late.h"
+#include "plain.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ struct making {
     struct rollup_head head;
     int64_t chunk, at;       /* samples before `at` are in */
     rollup_writer_t *writer;
+    bool is_plain;           /* it becomes rows for SQL as well */
+    struct plain_rows *plain;
 };
 
 struct rolling {
@@ -62,6 +65,7 @@ static void stop_making(struct rolling *self)
         return;
     bucketer_destroy(&self->making->asked.bucketer);
     rollup_writer_destroy(&self->making->writer);
+    plain_free(&self->making->plain);
     free(self->making->asked.gaps);
     free(self->making);
     self->making = NULL;
@@ -90,7 +94,7 @@ static enum store_result write_zone(store_t *store, const char *name)
         return store_abandon(store, "cannot change the zone");
     sqlite3_reset(put);
     sqlite3_reset(days);
-    return store_commit(store);
+    return plain_drop_days(store) == STORE_OK ? store_commit(store) : store_abandon(store, NULL);
 }
 
 enum store_result store_set_zone(store_t *store, const char *name)
@@ -114,8 +118,11 @@ enum store_result store_set_zone(store_t *store, const char *name)
 static int take_bucket(void *owner, const struct bucket *b)
 {
     struct making *m = owner;
-    if (!b->is_open)
-        rollup_writer_add(m->writer, b);
+    if (b->is_open)
+        return 0;
+    rollup_writer_add(m->writer, b);
+    if (m->is_plain)
+        plain_add(&m->plain, b, m->head.class);
     return 0;
 }
 
@@ -138,6 +145,7 @@ static enum store_result begin_chunk(store_t *store, int64_t series, enum tier t
         snprintf(m->head.zone, sizeof m->head.zone, "%s", zone_name(self->zone));
     m->chunk = chunk;
     m->at = m->head.from;
+    m->is_plain = plain_wants(store, tier);
     enum store_result result = facts_of_series(m->asked.facts, series, &m->asked.what);
     m->head.class = m->asked.what.class;
     m->head.unit = m->asked.what.unit;
@@ -212,6 +220,9 @@ static enum store_result end_chunk(store_t *store)
         return store_abandon(store, NULL);
     if (write_chunk(store, m, (struct slice){ store->scratch.data, store->scratch.size }) != STORE_OK)
         return store_abandon(store, NULL);
+    int64_t end = tier_chunk_start(m->head.tier, store->rolling->zone, m->chunk + 1);
+    if (m->is_plain && plain_write(store, m->plain, m->span.series, m->chunk, end, &m->head, store->rolling->zone) != STORE_OK)
+        return store_abandon(store, NULL);
     store->late->watched.to = 0;
     return store_commit(store);
 }
@@ -254,11 +265,12 @@ static int64_t rest_of(const struct rolling *self, enum tier tier, int64_t now_u
 static enum store_result begin_at(store_t *store, int64_t series, enum tier tier, int64_t chunk, int64_t now_us)
 {
     struct rolling *self = store->rolling;
-    int64_t end = tier_chunk_start(tier, self->zone, chunk + 1), rest = rest_of(self, tier, now_us);
-    end = end < rest ? end : rest;
-    if (end > tier_chunk_start(tier, self->zone, chunk))
-        return begin_chunk(store, series, tier, chunk, end);
+    int64_t from = tier_chunk_start(tier, self->zone, chunk), end = tier_chunk_start(tier, self->zone, chunk + 1), rest = rest_of(self, tier, now_us);
+    if (from < rest)
+        return begin_chunk(store, series, tier, chunk, end < rest ? end : rest);
     /* A clock that was ahead has let it be made: it will be when its time has come. */
+    if (plain_wants(store, tier) && plain_drop(store, series, tier, from, end) != STORE_OK)
+        return STORE_TROUBLE;
     sqlite3_stmt *drop = chunk_statement(store, ROLLED_DROP, series, tier, chunk);
     return drop ? run(store, drop) : STORE_TROUBLE;
 }
@@ -415,6 +427,18 @@ static enum store_result make_on(store_t *store)
     return result;
 }
 
+/* What was rolled up before it was to become rows is rolled up once more. */
+static enum store_result fill_plain(store_t *store, int64_t now_us, bool *is_done)
+{
+    int64_t series, chunk;
+    enum tier tier;
+    enum store_result result = plain_next(store, &series, &tier, &chunk);
+    *is_done = result == STORE_MISSING;
+    if (result == STORE_OK)
+        return begin_at(store, series, tier, chunk, now_us);
+    return result == STORE_TROUBLE ? result : STORE_OK;
+}
+
 enum store_result store_roll(store_t *store, int64_t now_us, bool *is_done)
 {
     bool found = false;
@@ -429,6 +453,8 @@ enum store_result store_roll(store_t *store, int64_t now_us, bool *is_done)
     result = begin_dirty(store, now_us, &found);
     if (result == STORE_OK && !found)
         result = look_on(store, now_us, is_done);
+    if (result == STORE_OK && *is_done)
+        result = fill_plain(store, now_us, is_done);
     if (result != STORE_OK && store->rolling)
         stop_making(store->rolling);
     return result;

@@ -14,6 +14,9 @@ enum store_result store_set_zone(store_t *, const char *name);
 /* Of a reader, too. "UTC" where none was ever set; is_set may be NULL. */
 enum store_result store_zone(store_t *, char name[ZONE_NAME], bool *is_set);
 
+/* Whether hours and days are rows for SQL, too (plain.h). Before anything is rolled up; commits. */
+enum store_result store_set_plain(store_t *, bool is_on);
+
 struct rolling;
 void rolling_close(struct rolling **);
 

@@ -10,6 +10,9 @@
 
 #define CHUNK_ENTRY "id, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad"
 
+#define BUCKET_COLUMNS "count, seconds, unavailable, gap, mean, min, max, last, increase, state, durations, unit, day"
+#define BUCKET_EXCLUDED "excluded.count, excluded.seconds, excluded.unavailable, excluded.gap, excluded.mean, excluded.min, excluded.max, excluded.last," \
+    " excluded.increase, excluded.state, excluded.durations, excluded.unit, excluded.day"
 static const char *const texts[STATEMENTS] = {
     [BEGIN_READ]    = "BEGIN",
     [BEGIN_WRITE]   = "BEGIN IMMEDIATE",
@@ -139,6 +142,16 @@ static const char *const texts[STATEMENTS] = {
     [ROLLUP_GET]    = "SELECT bytes FROM rollup WHERE series = ? AND tier = ? AND chunk = ?",
     [ROLLUP_PUT]    = "INSERT OR REPLACE INTO rollup (series, tier, chunk, bytes) VALUES (?, ?, ?, ?)",
     [ROLLUP_DROP]   = "DELETE FROM rollup WHERE series = ? AND tier = ? AND chunk = ?",
+    /* Buckets as rows, where there are any. What has not changed dirties no page. */
+    [BUCKET_META_GET] = "SELECT (SELECT value FROM meta WHERE name = 'sql_rollups'), (SELECT 1 FROM sqlite_master WHERE name = 'bucket')",
+    [BUCKET_META_PUT] = "INSERT OR REPLACE INTO meta VALUES ('sql_rollups', ?)",
+    [BUCKET_META_DROP] = "DELETE FROM meta WHERE name = 'sql_rollups'",
+    [BUCKET_PUT]    = "INSERT INTO bucket (series, tier, start, " BUCKET_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                      " ON CONFLICT (series, tier, start) DO UPDATE SET (" BUCKET_COLUMNS ") = (" BUCKET_EXCLUDED ") WHERE (" BUCKET_COLUMNS ") IS NOT (" BUCKET_EXCLUDED ")",
+    [BUCKET_DROP]   = "DELETE FROM bucket WHERE series = ? AND tier = ? AND start >= ? AND start < ?",
+    [BUCKET_DROP_DAYS] = "DELETE FROM bucket WHERE tier = 3",
+    [BUCKET_DROP_SOME] = "DELETE FROM bucket WHERE (series, tier, start) IN (SELECT series, tier, start FROM bucket LIMIT ?)",
+    [BUCKET_NEXT]   = "SELECT series, tier, chunk FROM rolled WHERE (series, tier, chunk) > (?, ?, ?) AND tier >= 2 ORDER BY series, tier, chunk LIMIT 1",
     [STATES_NEXT]   = "SELECT id FROM series WHERE id > ? AND is_state <> 0 ORDER BY id LIMIT 1",
     [LINEAGE_LOOK]  = "SELECT 1 FROM sqlite_master WHERE name = 'lineage'",
     /* The nearest moment at which this name's meaning changed. */

@@ -190,10 +190,31 @@ static void say_chunks(msgpack_sbuffer *to)
         " main_bytes + rest_bytes AS bytes, bad FROM series s CROSS JOIN chunk c ON c.series = s.id");
 }
 
-static const struct { const char *name; void (*say)(msgpack_sbuffer *); } views[] = {
+struct view { const char *name; void (*say)(msgpack_sbuffer *); };
+static const struct view views[] = {
     { "v_entities", say_entities }, { "v_states", say_states }, { "v_attributes", say_attributes }, { "v_registry", say_registry },
     { "v_statistics", say_statistics }, { "v_gaps", say_gaps }, { "v_chunks", say_chunks },
 };
+
+/* Buckets: a number that did not change is written once, and so is one state that lasted. */
+static void say_buckets(msgpack_sbuffer *to, int tier, const char *more)
+{
+    say(to, "SELECT CAST(s.name AS TEXT) AS entity_id, start AS time, strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', start, 'unixepoch') AS iso,"
+        " start * 1000000 AS at_us, %sunit, count, mean, coalesce(min, mean) AS min, coalesce(max, mean) AS max,"
+        " CASE WHEN state IS NOT NULL THEN state WHEN min IS NULL THEN mean ELSE last END AS last, increase, seconds,"
+        " unavailable AS seconds_unavailable, gap AS seconds_gap, CASE WHEN durations IS NULL AND state IS NOT NULL THEN json_object(state, seconds)"
+        " ELSE durations END AS durations FROM series s CROSS JOIN bucket b ON b.series = s.id AND b.tier = %d WHERE s.is_state", more, tier);
+}
+
+static void say_hours(msgpack_sbuffer *to)
+{
+    say_buckets(to, 2, "");
+}
+
+static void say_days(msgpack_sbuffer *to)
+{
+    say_buckets(to, 3, "date(day * 86400, 'unixepoch') AS day, ");
+}
 
 enum found { IS_THERE, IS_OTHER, IS_MISSING, IS_TROUBLE };
 
@@ -224,18 +245,34 @@ static int make(store_t *store, const char *name, const char *sql)
     return failed ? -1 : 0;
 }
 
-int views_make(store_t *store)
+static int make_all(store_t *store, const struct view *list, size_t count)
 {
     msgpack_sbuffer sql;
     int rc = 0;
     msgpack_sbuffer_init(&sql);
-    for (size_t i = 0; i < sizeof views / sizeof *views && rc == 0; i++) {
+    for (size_t i = 0; i < count && rc == 0; i++) {
         msgpack_sbuffer_clear(&sql);
-        say(&sql, "CREATE VIEW %s AS ", views[i].name);
-        views[i].say(&sql);
+        say(&sql, "CREATE VIEW %s AS ", list[i].name);
+        list[i].say(&sql);
         msgpack_sbuffer_write(&sql, "", 1);
-        rc = make(store, views[i].name, sql.data);
+        rc = make(store, list[i].name, sql.data);
     }
     msgpack_sbuffer_destroy(&sql);
     return rc;
+}
+
+int views_make(store_t *store)
+{
+    return make_all(store, views, sizeof views / sizeof *views);
+}
+
+int views_make_buckets(store_t *store, bool is_on)
+{
+    static const struct view buckets[] = { { "v_hour", say_hours }, { "v_day", say_days } };
+    if (is_on)
+        return make_all(store, buckets, sizeof buckets / sizeof *buckets);
+    if (sqlite3_exec(store->db, "DROP VIEW IF EXISTS v_hour; DROP VIEW IF EXISTS v_day", NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    trouble(store, "cannot drop the views");
+    return -1;
 }

@@ -167,6 +167,36 @@ static void sizes(const char *path, int64_t samples)
     sqlite3_close(db);
 }
 
+/* The same once more as rows for SQL (plain.h): what they cost and take, and a year of them by the user's own SQL. */
+static void as_rows(store_t *writer, const char *path, int64_t samples)
+{
+    double begun = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    int64_t rows = 0;
+    if (store_set_plain(writer, true) != STORE_OK)
+        abort();
+    for (bool is_done = false; !is_done;)
+        if (store_roll(writer, START_US + YEAR_US + DAY_US, &is_done) != STORE_OK)
+            abort();
+    printf("once more, as rows for SQL: %.0f ns of CPU a sample\n", (seconds(CLOCK_PROCESS_CPUTIME_ID) - begun) / (double)samples * 1e9);
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL)
+            || sqlite3_prepare_v2(db, "SELECT tier, (SELECT count(*) FROM bucket), (SELECT sum(pgsize) FROM dbstat WHERE name = 'bucket') FROM bucket LIMIT 1", -1, &stmt, NULL))
+        abort();
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        printf("  %lld rows, %.1f bytes each, %.2f a sample\n", (long long)sqlite3_column_int64(stmt, 1),
+               (double)sqlite3_column_int64(stmt, 2) / (double)sqlite3_column_int64(stmt, 1), (double)sqlite3_column_int64(stmt, 2) / (double)samples);
+    sqlite3_finalize(stmt);
+    if (sqlite3_prepare_v2(db, "SELECT time, mean, min, max, last FROM v_hour WHERE entity_id = 'sensor.typical' AND time >= 1735689600 AND time < 1767225600 ORDER BY time", -1, &stmt, NULL))
+        abort();
+    begun = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    while (sqlite3_step(stmt) == SQLITE_ROW)
+        rows += sqlite3_column_double(stmt, 1) > -1e9;
+    printf("  a year by hour out of v_hour: %lld rows in %.1f ms of CPU\n", (long long)rows, (seconds(CLOCK_PROCESS_CPUTIME_ID) - begun) * 1e3);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+}
+
 int main(void)
 {
     char directory[] = "/tmp/bench-rollups-XXXXXX", path[64], command[80];
@@ -195,6 +225,7 @@ int main(void)
     printf("from rollups:\n");
     runs = RUNS;
     ask_all(reader, zone);
+    as_rows(writer, path, samples);
     store_close(&reader);
     store_close(&writer);
     zone_destroy(&zone);
