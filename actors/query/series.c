@@ -224,7 +224,8 @@ static int take_bucket(void *owner, const struct bucket *b)
 static enum store_result read_steps(series_reader_t *self, int64_t from)
 {
     const struct plan *plan = &self->plan;
-    struct bucket_question q = { .from_us = from, .to_us = plan->to, .now_us = plan->now, .step = plan->step, .has_unit = plan->has_unit,
+    int64_t to = plan->to < plan->now ? plan->to : from < plan->now ? plan->now : from + 1; /* none begins later than now */
+    struct bucket_question q = { .from_us = from, .to_us = to, .now_us = plan->now, .step = plan->step, .has_unit = plan->has_unit,
         .unit = plan->unit, .told = &self->facts };
     enum store_result result = store_buckets_of(self->store, self->spans, self->spans_count, &q, take_bucket, self);
     return result == STORE_OK ? find_absences(self) : result;
@@ -523,6 +524,7 @@ int series_answer(series_reader_t *self, const struct series_ask *q, const char 
     self->looked = self->given = 0;
     self->tier = TIERS;
     self->first_page = !q->has_cursor;
+    self->fault = (struct fault){ "", "" };
     *result = store_look(self->store, read_page, self);
     if (*result == STORE_BAD)
         *fault = self->fault;

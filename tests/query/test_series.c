@@ -280,6 +280,22 @@ static void a_step_that_is_not_over_is_open_and_none_begins_later(void **state)
     assert_int_equal(end.now, NOW_US + 10 * MINUTE);
 }
 
+static void a_time_to_ask_up_to_may_be_as_late_as_there_is(void **state)
+{
+    struct world *w = *state;
+    static const char *const steps[] = { "5m", "1h", "1d", "1mo" };
+    a_power(w);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct series_end end;
+        struct series_ask ask = ASK("ids", "sensor.power", "from", "2025-12-31T20:00:00Z", "to", "9999-12-31T23:59:59Z", "step", steps[i], "tz", "UTC");
+        struct series_part part = one_part(w, &ask, &end);
+        assert_int_equal(part.count, i == 0 ? 48 : i == 1 ? 4 : 1);
+        ask = ASK("ids", "sensor.power", "from", "2999-01-01T00:00:00Z", "to", "9999-12-31T23:59:59Z", "step", steps[i]);
+        part = one_part(w, &ask, &end);
+        assert_int_equal(part.count, 0);
+    }
+}
+
 static void numbers_come_in_the_unit_that_is_wanted(void **state)
 {
     struct world *w = *state;
@@ -326,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_hundred_entities_and_no_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(local_days_have_the_hours_that_they_had, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_step_that_is_not_over_is_open_and_none_begins_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_time_to_ask_up_to_may_be_as_late_as_there_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_come_in_the_unit_that_is_wanted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_texts_the_time_in_each_is_told, set_up, tear_down),
     };
