@@ -49,6 +49,8 @@ static int read_ids(struct plan *plan, const struct series_ask *q, struct fault 
     while (next_item(&rest, &item)) {
         if (plan->ids_count == IDS_MAX)
             return refuse(fault, UNPROCESSABLE, "ids", "are more than 200");
+        if (item.size > ID_BYTES)
+            return refuse(fault, UNPROCESSABLE, "ids", "holds a name that is too long");
         plan->ids[plan->ids_count++] = item;
     }
     return plan->ids_count ? OK : refuse(fault, UNPROCESSABLE, "ids", "names no entity");

@@ -9,7 +9,7 @@ enum stat { STAT_COUNT, STAT_MEAN, STAT_MIN, STAT_MAX, STAT_FIRST, STAT_LAST, ST
     STAT_SECONDS_UNAVAILABLE, STAT_SECONDS_GAP, STAT_DURATIONS, STATS };
 extern const char *const stat_names[STATS];
 
-enum { IDS_MAX = 200, STEP_NAME = 8, ROWS_MAX = 50000 /* of one entity, where nobody said how many */ };
+enum { IDS_MAX = 200, ID_BYTES = 1024, STEP_NAME = 8, ROWS_MAX = 50000 /* of one entity, where nobody said how many */ };
 
 struct plan {
     struct slice ids[IDS_MAX];

@@ -245,6 +245,21 @@ static void two_hundred_entities_and_no_more(void **state)
     assert_string_equal(probe_fault(w->probe).field, "ids");
 }
 
+static void a_name_longer_than_any_is_refused_as_such(void **state)
+{
+    struct world *w = *state;
+    char ids[1026];
+    struct series_end end;
+    memset(ids, 'x', sizeof ids);
+    ids[1025] = '\0';
+    struct series_ask ask = ASK("ids", ids, "from", "2025-12-31T00:00:00Z");
+    assert_int_equal(probe_call(w->probe, &series_read_contract, &ask, &end), UNPROCESSABLE);
+    assert_string_equal(probe_fault(w->probe).field, "ids");
+    ids[1024] = '\0';
+    ask = ASK("ids", ids, "from", "2025-12-31T00:00:00Z");
+    assert_int_equal(probe_call(w->probe, &series_read_contract, &ask, &end), OK);
+}
+
 static void local_days_have_the_hours_that_they_had(void **state)
 {
     struct world *w = *state;
@@ -340,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_step_is_chosen_by_points, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_meant_is_refused_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_hundred_entities_and_no_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_longer_than_any_is_refused_as_such, set_up, tear_down),
         cmocka_unit_test_setup_teardown(local_days_have_the_hours_that_they_had, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_step_that_is_not_over_is_open_and_none_begins_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_time_to_ask_up_to_may_be_as_late_as_there_is, set_up, tear_down),
