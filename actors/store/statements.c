@@ -116,7 +116,7 @@ static const char *const texts[STATEMENTS] = {
     [GAP_LIST]      = "SELECT series, since, until FROM gap WHERE (until > ?1 OR until = 0) AND since < ?2 ORDER BY since",
     [GAP_PUT]       = "INSERT OR REPLACE INTO gap (id, series, since, until) VALUES (?, ?, ?, ?)",
     [GAP_DROP]      = "DELETE FROM gap WHERE id = ? AND series = ?",
-    [GAP_ALL]       = "SELECT id, series, since, until FROM gap ORDER BY id, series",
+    [GAP_ALL]       = "SELECT id, series, since, until FROM gap WHERE id NOT GLOB 'chunk *' ORDER BY id, series", /* those are verify.c's */
     [ZONE_GET]      = "SELECT value FROM meta WHERE name = 'home_zone'",
     [ZONE_PUT]      = "INSERT OR REPLACE INTO meta VALUES ('home_zone', ?)",
     [ROLLED_LOOK]   = "SELECT 1 FROM sqlite_master WHERE name = 'rolled'",

@@ -1,6 +1,10 @@
 /* verify.c - sealed chunks are read to the last bit now and then; one that is damaged is put aside by itself. */
 #include "seal.h"
 
+#include "late.h"
+#include "samples.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 struct verifying { int64_t series, first; };
@@ -95,8 +99,32 @@ static enum store_result look_at(store_t *store, const struct chunk_entry *entry
     return result;
 }
 
+/* From its first state to the next that can be read nobody knows what was in force. */
+static enum store_result say_gap(store_t *store, const struct chunk_entry *entry, bool is_bad)
+{
+    struct sample next = { .at = entry->last + 1 };
+    char id[32];
+    samples_t *samples = samples_open(store, entry->series, next.at, INT64_MAX, false);
+    enum store_result result = samples ? samples_next(samples, &next) : STORE_TROUBLE;
+    samples_close(&samples);
+    sqlite3_stmt *put = result == STORE_TROUBLE ? NULL : statement(store, is_bad ? GAP_PUT : GAP_DROP);
+    if (!put)
+        return STORE_TROUBLE;
+    snprintf(id, sizeof id, "chunk %lld", (long long)entry->id);
+    sqlite3_bind_text(put, 1, id, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(put, 2, entry->series);
+    if (is_bad) {
+        sqlite3_bind_int64(put, 3, entry->first);
+        sqlite3_bind_int64(put, 4, next.at);
+    }
+    late_gap(store, entry->series, entry->first, next.at);
+    int rc = sqlite3_step(put);
+    sqlite3_reset(put);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot say what a damaged chunk leaves open");
+}
+
 /* Kept and named, but no answer comes from it; or, where it can be read after all, as before. */
-static enum store_result say(store_t *store, const struct chunk_entry *entry, bool is_bad)
+static enum store_result say(store_t *store, const struct chunk_entry *entry, bool is_state, bool is_bad)
 {
     sqlite3_stmt *put = store_begin(store) == STORE_OK ? statement(store, CHUNK_SAY_BAD) : NULL;
     if (!put)
@@ -106,7 +134,9 @@ static enum store_result say(store_t *store, const struct chunk_entry *entry, bo
     sqlite3_bind_int(put, 3, is_bad);
     int rc = sqlite3_step(put);
     sqlite3_reset(put);
-    return rc == SQLITE_DONE ? store_commit(store) : store_abandon(store, "cannot put a chunk aside");
+    if (rc != SQLITE_DONE || (is_state && say_gap(store, entry, is_bad) != STORE_OK))
+        return store_abandon(store, rc == SQLITE_DONE ? NULL : "cannot put a chunk aside");
+    return store_commit(store);
 }
 
 enum store_result store_verify(store_t *store, struct store_looked *looked)
@@ -123,7 +153,7 @@ enum store_result store_verify(store_t *store, struct store_looked *looked)
     if (result != STORE_OK)
         return result;
     *looked = (struct store_looked){ .chunk = entry.id, .rows = entry.rows, .is_bad = !is_well, .is_news = is_well == entry.is_bad };
-    return looked->is_news ? say(store, &entry, !is_well) : STORE_OK;
+    return looked->is_news ? say(store, &entry, is_state, !is_well) : STORE_OK;
 }
 
 enum store_result store_sealed_totals(store_t *store, struct store_sealed *totals)

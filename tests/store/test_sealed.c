@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "rollup.h"
 #include "seal.h"
 #include "twins.h"
 
@@ -359,9 +360,15 @@ static int64_t list_of(store_t *store)
     return end.count;
 }
 
+/* Its name is kept. */
 static void note_chunk(void *owner, const struct store_bad_chunk *chunk)
 {
-    *(struct store_bad_chunk *)owner = *chunk;
+    static char name[64];
+    struct store_bad_chunk *bad = owner;
+    *bad = *chunk;
+    assert_true(chunk->name.size < sizeof name);
+    memcpy(name, chunk->name.data, chunk->name.size);
+    bad->name.data = name;
 }
 
 static void a_flipped_bit_puts_one_chunk_aside_and_the_rest_answers(void **state)
@@ -395,6 +402,56 @@ static void a_flipped_bit_puts_one_chunk_aside_and_the_rest_answers(void **state
     assert_int_equal(verify(t->writers[SEALED], &news), 0);
     assert_int_equal(news, 1);
     assert_int_equal(list_of(t->readers[SEALED]), all);
+}
+
+struct told { int64_t series, from, to; int gaps; int64_t gap_us, value_us; };
+
+static int tell_gap(void *owner, const struct store_gap *gap)
+{
+    struct told *told = owner;
+    told->gaps += gap->series == told->series && gap->from == told->from && gap->to > told->to;
+    return 0;
+}
+
+static int tell_bucket(void *owner, const struct bucket *b)
+{
+    struct told *told = owner;
+    told->gap_us += b->gap_us;
+    told->value_us += b->value_us + b->unavailable_us;
+    return 0;
+}
+
+static struct told told_of(store_t *store, const struct store_bad_chunk *bad, int64_t series)
+{
+    struct told told = { .series = series, .from = bad->first, .to = bad->last };
+    struct bucket_question q = { .from_us = bad->first, .to_us = bad->last, .now_us = bad->last, .step = { STEP_FIXED, 1, NULL } };
+    assert_int_equal(store_gaps(store, bad->first, bad->last, tell_gap, &told), STORE_OK);
+    assert_int_equal(store_buckets(store, series, &q, tell_bucket, &told), STORE_OK);
+    return told;
+}
+
+static void while_a_chunk_is_damaged_its_entity_has_a_gap(void **state)
+{
+    struct twins *t = *state;
+    struct store_bad_chunk bad = { 0 };
+    int64_t news, series = 0;
+    happen(t, 5, 0, 500, 10, false);
+    twins_seal(t, START_US + 10000000, 1000000);
+    run_sql(t->paths[SEALED], "CREATE TABLE kept AS SELECT * FROM chunk_data WHERE id = (SELECT chunk.id FROM chunk JOIN series ON series.id = series WHERE is_state AND last > first LIMIT 1)");
+    flip_bit(t->paths[SEALED]);
+    assert_int_equal(verify(t->writers[SEALED], &news), 1);
+    assert_int_equal(store_bad_chunks(t->writers[SEALED], 10, note_chunk, &bad), STORE_OK);
+    assert_true(bad.is_state && bad.last > bad.first);
+    assert_int_equal(series_find(t->writers[SEALED], series_hash(true, bad.name), true, bad.name, &series), STORE_OK);
+    assert_int_equal(store_set_gaps(t->writers[SEALED], NULL, 0), STORE_DUPLICATE); /* of which the ledger knows nothing */
+    struct told told = told_of(t->readers[SEALED], &bad, series);
+    assert_int_equal(told.gaps, 1);
+    assert_true(told.gap_us == bad.last - bad.first && told.value_us == 0);
+    run_sql(t->paths[SEALED], "UPDATE chunk_data SET main = (SELECT main FROM kept) WHERE id = (SELECT id FROM kept)");
+    assert_int_equal(verify(t->writers[SEALED], &news), 0);
+    told = told_of(t->readers[SEALED], &bad, series);
+    assert_int_equal(told.gaps, 0);
+    assert_true(told.gap_us == 0 && told.value_us == bad.last - bad.first);
 }
 
 /* --- kill -9 ------------------------------------------------------------------------------------------------------ */
@@ -449,6 +506,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers_are_the_same_whatever_is_sealed_when, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flipped_bit_puts_one_chunk_aside_and_the_rest_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(while_a_chunk_is_damaged_its_entity_has_a_gap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_kill_at_any_moment_leaves_every_row_in_one_place, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
