@@ -20,6 +20,8 @@ struct self {
     store_t *store;
     series_reader_t *series;
     moments_t *moments;
+    int64_t damage;         /* chunks that were found damaged before the sink has put them aside */
+    bool is_telling;        /* the sink is being told */
     msgpack_sbuffer pool;   /* texts of the last statistics; they outlive their handler */
 };
 
@@ -147,6 +149,29 @@ static int give_storage(void *owner, const struct storage_row *row)
 
 /* --- verdicts ------------------------------------------------------------------------------------ */
 
+static void on_told(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct store_view *view)
+{
+    (void)actor, (void)tag, (void)answer, (void)view;
+    self->is_telling = false;
+}
+
+/* What lies in a damaged chunk would be missing without a word: once the sink has put it aside it is a gap. */
+static bool meets_damage(struct self *self, actor_t *actor)
+{
+    enum { TELL_MS = 10000 };
+    const char *what;
+    struct nothing nothing = { 0 };
+    int64_t damage = store_damage(self->store, &what);
+    if (damage == self->damage)
+        return false;
+    self->damage = damage;
+    if (!self->is_telling) {
+        actor_error(actor, "%s", what);
+        self->is_telling = ask_sink_verify(actor, &nothing, TELL_MS, on_told, 0) == 0;
+    }
+    return true;
+}
+
 static int finish(struct self *self, actor_t *actor, enum store_result result, const struct fault *fault, int64_t begun_us, int64_t rows)
 {
     self->stats.questions++;
@@ -157,7 +182,10 @@ static int finish(struct self *self, actor_t *actor, enum store_result result, c
     case STORE_DUPLICATE:
     case STORE_REDELIVERED:
     case STORE_FILTERED:
-        return OK;
+        if (!meets_damage(self, actor))
+            return OK;
+        self->stats.failures++;
+        return actor_refuse(actor, UNAVAILABLE, "", "old rows of this are damaged and are being put aside: ask again; GET /api/v1/store names them");
     case STORE_BAD:
         return actor_refuse(actor, BAD_REQUEST, fault->field, fault->why);
     case STORE_MISSING:

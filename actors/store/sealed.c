@@ -139,7 +139,7 @@ static void keep_half(struct chunk_cache *cache, struct chunk_half *half)
 
 enum store_result sealed_damaged(store_t *store, const struct chunk_entry *entry, const char *what)
 {
-    store->damage.count++;
+    store->damage.count += !entry->is_bad; /* that one leaves a gap already */
     snprintf(store->damage.what, sizeof store->damage.what, "chunk %lld of series %lld %s", (long long)entry->id, (long long)entry->series, what);
     return STORE_MISSING;
 }

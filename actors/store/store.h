@@ -96,7 +96,7 @@ enum store_result store_sealed_totals(store_t *, struct store_sealed *);
 struct store_bad_chunk { int64_t chunk, first, last, rows; bool is_state; struct slice name; };
 typedef void store_bad_chunk_fn(void *owner, const struct store_bad_chunk *);
 enum store_result store_bad_chunks(store_t *, int limit, store_bad_chunk_fn *, void *owner);
-/* A reader's: how often it has passed over a damaged chunk, and which was the last; 0, "". */
+/* A reader's: how often it has passed over a damaged chunk that store_verify has not named yet, and which was the last; 0, "". */
 int64_t store_damage(const store_t *, const char **what);
 
 /* --- readers --------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "probe.h"
 #include "store.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,37 @@ static void what_is_appended_between_pages_moves_no_row(void **state)
     assert_int_equal(e.place, EVENTS - 101);
 }
 
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* Until it is, an answer would be without its rows, or with a state from before it, and nobody would know. */
+static void what_meets_a_damaged_chunk_is_refused_until_it_is_put_aside(void **state)
+{
+    struct world *w = *state;
+    struct events_query q = a_query();
+    struct moment_query moment;
+    struct page end;
+    struct moment_end moment_end;
+    struct store_looked looked;
+    schema_clear(moment_query_schema(), &moment);
+    SET(&moment, at, NOW_US - EVENTS * 500);
+    while (store_seal(w->store, NOW_US + 40 * INT64_C(86400000000), 0) == STORE_OK)
+        ;
+    run_sql(w->path, "UPDATE chunk_data SET main = zeroblob(length(main)) WHERE id = 1");
+    assert_int_equal(probe_call(w->probe, &moment_read_contract, &moment, &moment_end), UNAVAILABLE);
+    assert_int_equal(probe_call(w->probe, &events_find_contract, &q, &end), UNAVAILABLE);
+    assert_int_equal(probe_asked_count(w->probe, &sink_verify_contract), 1);
+    while (store_verify(w->store, &looked) == STORE_OK)
+        ;
+    assert_int_equal(probe_call(w->probe, &moment_read_contract, &moment, &moment_end), OK);
+    assert_int_equal(probe_call(w->probe, &events_find_contract, &q, &end), OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +266,7 @@ int main(void)
         TEST(the_latest_states_leave_out_what_was_removed),
         TEST(counts_entities_and_types_are_told),
         TEST(what_is_appended_between_pages_moves_no_row),
+        TEST(what_meets_a_damaged_chunk_is_refused_until_it_is_put_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
