@@ -170,7 +170,8 @@ static enum store_result fill_all(store_t *store, struct gather *g)
         g->to = edge - width;
     else
         g->from = edge + width;
-    qsort(g->rows, g->count, sizeof *g->rows, by_key);
+    if (g->count > 1)
+        qsort(g->rows, g->count, sizeof *g->rows, by_key);
     g->width = width;
     g->count_before = g->count;
     g->target = g->target * 2 < LAST_TARGET ? g->target * 2 : LAST_TARGET;
