@@ -25,6 +25,7 @@ void keeping_open(struct keeping *self, store_t *store)
 void keeping_ask(struct keeping *self)
 {
     self->is_asked = true;
+    self->is_partly = self->verified > 0;
     self->look_us = 0;
 }
 
@@ -68,8 +69,10 @@ static void look(struct keeping *self, actor_t *actor, store_t *store, struct si
     }
     if (result == STORE_TROUBLE)
         actor_warn(actor, "the chunks cannot be looked at: %s", store_why(store));
-    self->look_us = now + IDLE_US;
-    self->is_asked = false;
+    bool goes_on = self->is_partly && result == STORE_MISSING;
+    self->look_us = goes_on ? now : now + IDLE_US;
+    self->is_asked = goes_on;
+    self->is_partly = false;
     self->verified = 0;
     if (result == STORE_MISSING)
         self->verified_at = actor_now_us(actor);

@@ -12,6 +12,7 @@ struct keeping {
     int64_t verified, verified_at;  /* chunks since the look began; when the last one ended, 0: none has */
     int64_t bad;                    /* chunks that are damaged */
     bool is_asked;                  /* to look at all of them, soon */
+    bool is_partly;                 /* the look was under way then: one more follows it */
 };
 
 void keeping_open(struct keeping *, store_t *);

@@ -9,6 +9,8 @@
 #include "probe.h"
 #include "store.h"
 
+#include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -344,6 +346,64 @@ static void statistics_are_released_once_committed_and_counted_apart(void **stat
     probe_destroy(&probe);
 }
 
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* Of some entities, each in chunks of its own. */
+static void make_chunks(const char *path)
+{
+    const char *why = "";
+    struct fault fault;
+    store_t *store = store_open(&(struct store_options){ .path = path, .writer = true }, &why);
+    assert_non_null(store);
+    for (int i = 0; i < 2000; i++) {
+        char name[32];
+        struct event_full e = an_event(i);
+        snprintf(name, sizeof name, "sensor.a_%d", i % 5);
+        SET(&e, entity_id, slice_of(name));
+        assert_int_equal(store_append(store, &e, &fault), STORE_OK);
+    }
+    assert_int_equal(store_commit(store), STORE_OK);
+    while (store_seal(store, INT64_C(1800000000000000), 0) == STORE_OK)
+        ;
+    store_close(&store);
+}
+
+static struct store_view view_of(probe_t *probe, const struct contract *contract)
+{
+    struct nothing nothing = { 0 };
+    struct store_view view;
+    assert_int_equal(probe_call(probe, contract, &nothing, &view), OK);
+    return view;
+}
+
+static void asked_to_read_all_chunks_it_begins_anew_where_it_was_half_way(void **state)
+{
+    char directory[] = "/tmp/test-sink-XXXXXX", path[64];
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/store.db", directory);
+    make_chunks(path);
+    probe_t *probe = probe_new((const char *const[]){ "data", directory, "seal_after_s", "0", NULL });
+    assert_non_null(probe);
+    while (view_of(probe, &sink_store_contract).verified < 2)
+        probe_advance(probe, 100);
+    run_sql(path, "UPDATE chunk_data SET main = zeroblob(length(main)) WHERE id = (SELECT id FROM chunk ORDER BY series, first LIMIT 1)");
+    view_of(probe, &sink_verify_contract);
+    while (view_of(probe, &sink_store_contract).verifying)
+        probe_advance(probe, 100);
+    assert_int_equal(view_of(probe, &sink_store_contract).bad_chunks, 1);
+    probe_destroy(&probe);
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_flood_is_committed_less_often),
         cmocka_unit_test(an_unknown_sync_is_refused),
         cmocka_unit_test(statistics_are_released_once_committed_and_counted_apart),
+        cmocka_unit_test(asked_to_read_all_chunks_it_begins_anew_where_it_was_half_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
