@@ -1,6 +1,7 @@
 /* append.c - one event joins the store, once: its identity, its key, its row. */
 #include "seal.h"
 #include "late.h"
+#include "times.h"
 
 #include <assert.h>
 #include <string.h>
@@ -232,21 +233,6 @@ static enum store_result other_series(store_t *store, const struct event_full *e
     return result;
 }
 
-static enum store_result change_time(store_t *store, enum statement how, const struct row_key *key)
-{
-    sqlite3_stmt *change = statement(store, how);
-    if (!change)
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(change, 1, key->time);
-    sqlite3_bind_int64(change, 2, key->place);
-    sqlite3_bind_int64(change, 3, key->series);
-    sqlite3_bind_int64(change, 4, key->at);
-    sqlite3_bind_int(change, 5, key->rest);
-    int rc = sqlite3_step(change);
-    sqlite3_reset(change);
-    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot change a row's time");
-}
-
 /* Now, not with those that wait. */
 static enum store_result write_row(store_t *store, enum statement how, const struct row_key *key)
 {
@@ -261,7 +247,7 @@ static enum store_result write_row(store_t *store, enum statement how, const str
     bind_bytes(put, 6, (struct slice){ store->body.data, store->body.size });
     int rc = sqlite3_step(put);
     sqlite3_reset(put);
-    return rc == SQLITE_DONE ? change_time(store, TIME_ADD, key) : trouble(store, "cannot write a row");
+    return rc == SQLITE_DONE ? times_restore(store, key) : trouble(store, "cannot write a row");
 }
 
 /* The row and its links; where it takes a poorer one's place, that one's links go. */
@@ -273,7 +259,7 @@ static enum store_result write_all(store_t *store, const struct row_contexts *co
         struct row_key old = { twin->time, twin->place, key->series, key->at, key->rest };
         result = change_links(store, LINK_DROP, &old, other, &twin->contexts);
         if (result == STORE_OK)
-            result = change_time(store, TIME_DROP, &old);
+            result = times_drop(store, &old);
     }
     if (result == STORE_OK)
         result = change_links(store, LINK_ADD, key, other, contexts);
@@ -433,7 +419,7 @@ static enum store_result drop_hot(store_t *store, int64_t series, int64_t at, in
     enum store_result result = forget_row(store, &key, column_bytes(get, 5), source);
     sqlite3_reset(get);
     if (result == STORE_OK)
-        result = change_time(store, TIME_DROP, &key);
+        result = times_drop(store, &key);
     sqlite3_stmt *drop = result == STORE_OK ? statement(store, EVENT_DROP) : NULL;
     if (!drop)
         return STORE_TROUBLE;

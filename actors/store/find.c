@@ -1,5 +1,6 @@
 /* find.c - rows out of the store: lists, counts, one by its id. */
 #include "sealed.h"
+#include "times.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -184,7 +185,7 @@ static enum store_result count_all(store_t *store, const struct events_query *q,
         *count += part;
     }
     if (result == STORE_OK && (until > from ? until : from) < to) {
-        result = run_count(store, TIME_COUNT, 0, until > from ? until : from, to, &part);
+        result = times_count(store, until > from ? until : from, to, &part);
         *count += part;
     }
     return result;

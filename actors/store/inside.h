@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 #include <string.h>
 
-enum { APPLICATION = 0x48414931, FORMAT = 1 }; /* "HAI1" in the file's head, and the version of what follows */
+enum { APPLICATION = 0x48414931, FORMAT = 2, OLDEST_FORMAT = 1 }; /* "HAI1" in the file's head, and the version of what follows */
 enum { PAGE_BYTES = 4096 };                   /* measured, see docs/store.md */
 enum { WHY_TEXT = 320, BUSY_MS = 2000 };
 
@@ -31,7 +31,7 @@ enum statement {
     FILTER_GET, FILTER_SET, FILTER_COUNT_LIST, FILTER_COUNT_PUT, FILTER_COUNT_CLEAR,
     SEALED_UNTIL_GET, SEALED_UNTIL_PUT, CHUNK_BEFORE, CHUNK_AFTER, CHUNK_MAIN, CHUNK_REST, CHUNK_ADD, CHUNK_DATA_ADD, CHUNK_DROP, CHUNK_DATA_DROP,
     CHUNK_SAY_BAD, CHUNK_WALK, CHUNK_TOTALS, CHUNK_BAD_LIST, SERIES_IS_STATE, SERIES_NEXT, EVENT_OLD, EVENT_HOT_COUNT, EVENT_HAS, TIME_OLD, TIME_RESTORE, SHIFTED_COUNT,
-    TIME_ADD, TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_NEWEST, SNAPSHOT_ALL, SEEN_SERIES,
+    TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_OLDEST, TIME_NEWEST, RUN_LOOK, RUN_PUT, RUN_DROP, RUN_BEFORE, RUN_AFTER, SNAPSHOT_ALL, SEEN_SERIES,
     GAP_LOOK, GAP_LIST, GAP_PUT, GAP_DROP, GAP_ALL, ZONE_GET, ZONE_PUT,
     ROLLED_LOOK, ROLLED_LIST, ROLLED_BEFORE, ROLLED_MARK, ROLLED_DOUBT, ROLLED_ADD, ROLLED_PUT, ROLLED_SURE, ROLLED_LAST, ROLLED_DIRTY, ROLLED_CLASS,
     ROLLED_SPAN, ROLLED_ZONE, ROLLED_TOP, ROLLED_DROP, ROLLED_PRIOR, ROLLUP_GET, ROLLUP_PUT, ROLLUP_DROP, STATES_NEXT,
@@ -174,7 +174,8 @@ void waiting_close(struct waiting *);
 /* --- asking -------------------------------------------------------------------------------------- */
 
 enum { MAX_SOURCES = 64, MERGE_SERIES = 16 };
-struct source { sqlite3_stmt *stmt; struct gather *gather; struct row_key key; bool has_body, is_link; };
+struct run_reader;
+struct source { sqlite3_stmt *stmt; struct gather *gather; struct run_reader *runs; struct row_key key; bool has_body, is_link; };
 struct merge {
     struct source sources[MAX_SOURCES];
     size_t count, current;
@@ -257,7 +258,7 @@ struct store {
     int lock;
     char why[WHY_TEXT];
     sqlite3_stmt *ready[STATEMENTS], *samples_ready; /* the latter: kept for the next samples_open */
-    bool has_lineage;    /* its tables are there */
+    bool has_lineage, has_runs; /* their tables are there */
     struct words words[WORD_KINDS];
     struct waiting waiting;
     struct series_memory memory;

@@ -1,5 +1,6 @@
 /* merge.c - rows in order of time from several places of the file, each in order already. */
 #include "gather.h"
+#include "times.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -35,10 +36,20 @@ static enum store_result step_gather(store_t *store, struct source *source)
     return result;
 }
 
+static enum store_result step_runs(store_t *store, struct source *source)
+{
+    enum store_result result = run_reader_next(store, source->runs, &source->key);
+    if (result != STORE_OK)
+        run_reader_close(&source->runs);
+    return result;
+}
+
 static enum store_result step(store_t *store, struct source *source)
 {
     if (source->gather)
         return step_gather(store, source);
+    if (source->runs)
+        return step_runs(store, source);
     int rc = sqlite3_step(source->stmt);
     if (rc == SQLITE_ROW) {
         source->key = (struct row_key){
@@ -78,6 +89,22 @@ static enum store_result add_whole(store_t *store, struct merge *m, const struct
     return add_source(store, m, place, m->from, m->to, which);
 }
 
+/* The order of all: keys that came late, and the others, which lie in runs. */
+static enum store_result add_times(store_t *store, struct merge *m, const struct reading_place *late, int64_t from, int64_t to)
+{
+    enum store_result result = add_source(store, m, late, from, to, 0);
+    from = from > m->from ? from : m->from;
+    to = to < m->to ? to : m->to;
+    assert(m->count < MAX_SOURCES);
+    struct source *source = &m->sources[m->count];
+    *source = (struct source){ 0 };
+    if (result == STORE_OK)
+        result = run_reader_open(store, from, to, m->descending, &source->runs);
+    if (result == STORE_OK && source->runs && (result = step(store, source)) == STORE_OK)
+        m->count++;
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
 /* Rows that lie in chunks, of one series or (0) of all that are wanted. */
 static enum store_result add_sealed(store_t *store, struct merge *m, int64_t from, int64_t to, int64_t series)
 {
@@ -102,7 +129,7 @@ static enum store_result add_one_series(store_t *store, struct merge *m, int64_t
 
 static enum store_result add_all_series(store_t *store, struct merge *m, const struct reading_place *place)
 {
-    enum store_result result = add_whole(store, m, place, 0);
+    enum store_result result = add_times(store, m, place, m->from, m->to);
     return result == STORE_OK ? add_sealed(store, m, m->from, m->to, 0) : result;
 }
 
@@ -181,7 +208,7 @@ enum store_result merge_context(store_t *store, struct merge *m, struct slice te
     m->any_series = true;
     if (c.form == FAR_ULID) {
         int64_t from = c.at_ms * 1000, to = (c.at_ms + NEAR_MS + 1) * 1000;
-        enum store_result result = add_source(store, m, &by_time, from, to, 0);
+        enum store_result result = add_times(store, m, &by_time, from, to);
         if (result == STORE_OK)
             result = add_sealed(store, m, from, to, 0);
         if (result != STORE_OK)
@@ -274,6 +301,7 @@ static void close_sources(struct merge *m)
     for (size_t i = 0; i < m->count; i++) {
         sqlite3_finalize(m->sources[i].stmt);
         gather_destroy(&m->sources[i].gather);
+        run_reader_close(&m->sources[i].runs);
     }
     m->count = 0;
     m->current = MAX_SOURCES;
@@ -332,7 +360,7 @@ static enum store_result fetch_body(store_t *store, struct merge *m, const struc
 
 static bool is_over(const struct source *source)
 {
-    return !source->stmt && !source->gather;
+    return !source->stmt && !source->gather && !source->runs;
 }
 
 static void choose(struct merge *m)

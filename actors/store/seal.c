@@ -5,6 +5,7 @@
  * in `time` leads nowhere then, which readers pass over, and goes when the slice is done: one key of
  * each page at a time would write every page of `time` again for every chunk. */
 #include "seal.h"
+#include "times.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +19,10 @@ enum {
     ROWS = 1024, BODIES = 512 * 1024,  /* of a chunk */
     WORTH = 256,                       /* rows; with fewer it waits */
     BODY_MAX = 1024 * 1024,            /* a row larger than this stays where it is */
-    KEYS_AT_ONCE = 1000, STEP_US = 3000
+    KEYS_AT_ONCE = 1000, RUNS_AT_ONCE = 8, STEP_US = 3000
 };
 
-enum phase { RESTING, SEALING, SWEEPING };
+enum phase { RESTING, SEALING, SWEEPING, SWEEPING_RUNS };
 
 struct sealing {
     enum phase phase;
@@ -30,6 +31,7 @@ struct sealing {
     int64_t series, cursor;            /* at hand, and how far it is looked through */
     bool is_state, has_rested;
     struct row_key swept;
+    int64_t swept_run;
     struct stash stash;
 };
 
@@ -48,8 +50,9 @@ void sealing_close(store_t *store)
 
 static enum store_result restore(store_t *store, int64_t series, const struct chunk_row *row)
 {
-    sqlite3_stmt *add = statement(store, EVENT_ADD), *key = statement(store, TIME_RESTORE);
-    if (!add || !key)
+    struct row_key key = { row->at + row->shift, row->place, series, row->at, row->rest };
+    sqlite3_stmt *add = statement(store, EVENT_ADD);
+    if (!add)
         return STORE_TROUBLE;
     sqlite3_bind_int64(add, 1, series);
     sqlite3_bind_int64(add, 2, row->at);
@@ -57,17 +60,9 @@ static enum store_result restore(store_t *store, int64_t series, const struct ch
     sqlite3_bind_int64(add, 4, row->shift);
     sqlite3_bind_int64(add, 5, row->place);
     bind_bytes(add, 6, row->body);
-    sqlite3_bind_int64(key, 1, row->at + row->shift);
-    sqlite3_bind_int64(key, 2, row->place);
-    sqlite3_bind_int64(key, 3, series);
-    sqlite3_bind_int64(key, 4, row->at);
-    sqlite3_bind_int(key, 5, row->rest);
     int rc = sqlite3_step(add);
     sqlite3_reset(add);
-    if (rc == SQLITE_DONE)
-        rc = sqlite3_step(key);
-    sqlite3_reset(key);
-    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot take a row out of a chunk");
+    return rc == SQLITE_DONE ? times_restore(store, &key) : trouble(store, "cannot take a row out of a chunk");
 }
 
 static enum store_result open_again(store_t *store, const struct chunk_entry *entry)
@@ -328,21 +323,6 @@ static enum store_result next_keys(store_t *store, struct sealing *s, struct row
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read the order of rows");
 }
 
-static enum store_result drop_key(store_t *store, const struct row_key *key)
-{
-    sqlite3_stmt *drop = statement(store, TIME_DROP);
-    if (!drop)
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(drop, 1, key->time);
-    sqlite3_bind_int64(drop, 2, key->place);
-    sqlite3_bind_int64(drop, 3, key->series);
-    sqlite3_bind_int64(drop, 4, key->at);
-    sqlite3_bind_int(drop, 5, key->rest);
-    int rc = sqlite3_step(drop);
-    sqlite3_reset(drop);
-    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot drop a key");
-}
-
 /* STORE_MISSING: the slice is done. */
 static enum store_result sweep(store_t *store, struct sealing *s)
 {
@@ -355,7 +335,7 @@ static enum store_result sweep(store_t *store, struct sealing *s)
     for (size_t i = 0; result == STORE_OK && i < count; i++) {
         result = has_row(store, &keys[i], &has);
         if (result == STORE_OK && !has)
-            result = drop_key(store, &keys[i]);
+            result = times_drop(store, &keys[i]);
     }
     if (result != STORE_OK)
         return result;
@@ -365,27 +345,52 @@ static enum store_result sweep(store_t *store, struct sealing *s)
     return result == STORE_OK && count < KEYS_AT_ONCE ? STORE_MISSING : result;
 }
 
+/* What remains of the next run. STORE_MISSING: the slice is done. */
+static enum store_result sweep_run(store_t *store, struct sealing *s)
+{
+    struct run run;
+    size_t kept = 0;
+    bool has;
+    enum store_result result = run_after(store, s->swept_run, s->slice_to, &run);
+    for (size_t i = 0; result == STORE_OK && i < run.count; i++) {
+        has = true;
+        if (run.keys[i].time < s->slice_to)
+            result = has_row(store, &run.keys[i], &has);
+        if (has)
+            run.keys[kept++] = run.keys[i];
+    }
+    if (result == STORE_OK && kept < run.count)
+        result = run_keep(store, run.first, run.keys, kept);
+    if (result == STORE_OK)
+        s->swept_run = run.keys[run.count - 1].time; /* none begins in between */
+    return result;
+}
+
+static enum store_result sweep_runs(store_t *store, struct sealing *s)
+{
+    enum store_result result = store_begin(store);
+    for (int i = 0; result == STORE_OK && i < RUNS_AT_ONCE; i++)
+        result = sweep_run(store, s);
+    if (result != STORE_OK && result != STORE_MISSING)
+        return result;
+    enum store_result committed = store_commit(store);
+    return committed == STORE_OK ? result : committed;
+}
+
 /* --- rounds ---------------------------------------------------------------------------------------------------- */
 
 static enum store_result begin_slice(store_t *store, struct sealing *s, int64_t from)
 {
-    sqlite3_stmt *old = statement(store, TIME_OLD);
-    if (!old)
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(old, 1, from);
-    sqlite3_bind_int64(old, 2, -1);
-    sqlite3_bind_int64(old, 3, -1);
-    sqlite3_bind_int64(old, 4, s->limit);
-    int rc = sqlite3_step(old);
-    int64_t oldest = rc == SQLITE_ROW ? sqlite3_column_int64(old, 0) : s->limit;
-    sqlite3_reset(old);
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        return trouble(store, "cannot find the oldest row");
+    int64_t oldest = s->limit;
+    enum store_result result = times_oldest(store, from, s->limit, &oldest);
+    if (result != STORE_OK && result != STORE_MISSING)
+        return result;
     s->slice_to = s->limit - oldest > SLICE_US ? oldest + SLICE_US : s->limit;
-    s->phase = rc == SQLITE_ROW ? SEALING : RESTING;
+    s->phase = result == STORE_OK ? SEALING : RESTING;
     s->series = 0;
     s->cursor = s->slice_to; /* nothing of the series before the first */
     s->swept = (struct row_key){ .time = -1 };
+    s->swept_run = -1;
     if (s->phase == RESTING) {
         s->has_rested = true;
         s->rested_at = s->now;
@@ -436,6 +441,11 @@ static enum store_result take_step(store_t *store, struct sealing *s)
         return result == STORE_MISSING ? STORE_OK : result;
     case SWEEPING:
         result = sweep(store, s);
+        if (result == STORE_MISSING)
+            s->phase = SWEEPING_RUNS;
+        return result == STORE_MISSING ? STORE_OK : result;
+    case SWEEPING_RUNS:
+        result = sweep_runs(store, s);
         return result == STORE_MISSING ? begin_slice(store, s, s->slice_to) : result;
     }
     return STORE_MISSING;

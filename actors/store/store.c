@@ -5,6 +5,7 @@
 #include "facts.h"
 #include "late.h"
 #include "rolling.h"
+#include "times.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -44,6 +45,7 @@ static const char *const tables =
 
 /* Tables that came later: a store made before gets them from its next writer, and its format stays. */
 static const char *const later_tables =
+    "CREATE TABLE IF NOT EXISTS run (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, keys BLOB NOT NULL);" /* times.h */
     "CREATE TABLE IF NOT EXISTS bad_source (id INTEGER PRIMARY KEY, provenance TEXT NOT NULL);" /* of a refused event that did not come live */
     "CREATE TABLE IF NOT EXISTS filter (id INTEGER PRIMARY KEY CHECK (id = 1), rules BLOB NOT NULL, set_at INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS filter_count (rule INTEGER PRIMARY KEY, filtered INTEGER NOT NULL, thinned INTEGER NOT NULL);"
@@ -124,7 +126,7 @@ static int look_at_file(store_t *store)
         say(store, "%s is not a store of this suite", store->path);
     else if (format > FORMAT)
         say(store, "%s was written by a newer version (format %lld, this one knows %d)", store->path, (long long)format, FORMAT);
-    else if (format < FORMAT)
+    else if (format < OLDEST_FORMAT)
         say(store, "%s has an unknown format %lld", store->path, (long long)format);
     else
         return 1;
@@ -145,6 +147,17 @@ static int make_tables(store_t *store)
     return 0;
 }
 
+/* Older programs would not find what is new. */
+static int number_format(store_t *store)
+{
+    char text[64];
+    int64_t format;
+    snprintf(text, sizeof text, "PRAGMA user_version = %d", FORMAT);
+    if (read_number(store, "PRAGMA user_version", &format) || (format < FORMAT && run(store, text, "cannot number the tables")))
+        return -1;
+    return times_refresh(store) == STORE_OK ? 0 : -1;
+}
+
 int store_prepare_file(store_t *store)
 {
     char text[256];
@@ -163,7 +176,7 @@ int store_prepare_file(store_t *store)
         return -1;
     if (state != 1 && make_tables(store))
         return -1;
-    if (run(store, later_tables, "cannot add tables") || views_make(store) || sealed_refresh(store) != STORE_OK || late_open(store))
+    if (run(store, later_tables, "cannot add tables") || number_format(store) || views_make(store) || sealed_refresh(store) != STORE_OK || late_open(store))
         return -1;
     return settled_open(store);
 }
@@ -311,6 +324,8 @@ enum store_result read_begin(store_t *store, bool *empty)
     result = series_refresh(store);
     if (result == STORE_OK)
         result = sealed_refresh(store);
+    if (result == STORE_OK)
+        result = times_refresh(store);
     if (result != STORE_OK)
         read_end(store);
     return result;

@@ -1,4 +1,5 @@
 /* summary.c - the house at a glance: latest states, counts of a period, entities, types. */
+#include "times.h"
 #include "pack.h"
 #include "sealed.h"
 
@@ -236,16 +237,11 @@ static enum store_result find_newest_sealed(store_t *store, int64_t from_us, int
 
 static enum store_result find_newest(store_t *store, int64_t from_us, int64_t to_us, struct events_stats *stats)
 {
-    sqlite3_stmt *stmt = statement(store, TIME_NEWEST);
-    if (!stmt)
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(stmt, 1, from_us);
-    sqlite3_bind_int64(stmt, 2, to_us);
-    int rc = sqlite3_step(stmt);
-    int64_t newest = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : -1;
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        return trouble(store, "cannot find the newest row");
-    enum store_result result = newest < store->sealed_until ? find_newest_sealed(store, from_us, to_us, &newest) : STORE_OK;
+    int64_t newest = -1;
+    enum store_result result = times_newest(store, from_us, to_us, &newest);
+    if (result != STORE_OK && result != STORE_MISSING)
+        return result;
+    result = newest < store->sealed_until ? find_newest_sealed(store, from_us, to_us, &newest) : STORE_OK;
     if (newest >= 0)
         SET(stats, last_event_time, newest);
     return result;

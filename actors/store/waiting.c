@@ -5,6 +5,7 @@
  * rows of a series meet the same page; in the order of time the other table only grows at its end. */
 #include "inside.h"
 #include "pack.h"
+#include "times.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -271,6 +272,26 @@ static enum store_result write_ordered(store_t *store, enum statement which)
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot write rows");
 }
 
+/* Into runs; those that are late into the table of such. */
+static enum store_result write_times(store_t *store)
+{
+    struct waiting *waiting = &store->waiting;
+    struct run_writer runs;
+    size_t late = 0;
+    bool taken = true;
+    order_by_time(waiting);
+    run_writer_open(&runs);
+    enum store_result result = STORE_OK;
+    for (size_t i = 0; result == STORE_OK && i < waiting->live; i++) {
+        result = run_writer_put(store, &runs, &waiting->rows[waiting->order[i]].key, &taken);
+        if (!taken)
+            waiting->order[late++] = waiting->order[i];
+    }
+    result = run_writer_close(store, &runs, result);
+    waiting->live = late;
+    return result == STORE_OK && late > 0 ? write_ordered(store, TIMES_ADD) : result;
+}
+
 enum store_result waiting_write(store_t *store)
 {
     struct waiting *waiting = &store->waiting;
@@ -278,10 +299,8 @@ enum store_result waiting_write(store_t *store)
         return STORE_OK;
     order_by_key(waiting);
     enum store_result result = write_ordered(store, EVENTS_ADD);
-    if (result == STORE_OK) {
-        order_by_time(waiting);
-        result = write_ordered(store, TIMES_ADD);
-    }
+    if (result == STORE_OK)
+        result = write_times(store);
     waiting_forget(waiting);
     return result;
 }
