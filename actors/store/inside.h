@@ -301,6 +301,7 @@ enum store_result passed_add(store_t *, int64_t place);  /* STORE_REDELIVERED: i
 enum store_result passed_look(store_t *, int64_t place); /* STORE_REDELIVERED: it is there */
 enum store_result row_drop(store_t *, const struct row_key *); /* of an event that is no state and speaks of no entity; its place has passed */
 
+const char *log_file_offer(void);           /* the name of the VFS that the writer opens its file with */
 int  store_prepare_file(store_t *);        /* make or check the tables; -1: why is set */
 int  views_make(store_t *);                /* for the user's own SQL; those of before are replaced; -1: why is set */
 int  views_make_buckets(store_t *, bool is_on); /* those of the buckets that plain.c writes; off: they go */

@@ -203,7 +203,7 @@ static int lock_file(store_t *store)
 static int open_database(store_t *store)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (store->writer ? SQLITE_OPEN_CREATE : 0);
-    if (sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(store->path, &store->db, flags, store->writer ? log_file_offer() : NULL) != SQLITE_OK) {
         trouble(store, "cannot open the store");
         return -1;
     }
