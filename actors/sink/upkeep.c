@@ -250,7 +250,7 @@ upkeep_t *upkeep_new(actor_t *actor, store_t *store, const char *zone)
         upkeep_destroy(&self);
         return NULL;
     }
-    actor_after(actor, REST_MS, roll_on, 0);
+    actor_after(actor, SOON_MS, roll_on, 0);
     actor_after(actor, SOON_MS, ask_again, 1);
     return self;
 }

@@ -71,6 +71,7 @@ void late_note(store_t *store, int64_t series, struct series *known, int64_t at)
     struct late *late = store->late;
     struct late_span one = { series, at, at, false };
     bool has_one = known && known->late > 0 && known->late_in == late->transaction;
+    late->news++;
     if (has_one && join(&late->spans[known->late - 1], at)) {
         watch(late, &one);
         return;

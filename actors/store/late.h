@@ -8,12 +8,13 @@
 
 struct late_span { int64_t series /* 0: all */, from, to; bool is_gap; };
 struct late {
-    int64_t below;             /* nothing at or after this is rolled up, or being so */
+    int64_t below;             /* nothing at or after this is rolled up, being so, or was looked for to be */
     struct late_span *spans;
     size_t count, room;
     uint64_t transaction;
     struct late_span watched;  /* what a chunk in the making is made of; to 0: nothing */
     bool is_touched;           /* something of it changed */
+    uint64_t news;             /* grows with each late state */
 };
 
 static inline bool is_late(const store_t *store, int64_t at)

@@ -30,6 +30,8 @@ struct rolling {
     enum tier tier;
     int64_t day;             /* ... and is for this day; the one of the last whole pass */
     int64_t done_day;
+    uint64_t news;           /* late states that this has heard of; */
+    bool has_news;           /* they are of no pass yet */
 };
 
 /* --- zone ----------------------------------------------------------------------------------------- */
@@ -350,7 +352,7 @@ static enum store_result begin_new(store_t *store, int64_t series, enum tier tie
     return begin_at(store, series, tier, tier_chunk(tier, self->zone, sample.at), now_us);
 }
 
-static enum store_result next_series(store_t *store)
+static enum store_result next_series(store_t *store, int64_t now_us)
 {
     struct rolling *self = store->rolling;
     sqlite3_stmt *next = statement(store, STATES_NEXT);
@@ -364,9 +366,22 @@ static enum store_result next_series(store_t *store)
     if (rc == SQLITE_DONE) {
         self->series = 0;
         self->done_day = self->day;
+        for (enum tier tier = TIER_QUARTER; tier < TIERS; tier++)
+            store->late->below = store->late->below > rest_of(self, tier, now_us) ? store->late->below : rest_of(self, tier, now_us);
         return STORE_MISSING;
     }
     return rc == SQLITE_ROW ? STORE_OK : trouble(store, "cannot look for the next series");
+}
+
+/* What an import brings may be of series, or of days, that there were no chunks of: when no more of it comes, all are looked at again. */
+static void hear_news(store_t *store)
+{
+    struct rolling *self = store->rolling;
+    bool goes_on = self->news != store->late->news;
+    if (!goes_on && self->has_news)
+        self->done_day = -1;
+    self->has_news = goes_on;
+    self->news = store->late->news;
 }
 
 /* One tier of one series after the other, until all have been looked at in this day. */
@@ -377,6 +392,7 @@ static enum store_result look_on(store_t *store, int64_t now_us, bool *is_done)
     bool found = false;
     int64_t day = rest_of(self, TIER_QUARTER, now_us) + rest_of(self, TIER_DAY, now_us);
     if (self->series == 0 && self->done_day == day) {
+        hear_news(store);
         *is_done = true;
         return STORE_OK;
     }
@@ -385,7 +401,7 @@ static enum store_result look_on(store_t *store, int64_t now_us, bool *is_done)
             self->day = day;
         if (self->series == 0 || ++self->tier == TIERS) {
             self->tier = TIER_QUARTER;
-            result = next_series(store);
+            result = next_series(store, now_us);
         }
         if (result == STORE_OK)
             result = begin_new(store, self->series, self->tier, now_us, &found);
@@ -409,7 +425,7 @@ static enum store_result open_rolling(store_t *store)
         zone = zone_open("UTC", &why);
     store->rolling = calloc(1, sizeof *store->rolling);
     assert(store->rolling && zone);
-    *store->rolling = (struct rolling){ .zone = zone, .done_day = -1 };
+    *store->rolling = (struct rolling){ .zone = zone, .done_day = -1, .news = store->late->news };
     return STORE_OK;
 }
 

@@ -65,8 +65,9 @@ def install():
 
 
 class HomeAssistant:
-    def __init__(self, directory):
+    def __init__(self, directory, environment=None):
         self.directory = pathlib.Path(directory)
+        self.environment = {**os.environ, **(environment or {})}
         self.port = free_port()
         self.config = self.directory / "config"
         self.config.mkdir()
@@ -75,7 +76,8 @@ class HomeAssistant:
         self.token = None
 
     def start(self, seconds=300):
-        self.process = Process([str(ENVIRONMENT / "bin" / "hass"), "-c", str(self.config)], self.directory / "hass.log")
+        self.process = Process([str(ENVIRONMENT / "bin" / "hass"), "-c", str(self.config)], self.directory / "hass.log",
+                               self.environment)
         wait_for(self.is_running if self.token else self.answers, seconds, "Home Assistant to answer", 0.3)
 
     def stop(self, number=signal.SIGTERM):

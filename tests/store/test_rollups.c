@@ -258,6 +258,27 @@ static void another_zone_makes_the_days_anew(void **state)
     done_with(h);
 }
 
+static void what_is_imported_when_the_day_s_work_is_done_is_rolled_up_that_day(void **state)
+{
+    struct world *w = *state;
+    struct history *a = steady("sensor.a", 300, 300), *b = steady("sensor.b", 3000, 300);
+    int64_t now = START_US + 20 * DAY_US;
+    assert_int_equal(store_set_zone(w->writer, "Europe/Vienna"), STORE_OK);
+    assert_true(roll_up(w, now, STEPS_MAX));
+    history_store(a, w->writer);
+    history_store(b, w->writer);
+    commit(w);
+    assert_true(roll_up(w, now, STEPS_MAX)); /* it hears of them, and waits for more */
+    assert_int_equal(days_from_rollups(w, 2, a_zone(1), now), 0);
+    assert_true(roll_up(w, now, STEPS_MAX));
+    assert_true(roll_up(w, now, STEPS_MAX));
+    assert_true(days_from_rollups(w, 1, a_zone(1), now) >= 1);
+    assert_true(days_from_rollups(w, 2, a_zone(1), now) >= 6);
+    ask(w, b, 2, 1, now, 10);
+    done_with(a);
+    done_with(b);
+}
+
 static void a_damaged_rollup_is_none(void **state)
 {
     struct world *w = *state;
@@ -379,6 +400,7 @@ int main(void)
         T(whatever_is_rolled_up_an_answer_is_what_every_moment_says),
         T(what_changes_while_its_chunk_is_being_made_is_in_it),
         T(another_zone_makes_the_days_anew),
+        T(what_is_imported_when_the_day_s_work_is_done_is_rolled_up_that_day),
         T(a_damaged_rollup_is_none),
         T(a_gap_of_one_entity_is_none_of_another),
         T(killed_at_any_moment_an_answer_is_what_every_moment_says),

@@ -23,10 +23,10 @@ def ulid(binary):
     return "".join(ULID[number >> 5 * (25 - i) & 31] for i in range(26))
 
 
-def unpack(version, to):
-    """The recorded database of a version of Home Assistant."""
-    path = pathlib.Path(to) / f"recorder-{version}.db"
-    with gzip.open(ROOT / "tests" / "recorded" / f"ha-{version}-recorder.db.gz") as file:
+def unpack(version, to, which="recorder"):
+    """The recorded database of a version of Home Assistant; which="statistics": the one of tests/real/compiling.py."""
+    path = pathlib.Path(to) / f"{which}-{version}.db"
+    with gzip.open(ROOT / "tests" / "recorded" / f"ha-{version}-{which}.db.gz") as file:
         path.write_bytes(file.read())
     return path
 

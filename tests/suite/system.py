@@ -177,7 +177,12 @@ class Clock:
         self.environment = {"LD_PRELOAD": str(BIN / "libclock.so"), "CLOCK_FILE": str(self.path)}
 
     def ahead_us(self):
-        return int.from_bytes(self.path.read_bytes(), sys.byteorder)
+        return int.from_bytes(self.path.read_bytes(), sys.byteorder, signed=True)
+
+    def turn_to(self, seconds):
+        """To this time, as near as whole seconds come; written at once, for it is mapped."""
+        with open(self.path, "r+b") as file:
+            file.write(((int(seconds) - int(time.time())) * 10**6).to_bytes(8, sys.byteorder, signed=True))
 
 
 class System:
