@@ -47,7 +47,6 @@ static struct slice name_in(moments_t *self, struct slice attributes)
 static void fill_row(moments_t *self, const struct event_full *e, int64_t at, struct state_row *row)
 {
     schema_clear(state_row_schema(), row);
-    SET_TEXT(row, id, e->id, e->id_size);
     PASS(row, e, entity_id);
     PASS(row, e, domain);
     PASS(row, e, state);
@@ -296,7 +295,7 @@ static int take_prior(void *owner, size_t which, const struct event_full *e)
 
 static enum store_result read_prior(moments_t *self, const struct history_query *q)
 {
-    struct moment_question question = { .at_us = { self->at }, .moments = 1, .entities = { q->id, q->id_size } };
+    struct moment_question question = { .at_us = { self->at }, .moments = 1, .whole = true, .entities = { q->id, q->id_size } };
     int64_t next;
     return store_moment(self->store, &question, take_prior, self, &next);
 }

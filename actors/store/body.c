@@ -8,6 +8,11 @@
 
 static const char *const provenances[4] = { "live", "backfill", "snapshot", "import" };
 
+const char *provenance_of(uint32_t flags)
+{
+    return provenances[flags & PROVENANCE];
+}
+
 int provenance_code(const struct event_full *e)
 {
     for (int i = 0; i < 4; i++)
@@ -231,7 +236,7 @@ int body_read(struct slice body, int64_t at, struct event_full *e, struct row_re
     if (in.bad || head[0] != BODY_FORM)
         return -1;
     uint32_t flags = (uint32_t)head[1] | (uint32_t)head[2] << 8 | (uint32_t)head[3] << 16 | (uint32_t)head[4] << 24;
-    const char *provenance = provenances[flags & PROVENANCE];
+    const char *provenance = provenance_of(flags);
     SET_TEXT(e, provenance, provenance, strlen(provenance));
     refs->snapshot = (int64_t)unpack_number(&in);
     refs->attributes = flags & HAS_ATTRIBUTES ? (int64_t)unpack_number(&in) : 0;

@@ -56,6 +56,8 @@ struct body_parts {
 int  parts_read(struct slice body, int64_t timestamp, struct body_parts *);
 void parts_write(const struct body_parts *, msgpack_sbuffer *out);
 
+const char *provenance_of(uint32_t flags);
+
 static inline bool has_all(uint32_t flags, uint32_t has, uint32_t without)
 {
     return (flags & (has | without)) == has;

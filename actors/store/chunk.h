@@ -39,6 +39,16 @@ int chunk_next(chunk_reader_t *, struct chunk_row *);
 int chunk_next_state(chunk_reader_t *, struct chunk_state *);
 void chunk_pass_rows(chunk_reader_t *, size_t count);   /* they are read as far as the ones after them need it */
 void chunk_pass_states(chunk_reader_t *, size_t count); /* likewise, where states alone are asked for */
+/* The last row that is not later than a time, before any row was asked for. 1: there is one; 0: none; 2: one that only both halves
+ * tell; -1: damaged. Its texts live until the next call. */
+struct chunk_moment {
+    size_t row;
+    int64_t at, shift, changed, snapshot, attributes; /* 0: none of the latter two */
+    uint32_t flags;          /* as in body.h */
+    bool has_state, has_value, has_changed, has_updated /* at `at` */;
+    struct slice state, value;
+};
+int chunk_in_force(chunk_reader_t *, int64_t at, struct chunk_moment *);
 struct slice chunk_text(chunk_reader_t *, const struct chunk_state *); /* lives until the next call */
 double chunk_number(const chunk_reader_t *, const struct chunk_state *);
 

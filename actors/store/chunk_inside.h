@@ -8,10 +8,13 @@
 #include "decimal.h"
 
 /* In the order in which they stand; new ones only at the end. */
-enum main_column { MAIN_HEAD, MAIN_AT, MAIN_WORDS, MAIN_TEXTS, MAIN_SCALED, MAIN_DECIMALS, MAIN_SNAPSHOTS, MAIN_ATTRIBUTES, MAIN_COLUMNS };
+enum main_column {
+    MAIN_HEAD, MAIN_AT, MAIN_WORDS, MAIN_TEXTS, MAIN_SCALED, MAIN_DECIMALS, MAIN_SNAPSHOTS, MAIN_ATTRIBUTES,
+    MAIN_FLAGS, MAIN_SHIFT, MAIN_CHANGED, MAIN_VALUE, MAIN_VALUE_TEXTS, MAIN_COLUMNS
+};
 enum rest_column {
-    REST_FLAGS, REST_SHIFT, REST_PLACE, REST_KEY, REST_RECEIVED, REST_UPDATED, REST_CHANGED, REST_REPORTED, REST_DURATION,
-    REST_OLD, REST_VALUE, REST_DATA, REST_CONTEXT_TEXT, REST_VERBATIM, REST_TEXTS, REST_CANONICAL, REST_FORMULA,
+    REST_PLACE, REST_KEY, REST_RECEIVED, REST_UPDATED, REST_REPORTED, REST_DURATION,
+    REST_OLD, REST_DATA, REST_CONTEXT_TEXT, REST_VERBATIM, REST_TEXTS, REST_CANONICAL, REST_FORMULA,
     REST_READINGS, REST_USERS, REST_CONTEXTS, REST_COLUMNS
 };
 
@@ -31,7 +34,6 @@ struct expected {
     int64_t changed;          /* last_changed of the row before that had one */
     bool has_changed;
     struct slice state;       /* of the row before */
-    struct slice *values;     /* by word: the value that stood beside it last */
     uint8_t contexts[CONTEXTS][16];
     bool has_context[CONTEXTS];
 };
@@ -54,5 +56,36 @@ static inline int64_t expected_lasted(struct expected *x, int64_t at, const stru
     x->has_changed = true;
     return (int64_t)((uint64_t)changed - (uint64_t)before);
 }
+
+/* --- a chunk that is open ------------------------------------------------------------------------- */
+
+struct chunk_reader {
+    bool is_state, has_rest, bad;
+    size_t count, row;
+    unsigned decimals, least;
+    /* main */
+    struct numbers at, scaled, changed;
+    struct runs words, snapshots, attributes, flags;
+    struct few other_decimals, shifts, other_values;
+    struct slice *word_texts, *values; /* by word; of values, the one that stood beside it last */
+    size_t text_count, text_room;
+    struct texts value_texts;
+    /* rest */
+    struct runs readings, users;
+    struct few keys;
+    struct numbers place, received, updated, reported, duration;
+    uint8_t received_way;
+    struct unpack old, data, context_text, verbatim, canonical, contexts, tail;
+    struct texts texts;
+    struct formula formula;
+    struct expected expected;
+    /* of the row at hand */
+    char number[2][DECIMAL_TEXT];
+    int turn;
+    msgpack_sbuffer body;
+};
+
+unsigned chunk_decimals(const chunk_reader_t *, int64_t scaled); /* it is written with; what is left are zeros */
+size_t words_pass(struct runs *words, size_t count); /* how many of the rows passed over are numbers */
 
 #endif

@@ -4,31 +4,6 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-struct chunk_reader {
-    bool is_state, has_rest, bad;
-    size_t count, row;
-    unsigned decimals, least;
-    /* main */
-    struct numbers at, scaled;
-    struct runs words, snapshots, attributes;
-    struct few other_decimals;
-    struct slice *word_texts;
-    size_t text_count, text_room;
-    /* rest */
-    struct runs flags, readings, users;
-    struct few shifts, keys;
-    struct numbers place, received, updated, changed, reported, duration;
-    uint8_t received_way;
-    struct unpack old, value, data, context_text, verbatim, canonical, contexts, tail;
-    struct texts texts;
-    struct formula formula;
-    struct expected expected;
-    /* of the row at hand */
-    char number[2][DECIMAL_TEXT];
-    int turn;
-    msgpack_sbuffer body;
-};
-
 chunk_reader_t *chunk_reader_new(void)
 {
     chunk_reader_t *self = calloc(1, sizeof *self);
@@ -50,9 +25,10 @@ void chunk_reader_destroy(chunk_reader_t **self_p)
     runs_close(&self->readings);
     runs_close(&self->users);
     texts_release(&self->texts);
+    texts_release(&self->value_texts);
     msgpack_sbuffer_destroy(&self->body);
     free(self->word_texts);
-    free(self->expected.values);
+    free(self->values);
     free(self);
 }
 
@@ -83,7 +59,9 @@ int chunk_unpack(struct chunk_tools *tools, struct slice half, msgpack_sbuffer *
     if (!tools->unpacking)
         tools->unpacking = ZSTD_createDCtx();
     assert(tools->unpacking);
-    if (ZSTD_decompressDCtx(tools->unpacking, to->data, plain, frame, packed) != plain)
+    if (packed == plain)
+        memcpy(to->data, frame, plain);
+    else if (ZSTD_decompressDCtx(tools->unpacking, to->data, plain, frame, packed) != plain)
         return -1;
     memcpy(to->data + plain, in.at, tail);
     to->size = plain + tail;
@@ -123,6 +101,18 @@ static int read_words(chunk_reader_t *self, struct slice column)
     return in.bad ? -1 : 0;
 }
 
+/* What stands beside a word: nothing, as long as no row said another. */
+static void open_values(chunk_reader_t *self, struct slice column, struct slice texts)
+{
+    struct slice *values = realloc(self->values, (self->text_count + WORD_TEXTS) * sizeof *values);
+    assert(values);
+    for (size_t i = 0; i < self->text_count + WORD_TEXTS; i++)
+        values[i] = (struct slice){ "", 0 };
+    self->values = values;
+    self->other_values = few_of(column);
+    texts_open(&self->value_texts, texts);
+}
+
 static int open_main(chunk_reader_t *self, struct slice half)
 {
     struct slice columns[MAIN_COLUMNS];
@@ -136,13 +126,21 @@ static int open_main(chunk_reader_t *self, struct slice half)
         return -1;
     self->decimals = (unsigned)decimals;
     self->least = (unsigned)least;
-    self->at = numbers_of(columns[MAIN_AT]);
-    self->scaled = numbers_of(columns[MAIN_SCALED]);
+    self->at = numbers_of(columns[MAIN_AT], &tail);
+    self->scaled = numbers_of(columns[MAIN_SCALED], &tail);
+    self->changed = numbers_of(columns[MAIN_CHANGED], &tail);
+    if (self->at.in.bad || (columns[MAIN_SCALED].size > 0 && self->scaled.in.bad) || (columns[MAIN_CHANGED].size > 0 && self->changed.in.bad))
+        return -1;
     self->other_decimals = few_of(columns[MAIN_DECIMALS]);
     runs_open(&self->words, columns[MAIN_WORDS]);
     runs_open(&self->snapshots, columns[MAIN_SNAPSHOTS]);
     runs_open(&self->attributes, columns[MAIN_ATTRIBUTES]);
-    return read_words(self, columns[MAIN_TEXTS]);
+    runs_open(&self->flags, columns[MAIN_FLAGS]);
+    self->shifts = few_of(columns[MAIN_SHIFT]);
+    if (read_words(self, columns[MAIN_TEXTS]) != 0)
+        return -1;
+    open_values(self, columns[MAIN_VALUE], columns[MAIN_VALUE_TEXTS]);
+    return 0;
 }
 
 static int open_rest(chunk_reader_t *self, struct slice half)
@@ -150,20 +148,16 @@ static int open_rest(chunk_reader_t *self, struct slice half)
     struct slice columns[REST_COLUMNS];
     if (read_columns(half, columns, REST_COLUMNS, &self->tail) != 0 || columns[REST_RECEIVED].size == 0)
         return -1;
-    runs_open(&self->flags, columns[REST_FLAGS]);
     runs_open(&self->readings, columns[REST_READINGS]);
     runs_open(&self->users, columns[REST_USERS]);
-    self->shifts = few_of(columns[REST_SHIFT]);
     self->keys = few_of(columns[REST_KEY]);
-    self->place = numbers_of(columns[REST_PLACE]);
+    self->place = numbers_of(columns[REST_PLACE], &self->tail);
     self->received_way = *(const uint8_t *)columns[REST_RECEIVED].data;
-    self->received = numbers_of((struct slice){ (const char *)columns[REST_RECEIVED].data + 1, columns[REST_RECEIVED].size - 1 });
-    self->updated = numbers_of(columns[REST_UPDATED]);
-    self->changed = numbers_of(columns[REST_CHANGED]);
-    self->reported = numbers_of(columns[REST_REPORTED]);
-    self->duration = numbers_of(columns[REST_DURATION]);
+    self->received = numbers_of((struct slice){ (const char *)columns[REST_RECEIVED].data + 1, columns[REST_RECEIVED].size - 1 }, &self->tail);
+    self->updated = numbers_of(columns[REST_UPDATED], &self->tail);
+    self->reported = numbers_of(columns[REST_REPORTED], &self->tail);
+    self->duration = numbers_of(columns[REST_DURATION], &self->tail);
     self->old = unpack_of(columns[REST_OLD]);
-    self->value = unpack_of(columns[REST_VALUE]);
     self->data = unpack_of(columns[REST_DATA]);
     self->context_text = unpack_of(columns[REST_CONTEXT_TEXT]);
     self->verbatim = unpack_of(columns[REST_VERBATIM]);
@@ -173,11 +167,7 @@ static int open_rest(chunk_reader_t *self, struct slice half)
     self->formula = (struct formula){ 0 };
     if (columns[REST_FORMULA].size == sizeof self->formula)
         memcpy(&self->formula, columns[REST_FORMULA].data, sizeof self->formula);
-    struct slice *values = realloc(self->expected.values, (self->text_count + WORD_TEXTS) * sizeof *values);
-    assert(values);
-    for (size_t i = 0; i < self->text_count + WORD_TEXTS; i++)
-        values[i] = (struct slice){ "", 0 };
-    self->expected = (struct expected){ .values = values, .state = { "", 0 } };
+    self->expected = (struct expected){ .state = { "", 0 } };
     return 0;
 }
 
@@ -217,8 +207,7 @@ size_t chunk_rows_before(chunk_reader_t *self, int64_t at)
 
 /* --- states ----------------------------------------------------------------------------------------- */
 
-/* The decimals it is written with; what is left are zeros. */
-static unsigned own_decimals(const chunk_reader_t *self, int64_t scaled)
+unsigned chunk_decimals(const chunk_reader_t *self, int64_t scaled)
 {
     unsigned decimals = self->decimals;
     for (; decimals > self->least && scaled % 10 == 0; scaled /= 10)
@@ -237,7 +226,7 @@ int chunk_next_state(chunk_reader_t *self, struct chunk_state *state)
     state->attributes = runs_next(&self->attributes);
     if (state->word == WORD_NUMBER) {
         state->scaled = numbers_next(&self->scaled);
-        state->decimals = own_decimals(self, state->scaled);
+        state->decimals = chunk_decimals(self, state->scaled);
     }
     if (few_has(&self->other_decimals, self->row, &other) && other <= self->decimals)
         state->decimals = (unsigned)other;
@@ -247,8 +236,7 @@ int chunk_next_state(chunk_reader_t *self, struct chunk_state *state)
     return self->bad ? -1 : 1;
 }
 
-/* How many of the rows passed over are numbers. */
-static size_t pass_words(struct runs *words, size_t count)
+size_t words_pass(struct runs *words, size_t count)
 {
     size_t numbers = 0;
     while (count > 0 && !words->bad) {
@@ -272,10 +260,10 @@ void chunk_pass_states(chunk_reader_t *self, size_t count)
     self->row += count;
     for (size_t i = 0; i < count; i++)
         numbers_next(&self->at);
-    for (size_t i = pass_words(&self->words, count); i > 0; i--)
+    for (size_t i = words_pass(&self->words, count); i > 0; i--)
         numbers_next(&self->scaled);
-    pass_words(&self->snapshots, count);
-    pass_words(&self->attributes, count);
+    words_pass(&self->snapshots, count);
+    words_pass(&self->attributes, count);
     while (!self->other_decimals.is_over && self->other_decimals.row < self->row)
         few_has(&self->other_decimals, self->other_decimals.row, &other);
 }
@@ -350,13 +338,21 @@ static void next_times(chunk_reader_t *self, int64_t at, struct body_parts *p)
         p->duration_us = (uint64_t)numbers_next(&self->duration) + lasted;
 }
 
-static void next_texts(chunk_reader_t *self, uint64_t word, struct body_parts *p)
+static struct slice next_value(chunk_reader_t *self, size_t row, uint64_t word)
+{
+    uint64_t code;
+    if (few_has(&self->other_values, row, &code))
+        self->values[word] = texts_by_code(&self->value_texts, code);
+    return self->values[word];
+}
+
+static void next_texts(chunk_reader_t *self, size_t row, uint64_t word, struct body_parts *p)
 {
     const struct slice none = { "", 0 };
     if (has_all(p->flags, HAS_OLD, OLD_IS_STATE))
         p->old_state = texts_next(&self->texts, &self->old, self->expected.state);
     if (has_all(p->flags, HAS_VALUE, VALUE_IS_STATE))
-        p->value = self->expected.values[word] = texts_next(&self->texts, &self->value, self->expected.values[word]);
+        p->value = next_value(self, row, word);
     if (p->flags & HAS_DATA)
         p->data = texts_next(&self->texts, &self->data, none);
     self->expected.state = p->state;
@@ -396,14 +392,15 @@ static void next_parts(chunk_reader_t *self, const struct chunk_state *state, st
     next_context(self, OWN_CONTEXT, &p->contexts[OWN_CONTEXT], timestamp);
     next_context(self, PARENT_CONTEXT, &p->contexts[PARENT_CONTEXT], timestamp);
     next_times(self, row->at, p);
-    next_texts(self, state->word, p);
+    next_texts(self, self->row - 1, state->word, p);
     next_reals(self, p);
 }
 
 static bool is_damaged(const chunk_reader_t *self)
 {
     return self->bad || self->flags.bad || self->readings.bad || self->users.bad || self->place.in.bad || self->received.in.bad
-        || self->contexts.bad || self->tail.bad || self->texts.bad || self->canonical.bad || self->shifts.in.bad || self->keys.in.bad;
+        || self->contexts.bad || self->tail.bad || self->texts.bad || self->canonical.bad || self->shifts.in.bad || self->keys.in.bad
+        || self->other_values.in.bad || self->value_texts.bad;
 }
 
 /* Of columns that only some rows have: bad as soon as one is asked for that is not there. */

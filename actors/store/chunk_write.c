@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { LEVEL = 3, RARE_OF = 50 /* decimals that fewer rows have than one in so many become texts */ };
+enum { COLUMNS = (int)REST_COLUMNS > (int)MAIN_COLUMNS ? (int)REST_COLUMNS : (int)MAIN_COLUMNS };
+enum { LEVEL = 3, TRIAL_LEVEL = 1, WORTH = 24 /* bytes, and a frame is packed */, RARE_OF = 50 /* decimals that fewer rows have than one in so many become texts */ };
 
 struct writing {
     struct chunk_tools *tools;
@@ -15,13 +16,31 @@ struct writing {
     size_t count;
     struct body_parts *parts;       /* of each row */
     int64_t *numbers, *words;       /* room for one a row; the word of each */
-    msgpack_sbuffer columns[REST_COLUMNS], tail, body;
+    msgpack_sbuffer columns[COLUMNS], bits[COLUMNS]; /* a column, and what of it stands outside of the frame */
+    msgpack_sbuffer tail, body, trial;
     struct texts_writer texts;
     unsigned decimals;              /* of scaled numbers */
     size_t word_count;
 };
 
 /* --- the frame ------------------------------------------------------------------------------------ */
+
+/* At its front there is room for the bytes. */
+static struct slice pack_frame(struct writing *w, const msgpack_sbuffer *plain, int level, msgpack_sbuffer *room)
+{
+    size_t most = ZSTD_compressBound(plain->size);
+    if (room->alloc < most) {
+        room->data = realloc(room->data, most);
+        room->alloc = most;
+        assert(room->data);
+    }
+    if (!w->tools->packing)
+        w->tools->packing = ZSTD_createCCtx();
+    assert(w->tools->packing);
+    size_t size = ZSTD_compressCCtx(w->tools->packing, room->data, most, plain->data, plain->size, level);
+    assert(!ZSTD_isError(size));
+    return (struct slice){ room->data, size };
+}
 
 /* Version, sizes, the columns packed, and what cannot be packed behind them. */
 static void write_half(struct writing *w, size_t columns, msgpack_sbuffer *out)
@@ -32,25 +51,37 @@ static void write_half(struct writing *w, size_t columns, msgpack_sbuffer *out)
     pack_number(&plain, columns);
     for (size_t i = 0; i < columns; i++)
         pack_slice(&plain, (struct slice){ w->columns[i].data, w->columns[i].size });
-    size_t room = ZSTD_compressBound(plain.size);
-    void *packed = malloc(room);
-    assert(packed);
-    if (!w->tools->packing)
-        w->tools->packing = ZSTD_createCCtx();
-    assert(w->tools->packing);
-    size_t size = ZSTD_compressCCtx(w->tools->packing, packed, room, plain.data, plain.size, LEVEL);
-    assert(!ZSTD_isError(size));
+    struct slice frame = pack_frame(w, &plain, LEVEL, &w->trial);
+    if (frame.size + WORTH > plain.size)
+        frame = (struct slice){ plain.data, plain.size };
     msgpack_sbuffer_clear(out);
     pack_bytes(out, &version, 1);
     pack_number(out, plain.size);
-    pack_number(out, size);
-    pack_bytes(out, packed, size);
-    pack_bytes(out, w->tail.data, w->tail.size);
-    free(packed);
-    msgpack_sbuffer_destroy(&plain);
+    pack_slice(out, frame);
     for (size_t i = 0; i < columns; i++)
+        pack_bytes(out, w->bits[i].data, w->bits[i].size);
+    pack_bytes(out, w->tail.data, w->tail.size);
+    msgpack_sbuffer_destroy(&plain);
+    for (size_t i = 0; i < columns; i++) {
         msgpack_sbuffer_clear(&w->columns[i]);
+        msgpack_sbuffer_clear(&w->bits[i]);
+    }
     msgpack_sbuffer_clear(&w->tail);
+}
+
+/* In bits, which are read at once; but where rows repeat others and pack to far less, as bytes in the frame. */
+static void put_numbers(struct writing *w, size_t column, const int64_t *values, size_t count)
+{
+    struct numbers_plan plan = numbers_plan(values, count);
+    bool in_bits = true;
+    if (plan.bytes > WORTH) {
+        msgpack_sbuffer bytes;
+        msgpack_sbuffer_init(&bytes);
+        numbers_write(&plan, values, count, &bytes, NULL);
+        in_bits = pack_frame(w, &bytes, TRIAL_LEVEL, &w->trial).size > plan.bytes / 4 * 3;
+        msgpack_sbuffer_destroy(&bytes);
+    }
+    numbers_write(&plan, values, count, &w->columns[column], in_bits ? &w->bits[column] : NULL);
 }
 
 /* --- main: times and states -------------------------------------------------------------------------- */
@@ -155,7 +186,46 @@ static void write_scaled(struct writing *w, unsigned least, struct chunk_summary
         w->numbers[count++] = scaled;
     }
     summary->numbers = count;
-    numbers_write(w->numbers, count, &w->columns[MAIN_SCALED]);
+    put_numbers(w, MAIN_SCALED, w->numbers, count);
+}
+
+/* What is not the value that stood beside the same word before. */
+static void write_values(struct writing *w)
+{
+    struct few_writer others = { .out = &w->columns[MAIN_VALUE] };
+    struct texts_writer texts = { .bytes = &w->columns[MAIN_VALUE_TEXTS] };
+    struct slice *values = calloc(w->word_count, sizeof *values);
+    assert(values);
+    for (size_t i = 0; i < w->count; i++) {
+        const struct body_parts *p = &w->parts[i];
+        struct slice *value = &values[w->words[i]];
+        if (p->flags == VERBATIM || !has_all(p->flags, HAS_VALUE, VALUE_IS_STATE) || slice_equal(p->value, *value))
+            continue;
+        few_add(&others, i, texts_code(&texts, p->value));
+        *value = p->value; /* which stays as long as the rows do */
+    }
+    texts_close(&texts);
+    free(values);
+}
+
+/* What tells of a row's times, and what else its body holds. */
+static void write_flags(struct writing *w)
+{
+    struct few_writer shifts = { .out = &w->columns[MAIN_SHIFT] };
+    struct expected x = { 0 };
+    size_t count = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        const struct body_parts *p = &w->parts[i];
+        if (w->rows[i].shift != 0)
+            few_add(&shifts, i, fold((uint64_t)w->rows[i].shift));
+        int64_t lasted = p->flags == VERBATIM ? 0 : expected_lasted(&x, w->rows[i].at, p);
+        if (p->flags != VERBATIM && has_all(p->flags, HAS_CHANGED_AT, CHANGED_IS_AT))
+            w->numbers[count++] = lasted;
+    }
+    put_numbers(w, MAIN_CHANGED, w->numbers, count);
+    for (size_t i = 0; i < w->count; i++)
+        w->numbers[i] = w->parts[i].flags;
+    runs_write(w->numbers, w->count, &w->columns[MAIN_FLAGS]);
 }
 
 static void write_main(struct writing *w, msgpack_sbuffer *out, struct chunk_summary *summary)
@@ -166,13 +236,15 @@ static void write_main(struct writing *w, msgpack_sbuffer *out, struct chunk_sum
     write_scaled(w, least, summary);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->rows[i].at;
-    numbers_write(w->numbers, w->count, &w->columns[MAIN_AT]);
+    put_numbers(w, MAIN_AT, w->numbers, w->count);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->parts[i].snapshot;
     runs_write(w->numbers, w->count, &w->columns[MAIN_SNAPSHOTS]);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->parts[i].attributes;
     runs_write(w->numbers, w->count, &w->columns[MAIN_ATTRIBUTES]);
+    write_flags(w);
+    write_values(w);
     pack_number(&w->columns[MAIN_HEAD], w->count);
     pack_number(&w->columns[MAIN_HEAD], w->decimals);
     pack_number(&w->columns[MAIN_HEAD], least);
@@ -200,37 +272,36 @@ int32_t expected_rest(bool is_state, const struct body_parts *p)
 
 static void write_keys(struct writing *w)
 {
-    struct few_writer shifts = { .out = &w->columns[REST_SHIFT] }, keys = { .out = &w->columns[REST_KEY] };
+    struct few_writer keys = { .out = &w->columns[REST_KEY] };
     for (size_t i = 0; i < w->count; i++) {
         const struct chunk_row *row = &w->rows[i];
         int32_t rest = w->parts[i].flags == VERBATIM ? 0 : expected_rest(w->is_state, &w->parts[i]);
-        if (row->shift != 0)
-            few_add(&shifts, i, fold((uint64_t)row->shift));
         if (row->rest != rest)
             few_add(&keys, i, (uint32_t)row->rest - (uint32_t)rest);
-        w->numbers[i] = w->parts[i].flags;
     }
-    runs_write(w->numbers, w->count, &w->columns[REST_FLAGS]);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->rows[i].place;
-    numbers_write(w->numbers, w->count, &w->columns[REST_PLACE]);
+    put_numbers(w, REST_PLACE, w->numbers, w->count);
 }
 
 /* What came live came behind the event; what history gave came all at once. */
 static void write_received(struct writing *w)
 {
-    msgpack_sbuffer ways[2];
-    for (uint8_t way = RECEIVED_BEHIND; way <= RECEIVED_WHEN; way++) {
-        for (size_t i = 0; i < w->count; i++)
-            w->numbers[i] = way == RECEIVED_BEHIND ? w->parts[i].received : (int64_t)((uint64_t)w->rows[i].at + (uint64_t)w->parts[i].received);
-        msgpack_sbuffer_init(&ways[way]);
-        pack_bytes(&ways[way], &way, 1);
-        numbers_write(w->numbers, w->count, &ways[way]);
+    size_t bytes[2];
+    uint8_t way = RECEIVED_WHEN;
+    int64_t *behind = malloc(w->count * sizeof *behind);
+    assert(behind);
+    for (size_t i = 0; i < w->count; i++) {
+        behind[i] = w->parts[i].received;
+        w->numbers[i] = (int64_t)((uint64_t)w->rows[i].at + (uint64_t)w->parts[i].received);
     }
-    const msgpack_sbuffer *best = &ways[ways[RECEIVED_WHEN].size < ways[RECEIVED_BEHIND].size];
-    pack_bytes(&w->columns[REST_RECEIVED], best->data, best->size);
-    msgpack_sbuffer_destroy(&ways[0]);
-    msgpack_sbuffer_destroy(&ways[1]);
+    bytes[RECEIVED_BEHIND] = numbers_plan(behind, w->count).bytes;
+    bytes[RECEIVED_WHEN] = numbers_plan(w->numbers, w->count).bytes;
+    if (bytes[RECEIVED_BEHIND] <= bytes[RECEIVED_WHEN])
+        way = RECEIVED_BEHIND;
+    pack_bytes(&w->columns[REST_RECEIVED], &way, 1);
+    put_numbers(w, REST_RECEIVED, way == RECEIVED_WHEN ? w->numbers : behind, w->count);
+    free(behind);
 }
 
 /* --- rest: what some rows have ---------------------------------------------------------------------------- */
@@ -245,28 +316,20 @@ static void write_some(struct writing *w, enum rest_column column, uint32_t has,
     if (column == REST_READINGS || column == REST_USERS)
         runs_write(w->numbers, count, &w->columns[column]);
     else
-        numbers_write(w->numbers, count, &w->columns[column]);
+        put_numbers(w, column, w->numbers, count);
 }
 
 static void write_times(struct writing *w)
 {
     struct expected x = { 0 };
-    size_t count = 0, durations = 0;
-    int64_t *lasted = malloc(w->count * sizeof *lasted);
-    assert(lasted);
+    size_t durations = 0;
     for (size_t i = 0; i < w->count; i++) {
         const struct body_parts *p = &w->parts[i];
-        if (p->flags == VERBATIM)
-            continue;
-        int64_t expected = expected_lasted(&x, w->rows[i].at, p);
-        if (has_all(p->flags, HAS_CHANGED_AT, CHANGED_IS_AT))
-            w->numbers[count++] = expected;
+        int64_t expected = p->flags == VERBATIM ? 0 : expected_lasted(&x, w->rows[i].at, p);
         if (p->flags & DURATION_IN_US)
-            lasted[durations++] = (int64_t)(p->duration_us - (uint64_t)expected);
+            w->numbers[durations++] = (int64_t)(p->duration_us - (uint64_t)expected);
     }
-    numbers_write(w->numbers, count, &w->columns[REST_CHANGED]);
-    numbers_write(lasted, durations, &w->columns[REST_DURATION]);
-    free(lasted);
+    put_numbers(w, REST_DURATION, w->numbers, durations);
     write_some(w, REST_UPDATED, HAS_UPDATED, UPDATED_IS_AT, offsetof(struct body_parts, updated));
     write_some(w, REST_REPORTED, HAS_REPORTED, REPORTED_IS_AT, offsetof(struct body_parts, reported));
     write_some(w, REST_READINGS, HAS_READINGS, 0, offsetof(struct body_parts, readings));
@@ -309,11 +372,6 @@ static void write_texts(struct writing *w, struct expected *x, size_t i)
     }
     if (has_all(p->flags, HAS_OLD, OLD_IS_STATE))
         texts_add(&w->texts, &w->columns[REST_OLD], p->old_state, is_text(p->old_state, x->state));
-    if (has_all(p->flags, HAS_VALUE, VALUE_IS_STATE)) {
-        struct slice *value = &x->values[w->words[i]];
-        texts_add(&w->texts, &w->columns[REST_VALUE], p->value, is_text(p->value, *value));
-        *value = p->value; /* which stays as long as the rows do */
-    }
     if (p->flags & HAS_DATA)
         texts_add(&w->texts, &w->columns[REST_DATA], p->data, false);
     x->state = p->state;
@@ -375,9 +433,8 @@ static void write_reals(struct writing *w, const struct formula *formula, const 
 
 static void write_rest(struct writing *w, msgpack_sbuffer *out)
 {
-    struct expected x = { .values = calloc(w->word_count, sizeof *x.values) };
+    struct expected x = { 0 };
     const struct formula *formula = find_formula(w);
-    assert(x.values);
     write_keys(w);
     write_received(w);
     write_times(w);
@@ -392,7 +449,6 @@ static void write_rest(struct writing *w, msgpack_sbuffer *out)
         write_reals(w, formula, p);
     }
     texts_close(&w->texts);
-    free(x.values);
     write_half(w, REST_COLUMNS, out);
 }
 
@@ -422,16 +478,22 @@ void chunk_write(struct chunk_tools *tools, bool is_state, const struct chunk_ro
         .numbers = malloc(count * sizeof *w.numbers), .words = malloc(count * sizeof *w.words) };
     assert(count > 0 && count <= CHUNK_ROWS_MAX && w.parts && w.numbers && w.words);
     *summary = (struct chunk_summary){ .first = rows[0].at, .last = rows[count - 1].at, .rows = count };
-    for (int i = 0; i < REST_COLUMNS; i++)
+    for (int i = 0; i < COLUMNS; i++) {
         msgpack_sbuffer_init(&w.columns[i]);
+        msgpack_sbuffer_init(&w.bits[i]);
+    }
+    msgpack_sbuffer_init(&w.trial);
     msgpack_sbuffer_init(&w.tail);
     msgpack_sbuffer_init(&w.body);
     for (size_t i = 0; i < count; i++)
         take_apart(&w, i);
     write_main(&w, main, summary);
     write_rest(&w, rest);
-    for (int i = 0; i < REST_COLUMNS; i++)
+    for (int i = 0; i < COLUMNS; i++) {
         msgpack_sbuffer_destroy(&w.columns[i]);
+        msgpack_sbuffer_destroy(&w.bits[i]);
+    }
+    msgpack_sbuffer_destroy(&w.trial);
     msgpack_sbuffer_destroy(&w.tail);
     msgpack_sbuffer_destroy(&w.body);
     free(w.parts);

@@ -51,12 +51,40 @@ static uint64_t bits(uint64_t n)
     return n ? 64 - (uint64_t)__builtin_clzll(n) : 0;
 }
 
-void numbers_write(const int64_t *values, size_t count, msgpack_sbuffer *out)
+static uint64_t bits_of_code(uint64_t code, unsigned low)
+{
+    return code >> low < BITS_ESCAPE ? (code >> low) + 1 + low : BITS_ESCAPE + 1 + 64;
+}
+
+/* How many low bits are best written as they are. */
+static void choose_low(const int64_t *values, size_t count, struct numbers_plan *plan)
+{
+    enum { AROUND = 3 }; /* below the mean */
+    uint64_t least = UINT64_MAX;
+    double mean = 0;
+    unsigned middle = 0;
+    for (size_t i = 1; i < count; i++)
+        mean += (double)number_code(values, i, plan->form, plan->base) / (double)count;
+    for (; mean >= 1; mean /= 2)
+        middle++;
+    for (unsigned low = middle > AROUND ? middle - AROUND : 0; low <= middle + 1 && low < BITS_NONE; low++) {
+        uint64_t cost = 0;
+        for (size_t i = 1; i < count; i++)
+            cost += bits_of_code(number_code(values, i, plan->form, plan->base), low);
+        if (cost >= least)
+            continue;
+        least = cost;
+        plan->low = low;
+    }
+    plan->bytes = (size_t)(least + 7) / 8;
+}
+
+struct numbers_plan numbers_plan(const int64_t *values, size_t count)
 {
     uint64_t bases[NUMBERS_FORMS], least = UINT64_MAX;
-    enum numbers_form best = NUMBERS_PLAIN;
+    struct numbers_plan plan = { .low = BITS_NONE };
     if (count == 0)
-        return;
+        return plan;
     find_bases(values, count, bases);
     for (enum numbers_form form = NUMBERS_PLAIN; form < NUMBERS_FORMS; form++) {
         uint64_t cost = 0;
@@ -64,15 +92,68 @@ void numbers_write(const int64_t *values, size_t count, msgpack_sbuffer *out)
             cost += bits(number_code(values, i, form, bases[form]));
         if (cost < least) {
             least = cost;
-            best = form;
+            plan.form = form;
+            plan.base = bases[form];
         }
     }
-    uint8_t form = (uint8_t)best;
+    if (least > 0)
+        choose_low(values, count, &plan);
+    return plan;
+}
+
+struct bits_writer { msgpack_sbuffer *out; uint64_t held; unsigned count; };
+
+static void bits_add(struct bits_writer *w, uint64_t bits, unsigned count) /* 32 at most */
+{
+    w->held |= bits << w->count;
+    w->count += count;
+    if (w->count < 32)
+        return;
+    uint32_t full = (uint32_t)w->held;
+    pack_bytes(w->out, &full, sizeof full);
+    w->held >>= 32;
+    w->count -= 32;
+}
+
+static void bits_add_long(struct bits_writer *w, uint64_t bits, unsigned count)
+{
+    unsigned first = count < 32 ? count : 32;
+    bits_add(w, bits & ((UINT64_C(1) << first) - 1), first);
+    if (count > 32)
+        bits_add(w, bits >> 32 & ((UINT64_C(1) << (count - 32)) - 1), count - 32);
+}
+
+static void bits_write(const struct numbers_plan *plan, const int64_t *values, size_t count, msgpack_sbuffer *out)
+{
+    struct bits_writer w = { .out = out };
+    for (size_t i = 1; i < count; i++) {
+        uint64_t code = number_code(values, i, plan->form, plan->base), zeros = code >> plan->low;
+        bool is_long = zeros >= BITS_ESCAPE;
+        zeros = is_long ? BITS_ESCAPE : zeros;
+        bits_add(&w, UINT64_C(1) << zeros, (unsigned)zeros + 1);
+        bits_add_long(&w, code, is_long ? 64 : plan->low);
+    }
+    pack_bytes(out, &w.held, (w.count + 7) / 8);
+}
+
+void numbers_write(const struct numbers_plan *plan, const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *bits)
+{
+    uint8_t form = (uint8_t)(plan->form + (bits ? NUMBERS_IN_BITS : 0)), low = (uint8_t)plan->low;
+    if (count == 0)
+        return;
     pack_bytes(out, &form, 1);
-    pack_signed(out, (int64_t)bases[best]);
+    pack_signed(out, (int64_t)plan->base);
     pack_signed(out, values[0]);
-    for (size_t i = 1; i < count; i++)
-        pack_number(out, number_code(values, i, best, bases[best]));
+    if (!bits) {
+        for (size_t i = 1; i < count; i++)
+            pack_number(out, number_code(values, i, plan->form, plan->base));
+        return;
+    }
+    size_t before = bits->size;
+    if (plan->low != BITS_NONE)
+        bits_write(plan, values, count, bits);
+    pack_bytes(out, &low, 1);
+    pack_number(out, bits->size - before);
 }
 
 /* --- runs ------------------------------------------------------------------------------------------ */
@@ -190,15 +271,8 @@ static size_t find_text(const struct texts_writer *w, uint64_t hash, struct slic
     return 0;
 }
 
-size_t texts_add(struct texts_writer *w, msgpack_sbuffer *codes, struct slice text, bool is_expected)
+static size_t add_text(struct texts_writer *w, uint64_t hash, struct slice text)
 {
-    if (text.size == 0)
-        text.data = "";
-    uint64_t hash = is_expected ? 0 : hash_bytes(HASH_SEED, text);
-    size_t back = is_expected ? 0 : find_text(w, hash, text);
-    pack_number(codes, is_expected ? 0 : back + 1);
-    if (is_expected || back > 0)
-        return w->count - back;
     if (w->count == w->room) {
         w->room = w->room ? w->room * 2 : 64;
         w->seen = realloc(w->seen, w->room * sizeof *w->seen);
@@ -207,6 +281,27 @@ size_t texts_add(struct texts_writer *w, msgpack_sbuffer *codes, struct slice te
     w->seen[w->count++] = (struct text_seen){ hash, text };
     pack_slice(w->bytes, text);
     return w->count - 1;
+}
+
+size_t texts_add(struct texts_writer *w, msgpack_sbuffer *codes, struct slice text, bool is_expected)
+{
+    if (text.size == 0)
+        text.data = "";
+    uint64_t hash = is_expected ? 0 : hash_bytes(HASH_SEED, text);
+    size_t back = is_expected ? 0 : find_text(w, hash, text);
+    pack_number(codes, is_expected ? 0 : back + 1);
+    return is_expected || back > 0 ? w->count - back : add_text(w, hash, text);
+}
+
+uint64_t texts_code(struct texts_writer *w, struct slice text)
+{
+    if (text.size == 0)
+        text.data = "";
+    uint64_t hash = hash_bytes(HASH_SEED, text);
+    size_t back = find_text(w, hash, text);
+    if (back == 0)
+        add_text(w, hash, text);
+    return back + 1;
 }
 
 void texts_close(struct texts_writer *w)
@@ -230,12 +325,15 @@ struct slice texts_next(struct texts *t, struct unpack *codes, struct slice expe
 {
     uint64_t code = unpack_number(codes);
     t->bad |= codes->bad;
-    if (code == 0)
-        return expected;
+    return code == 0 ? expected : texts_by_code(t, code);
+}
+
+struct slice texts_by_code(struct texts *t, uint64_t code)
+{
     if (code > 1 && code - 1 <= t->count)
         return t->seen[t->count - (code - 1)];
     struct slice text = unpack_slice(&t->bytes);
-    t->bad |= code > 1 || t->bytes.bad;
+    t->bad |= code != 1 || t->bytes.bad;
     if (t->bad)
         return (struct slice){ "", 0 };
     if (t->count == t->room) {

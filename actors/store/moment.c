@@ -1,11 +1,87 @@
 /* moment.c - the state of every entity that was in force at a moment. */
 #include "moment.h"
+#include "body.h"
+#include "pack.h"
 #include "sealed.h"
 
 #define DAY_US INT64_C(86400000000)
 
-/* Likewise among those that are sealed, if it is newer than `than`. No time is in a chunk and outside. */
-static enum store_result find_sealed(store_t *store, int64_t series, int64_t until_us, int64_t than, struct row_key *key, msgpack_sbuffer *body)
+/* A row that was in force: its body or, of a chunk of which one half was enough, what is told of it, with its texts. */
+struct in_force {
+    struct row_key key;
+    msgpack_sbuffer *body;
+    bool is_told;
+    int64_t chunk;
+    struct chunk_moment row;
+};
+
+/* --- in chunks ---------------------------------------------------------------------------------------- */
+
+/* The main half of the last chunk that begins by then, unpacked. STORE_MISSING: there is none; STORE_BAD: it is damaged,
+ * which whoever opens it whole will say. */
+static enum store_result load_main(store_t *store, int64_t series, int64_t at, struct chunk_entry *entry)
+{
+    sqlite3_stmt *find = statement(store, CHUNK_IN_FORCE);
+    if (!find)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(find, 1, series);
+    sqlite3_bind_int64(find, 2, at);
+    int rc = sqlite3_step(find);
+    if (rc != SQLITE_ROW) {
+        sqlite3_reset(find);
+        return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read the chunk in force");
+    }
+    *entry = (struct chunk_entry){
+        .id = sqlite3_column_int64(find, 0), .series = series, .first = sqlite3_column_int64(find, 1), .last = sqlite3_column_int64(find, 2),
+        .rows = sqlite3_column_int64(find, 3), .bytes = { sqlite3_column_int64(find, 4) }, .sums = { (uint32_t)sqlite3_column_int64(find, 5) },
+        .is_bad = sqlite3_column_int(find, 6) != 0,
+    };
+    struct slice main = column_bytes(find, 7);
+    bool is_good = !entry->is_bad && (int64_t)main.size == entry->bytes[MAIN_HALF] && crc32c_add(&store->sum, 0, main.data, main.size) == entry->sums[MAIN_HALF]
+        && chunk_unpack(store->tools, main, &store->sealed_body) == 0;
+    sqlite3_reset(find);
+    return is_good ? STORE_OK : STORE_BAD;
+}
+
+/* The texts live on in the body. */
+static void keep_told(struct in_force *to)
+{
+    struct slice state = to->row.state, value = to->row.value;
+    bool is_state = to->row.flags & VALUE_IS_STATE;
+    msgpack_sbuffer_clear(to->body);
+    pack_bytes(to->body, state.data, state.size);
+    if (!is_state)
+        pack_bytes(to->body, value.data, value.size);
+    to->row.state.data = to->body->data;
+    to->row.value.data = is_state ? to->body->data : to->body->data + state.size;
+}
+
+/* From its main half alone. STORE_BAD: that does not say it. */
+static enum store_result find_told(store_t *store, int64_t series, int64_t until_us, int64_t than, struct in_force *to)
+{
+    struct chunk_entry entry = { .id = 0 };
+    enum store_result result = load_main(store, series, until_us, &entry);
+    if (result != STORE_OK)
+        return result;
+    if (entry.last <= than)
+        return STORE_MISSING;
+    if (!store->spare_reader)
+        store->spare_reader = chunk_reader_new();
+    chunk_reader_t *reader = store->spare_reader;
+    struct slice main = { store->sealed_body.data, store->sealed_body.size };
+    if (chunk_open(reader, true, main, (struct slice){ NULL, 0 }) != 0 || (int64_t)chunk_rows(reader) != entry.rows
+            || chunk_in_force(reader, until_us, &to->row) != 1)
+        return STORE_BAD;
+    if (to->row.at <= than)
+        return STORE_MISSING;
+    to->is_told = true;
+    to->chunk = entry.id;
+    to->key = (struct row_key){ .time = to->row.at + to->row.shift, .series = series, .at = to->row.at };
+    keep_told(to);
+    return STORE_OK;
+}
+
+static enum store_result find_body(store_t *store, int64_t series, int64_t until_us, int64_t than, struct in_force *to)
 {
     struct chunk_entry entry;
     struct chunk_row row;
@@ -16,15 +92,18 @@ static enum store_result find_sealed(store_t *store, int64_t series, int64_t unt
         result = sealed_last(store, series, until_us, &row);
     if (result != STORE_OK || row.at <= than)
         return result == STORE_OK ? STORE_MISSING : result;
-    *key = (struct row_key){ row.at + row.shift, row.place, series, row.at, row.rest };
-    msgpack_sbuffer_clear(body);
-    msgpack_sbuffer_write(body, row.body.data, row.body.size);
+    to->key = (struct row_key){ row.at + row.shift, row.place, series, row.at, row.rest };
+    to->is_told = false;
+    msgpack_sbuffer_clear(to->body);
+    pack_bytes(to->body, row.body.data, row.body.size);
     return STORE_OK;
 }
 
-/* The newest row of a series that is not newer than a time, where it lies. Two rows of one time are as good as
+/* --- wherever it lies ------------------------------------------------------------------------------------ */
+
+/* The newest row of a series that is not newer than a time. Two rows of one time are as good as
  * never there, and then the one that came last is in force. */
-static enum store_result find_row(store_t *store, int64_t series, int64_t until_us, struct row_key *key, msgpack_sbuffer *body)
+static enum store_result find_hot(store_t *store, int64_t series, int64_t until_us, struct in_force *to)
 {
     sqlite3_stmt *back = statement(store, EVENT_BACK);
     if (!back)
@@ -37,28 +116,72 @@ static enum store_result find_row(store_t *store, int64_t series, int64_t until_
         struct row_key one = {
             sqlite3_column_int64(back, 0), sqlite3_column_int64(back, 1), series, sqlite3_column_int64(back, 2), sqlite3_column_int(back, 3),
         };
-        if (found && one.at != key->at)
+        if (found && one.at != to->key.at)
             break;
-        if (found && one.place < key->place)
+        if (found && one.place < to->key.place)
             continue;
         struct slice bytes = column_bytes(back, 4);
-        msgpack_sbuffer_clear(body);
-        msgpack_sbuffer_write(body, bytes.data, bytes.size);
-        *key = one;
+        msgpack_sbuffer_clear(to->body);
+        pack_bytes(to->body, bytes.data, bytes.size);
+        to->key = one;
         found = true;
     }
     sqlite3_reset(back);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         return trouble(store, "cannot read the row in force");
-    enum store_result result = find_sealed(store, series, until_us, found ? key->at : -1, key, body);
-    return result == STORE_MISSING && found ? STORE_OK : result;
+    return found ? STORE_OK : STORE_MISSING;
 }
 
-static enum store_result find_in_force(store_t *store, const struct moment_question *q, size_t which, int64_t series,
-                                       struct row_key *key, msgpack_sbuffer *body)
+/* No time is in a chunk and outside. */
+static enum store_result find_row(store_t *store, bool whole, int64_t series, int64_t until_us, struct in_force *to)
 {
-    enum store_result result = find_row(store, series, q->at_us[which] + (q->is_now ? DAY_US : 0), key, body);
-    return result == STORE_MISSING && q->is_now ? find_row(store, series, MAX_TIME_US, key, body) : result;
+    to->is_told = false;
+    enum store_result hot = find_hot(store, series, until_us, to), sealed = STORE_BAD;
+    if ((hot != STORE_OK && hot != STORE_MISSING) || store->sealed_until == 0)
+        return hot;
+    int64_t than = hot == STORE_OK ? to->key.at : -1;
+    if (than >= store->sealed_until)
+        return hot;
+    if (!whole)
+        sealed = find_told(store, series, until_us, than, to);
+    if (sealed == STORE_BAD)
+        sealed = find_body(store, series, until_us, than, to);
+    return sealed == STORE_MISSING ? hot : sealed;
+}
+
+static enum store_result find_in_force(store_t *store, const struct moment_question *q, size_t which, int64_t series, struct in_force *to)
+{
+    enum store_result result = find_row(store, q->whole, series, q->at_us[which] + (q->is_now ? DAY_US : 0), to);
+    return result == STORE_MISSING && q->is_now ? find_row(store, q->whole, series, MAX_TIME_US, to) : result;
+}
+
+/* --- told ---------------------------------------------------------------------------------------------------- */
+
+static enum store_result read_told(store_t *store, const struct series *series, const struct chunk_moment *row, struct event_full *e)
+{
+    struct slice bytes;
+    schema_clear(event_full_schema(), e);
+    SET(e, is_state, true);
+    SET(e, timestamp, row->at + row->shift);
+    SET(e, entity_id, (struct slice){ series->name, series->name_size });
+    const char *provenance = provenance_of(row->flags);
+    SET_TEXT(e, provenance, provenance, strlen(provenance));
+    if (row->has_state)
+        SET(e, state, row->state);
+    if (row->has_value)
+        SET(e, value, row->value);
+    if (row->has_changed)
+        SET(e, last_changed, row->changed);
+    if (row->has_updated)
+        SET(e, last_updated, row->at);
+    enum store_result result = word_get(store, SNAPSHOT, row->snapshot, &bytes);
+    if (result == STORE_OK && snapshot_read(bytes, e) != 0)
+        result = trouble(store, "a snapshot is damaged");
+    if (result != STORE_OK || !row->attributes)
+        return result;
+    result = word_get(store, ATTRIBUTE, row->attributes, &bytes);
+    SET(e, attributes, bytes);
+    return result;
 }
 
 static bool is_wanted(const struct moment_question *q, const struct series *s)
@@ -69,31 +192,39 @@ static bool is_wanted(const struct moment_question *q, const struct series *s)
 }
 
 /* STORE_DUPLICATE: stopped. */
-static enum store_result tell(store_t *store, size_t which, const struct row_key *key, const msgpack_sbuffer *body,
-                              store_moment_fn *row, void *owner)
+static enum store_result tell(store_t *store, const struct series *series, size_t which, const struct in_force *row, store_moment_fn *fn, void *owner)
 {
     struct event_full e;
-    if (!key)
-        return row(owner, which, NULL) ? STORE_DUPLICATE : STORE_OK;
-    enum store_result result = row_read(store, key, (struct slice){ body->data, body->size }, &e);
-    return result == STORE_OK && row(owner, which, &e) ? STORE_DUPLICATE : result;
+    if (!row)
+        return fn(owner, which, NULL) ? STORE_DUPLICATE : STORE_OK;
+    enum store_result result = row->is_told ? read_told(store, series, &row->row, &e)
+                                            : row_read(store, &row->key, (struct slice){ row->body->data, row->body->size }, &e);
+    return result == STORE_OK && fn(owner, which, &e) ? STORE_DUPLICATE : result;
 }
 
-static enum store_result tell_series(store_t *store, const struct moment_question *q, int64_t series, store_moment_fn *row, void *owner)
+static bool same_row(const struct in_force *a, const struct in_force *b)
 {
-    msgpack_sbuffer *bodies[2] = { &store->body, &store->scratch };
-    struct row_key keys[2];
+    if (a->is_told || b->is_told)
+        return a->is_told && b->is_told && a->chunk == b->chunk && a->row.row == b->row.row;
+    return a->key.at == b->key.at && a->key.rest == b->key.rest;
+}
+
+static enum store_result tell_series(store_t *store, const struct moment_question *q, const struct series *series, store_moment_fn *fn, void *owner)
+{
+    struct in_force rows[2];
     bool found[2] = { false, false };
+    rows[0].body = &store->body;
+    rows[1].body = &store->scratch;
     for (size_t i = 0; i < q->moments; i++) {
-        enum store_result result = find_in_force(store, q, i, series, &keys[i], bodies[i]);
+        enum store_result result = find_in_force(store, q, i, series->id, &rows[i]);
         if (result != STORE_OK && result != STORE_MISSING)
             return result;
         found[i] = result == STORE_OK;
     }
-    bool same = q->moments == 2 && found[0] == found[1] && (!found[0] || (keys[0].at == keys[1].at && keys[0].rest == keys[1].rest));
+    bool same = q->moments == 2 && found[0] == found[1] && (!found[0] || same_row(&rows[0], &rows[1]));
     enum store_result result = same || (q->moments == 1 && !found[0]) ? STORE_MISSING : STORE_OK;
     for (size_t i = 0; i < q->moments && result == STORE_OK; i++)
-        result = tell(store, i, found[i] ? &keys[i] : NULL, bodies[i], row, owner);
+        result = tell(store, series, i, found[i] ? &rows[i] : NULL, fn, owner);
     return result == STORE_MISSING ? STORE_OK : result;
 }
 
@@ -108,7 +239,7 @@ enum store_result store_moment(store_t *store, const struct moment_question *q, 
         const struct series *s = &store->series.items[i];
         if (s->id < q->series || !is_wanted(q, s))
             continue;
-        result = clock_us() > store->late_us ? STORE_LATE : tell_series(store, q, s->id, row, owner);
+        result = clock_us() > store->late_us ? STORE_LATE : tell_series(store, q, s, row, owner);
         if (result == STORE_DUPLICATE)
             *next = s->id;
     }

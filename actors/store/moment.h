@@ -9,6 +9,7 @@
 struct moment_question {
     int64_t at_us[2];
     size_t moments;          /* 1 or 2 */
+    bool whole;              /* rows with all that is known; else without id, place, contexts, old state and whatever else states do not tell */
     bool is_now;             /* what a clock that was wrong has dated later is told as well, where there is nothing else */
     struct slice entities;   /* with commas between; empty: all */
     struct slice domains;    /* likewise */

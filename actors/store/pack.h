@@ -97,4 +97,16 @@ static inline struct slice unpack_slice(struct unpack *in)
     return in->bad ? (struct slice){ NULL, 0 } : (struct slice){ bytes, size };
 }
 
+/* The size stands here, the bytes at the front of another. */
+static inline struct slice unpack_slice_from(struct unpack *in, struct unpack *bytes)
+{
+    size_t size = (size_t)unpack_number(in);
+    if (in->bad || bytes->bad || (size_t)(bytes->end - bytes->at) < size) {
+        in->bad = true;
+        return (struct slice){ "", 0 };
+    }
+    bytes->at += size;
+    return (struct slice){ bytes->at - size, size };
+}
+
 #endif

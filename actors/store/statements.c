@@ -93,6 +93,8 @@ static const char *const texts[STATEMENTS] = {
     [CHUNK_WALK]    = "SELECT " CHUNK_ENTRY ", series FROM chunk WHERE (series, first) > (?, ?) ORDER BY series, first LIMIT 1",
     [CHUNK_MAIN]    = "SELECT main FROM chunk_data WHERE id = ?",
     [CHUNK_REST]    = "SELECT rest FROM chunk_data WHERE id = ?",
+    [CHUNK_IN_FORCE] = "SELECT chunk.id, first, last, rows, main_bytes, main_sum, bad, main FROM chunk LEFT JOIN chunk_data ON chunk_data.id = chunk.id"
+                      " WHERE series = ? AND first <= ? ORDER BY first DESC LIMIT 1",
     [CHUNK_ADD]     = "INSERT INTO chunk (id, series, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad)"
                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
     [CHUNK_DATA_ADD] = "INSERT INTO chunk_data (main, rest) VALUES (?, ?)",
