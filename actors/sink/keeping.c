@@ -38,6 +38,8 @@ static void seal(struct keeping *self, actor_t *actor, store_t *store, const str
 {
     int64_t begun_us = elapsed_us();
     enum store_result result = store_seal(store, actor_now_us(actor), config->seal_after_s * 1000000);
+    if (result == STORE_MISSING)
+        result = store_pack(store);
     if (result == STORE_TROUBLE)
         actor_warn(actor, "old rows cannot be sealed, they stay as they are: %s", store_why(store));
     stats->seal_steps += result == STORE_OK;

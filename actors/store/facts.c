@@ -78,9 +78,9 @@ static enum store_result read_attributes(facts_t *self, int64_t attributes)
     self->has_class = false;
     self->class = CLASS_PLAIN;
     enum store_result result = attributes ? word_get(self->store, ATTRIBUTE, attributes, &bytes) : STORE_OK;
-    if (result != STORE_OK)
+    if (result != STORE_OK && result != STORE_BAD)
         return result;
-    if (attributes && json_read(self->json, bytes, &root, &why) == 0 && root.kind == JSON_OBJECT)
+    if (attributes && result == STORE_OK && json_read(self->json, bytes, &root, &why) == 0 && root.kind == JSON_OBJECT)
         json_pick(self->json, root.raw, keys, 2, values);
     if (values[0].kind == JSON_TEXT && json_text(self->json, values[0], &text)) {
         self->has_class = true;

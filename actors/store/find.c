@@ -22,7 +22,9 @@ static enum store_result read_words(store_t *store, const struct row_refs *refs,
     enum store_result result = STORE_OK;
     if (refs->attributes) {
         result = word_get(store, ATTRIBUTE, refs->attributes, &bytes);
-        SET(e, attributes, bytes);
+        if (result == STORE_OK)
+            SET(e, attributes, bytes);
+        result = result == STORE_BAD ? STORE_OK : result; /* damaged, and noted: absent */
     }
     if (result == STORE_OK && refs->user) {
         result = word_get(store, USER, refs->user, &bytes);

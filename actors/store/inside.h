@@ -20,6 +20,8 @@ enum statement {
     BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK,
     SERIES_FIND, SERIES_ADD, SERIES_NEWEST, SERIES_AFTER, SEEN_ADD,
     ATTRIBUTE_FIND, ATTRIBUTE_ADD, ATTRIBUTE_GET,
+    PACKED_GET, PACKED_FIND, PACKED_ADD, PACKED_DROP, PLAIN_GET, PLAIN_ADD, PLAIN_DROP, BASE_OF, BASE_IS, BASE_ADD,
+    PACKING_SPAN, PACKING_PUT, PACKING_WALK, EVENT_BODIES,
     SNAPSHOT_FIND, SNAPSHOT_ADD, SNAPSHOT_GET,
     READING_FIND, READING_ADD, READING_GET,
     USER_FIND, USER_ADD, USER_GET,
@@ -66,7 +68,9 @@ struct word_place { uint32_t slot /* counted from 1 */; int64_t id; };
 const struct word *word_at(const struct words *, const struct word_place *); /* NULL: it is remembered there no more */
 enum store_result word_put(store_t *, enum word_kind, struct slice, struct word_place *); /* its id */
 /* Points into the memory or the statement: dies with the next one of its kind. */
-enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *);
+enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *); /* STORE_BAD: a packed set that is damaged (noted) */
+enum store_result word_get_plain(store_t *, enum word_kind, int64_t id, struct slice *); /* STORE_MISSING: it is not there as it is */
+void word_forget(struct words *, uint64_t hash, int64_t id); /* it is looked up the next time */
 
 /* --- series ----------------------------------------------------------------------------------
  * The writer's memory of a series; the reader's list of all. */
@@ -276,7 +280,8 @@ struct store {
     struct damage damage;
     struct sealing *sealing;     /* of the writer, from the first step on */
     struct verifying *verifying; /* likewise */
-    msgpack_sbuffer sealed_body;
+    struct packing *packing;     /* likewise */
+    msgpack_sbuffer sealed_body, unpacked_set;
     int64_t sealed_until; /* no chunk has a row at this time or later */
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     struct facts *facts; /* or NULL */

@@ -39,10 +39,12 @@ static enum store_result add_rows(store_t *store, sqlite3_stmt *stmt, struct use
 }
 
 /* 1 or 0; -1: trouble. */
-static int has_chunks(store_t *store)
+static int has_table(store_t *store, const char *name)
 {
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "SELECT 1 FROM sqlite_master WHERE name = 'chunk'", -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(store->db, "SELECT 1 FROM sqlite_master WHERE name = ?", -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
@@ -70,7 +72,7 @@ static enum store_result add_all(store_t *store, struct used *used, size_t count
     char sql[sizeof hot + 16];
     snprintf(sql, sizeof sql, hot, (int)KEY_BYTES);
     enum store_result result = add_up(store, sql, false, used, count);
-    int chunks = result == STORE_OK ? has_chunks(store) : 0;
+    int chunks = result == STORE_OK ? has_table(store, "chunk") : 0;
     if (chunks < 0)
         return trouble(store, "cannot look for chunks");
     return chunks ? add_up(store, sealed, true, used, count) : result;
@@ -128,8 +130,13 @@ static enum store_result add_sets_of(struct sets *sets, struct used *u)
 
 static enum store_result add_sets(store_t *store, struct used *used, size_t count, int64_t deadline_us)
 {
+    static const char plain[] = "SELECT length(bytes) FROM attribute WHERE id = ?";
+    static const char packed[] = "SELECT length(bytes) FROM attribute WHERE id = ?1 UNION ALL SELECT length(bytes) FROM attribute_packed WHERE id = ?1";
     struct sets sets = { .store = store, .deadline = deadline_us };
-    if (sqlite3_prepare_v2(store->db, "SELECT length(bytes) FROM attribute WHERE id = ?", -1, &sets.size, NULL) != SQLITE_OK)
+    int has_packed = has_table(store, "attribute_packed");
+    if (has_packed < 0)
+        return trouble(store, "cannot look for packed attributes");
+    if (sqlite3_prepare_v2(store->db, has_packed == 1 ? packed : plain, -1, &sets.size, NULL) != SQLITE_OK)
         return trouble(store, "cannot add up attributes");
     enum store_result result = STORE_OK;
     for (size_t i = 0; i < count && result == STORE_OK; i++)

@@ -5,6 +5,7 @@
 #include "facts.h"
 #include "late.h"
 #include "rolling.h"
+#include "sets.h"
 #include "times.h"
 
 #include <assert.h>
@@ -76,7 +77,12 @@ static const char *const later_tables =
     "CREATE TABLE IF NOT EXISTS holder (registry_id BLOB PRIMARY KEY, name BLOB NOT NULL, unique_id BLOB NOT NULL, since INTEGER NOT NULL, created INTEGER) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS holder_name ON holder (name);"
     "CREATE INDEX IF NOT EXISTS holder_unique ON holder (unique_id);"
-    "CREATE INDEX IF NOT EXISTS seen_series ON seen (series);";
+    "CREATE INDEX IF NOT EXISTS seen_series ON seen (series);"
+    /* Attribute sets as differences to a base, which stays in `attribute`: docs/store-format.md. */
+    "CREATE TABLE IF NOT EXISTS attribute_packed (id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, base INTEGER NOT NULL, bytes BLOB NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS attribute_packed_hash ON attribute_packed (hash);"
+    "CREATE TABLE IF NOT EXISTS attribute_base (id INTEGER PRIMARY KEY, series INTEGER NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS attribute_base_series ON attribute_base (series);";
 
 static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(store_t *store, const char *format, ...)
@@ -235,6 +241,7 @@ store_t *store_open(const struct store_options *options, const char **why)
     msgpack_sbuffer_init(&store->scratch);
     msgpack_sbuffer_init(&store->refused);
     msgpack_sbuffer_init(&store->sealed_body);
+    msgpack_sbuffer_init(&store->unpacked_set);
     crc32c_open(&store->sum);
     store->tools = calloc(1, sizeof *store->tools);
     assert(store->tools);
@@ -275,7 +282,9 @@ void store_close(store_t **store_p)
     msgpack_sbuffer_destroy(&store->scratch);
     msgpack_sbuffer_destroy(&store->refused);
     msgpack_sbuffer_destroy(&store->sealed_body);
+    msgpack_sbuffer_destroy(&store->unpacked_set);
     sealing_close(store);
+    packing_close(store);
     chunk_reader_destroy(&store->spare_reader);
     chunk_tools_close(store->tools);
     free(store->tools);

@@ -87,6 +87,10 @@ enum store_result store_refused_settle(store_t *, int64_t id); /* its event was 
  * there may be more to do at once; STORE_MISSING: not for the next hour; STORE_TROUBLE: likewise, store_why says. */
 enum store_result store_seal(store_t *, int64_t now_us, int64_t hot_us);
 
+/* Attribute sets that only sealed rows refer to become differences: a step as above. STORE_MISSING: nothing is to be done
+ * until more is sealed. */
+enum store_result store_pack(store_t *);
+
 /* Read the next chunk to the last bit, also in a transaction of its own. One that is damaged stays, is named
  * and answers nothing, and all else does. STORE_MISSING: that was all; the next call begins anew. */
 struct store_looked { int64_t chunk, rows; bool is_bad, is_news; };

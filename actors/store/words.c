@@ -1,6 +1,8 @@
 /* words.c - bytes that repeat, kept once: attribute sets, registry snapshots, readings, users. */
 #include "inside.h"
 
+#include "sets.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +106,17 @@ static bool recall(struct words *words, uint64_t hash, struct slice bytes, struc
     return false;
 }
 
+void word_forget(struct words *words, uint64_t hash, int64_t id)
+{
+    struct word *set = words_set(words, hash);
+    for (int i = 0; i < WAYS; i++)
+        if (set[i].bytes && set[i].hash == hash && set[i].id == id) {
+            words->bytes -= set[i].size;
+            free(set[i].bytes);
+            set[i] = (struct word){ 0 };
+        }
+}
+
 static enum store_result find_word(store_t *store, enum word_kind kind, uint64_t hash, struct slice bytes, int64_t *id)
 {
     sqlite3_stmt *find = statement(store, words_statements[kind].find);
@@ -118,7 +131,9 @@ static enum store_result find_word(store_t *store, enum word_kind kind, uint64_t
             return STORE_OK;
         }
     sqlite3_reset(find);
-    return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot look up what repeats");
+    if (rc != SQLITE_DONE)
+        return trouble(store, "cannot look up what repeats");
+    return kind == ATTRIBUTE ? set_bring_back(store, hash, bytes, id) : STORE_MISSING;
 }
 
 enum store_result word_put(store_t *store, enum word_kind kind, struct slice bytes, struct word_place *place)
@@ -150,10 +165,15 @@ enum store_result word_put(store_t *store, enum word_kind kind, struct slice byt
     return result;
 }
 
-enum store_result word_get(store_t *store, enum word_kind kind, int64_t id, struct slice *bytes)
+static uint64_t hash_of_number(int64_t id)
+{
+    return hash_bytes((uint64_t)id, (struct slice){ NULL, 0 });
+}
+
+enum store_result word_get_plain(store_t *store, enum word_kind kind, int64_t id, struct slice *bytes)
 {
     struct words *words = &store->words[kind];
-    uint64_t hash = hash_bytes((uint64_t)id, (struct slice){ NULL, 0 });
+    uint64_t hash = hash_of_number(id);
     struct word *set = words_set(words, hash);
     for (int i = 0; i < WAYS; i++)
         if (set[i].bytes && set[i].id == id && set[i].hash == hash) {
@@ -165,9 +185,21 @@ enum store_result word_get(store_t *store, enum word_kind kind, int64_t id, stru
     if (!get)
         return STORE_TROUBLE;
     sqlite3_bind_int64(get, 1, id);
-    if (sqlite3_step(get) != SQLITE_ROW)
-        return trouble(store, "a row refers to what is not there");
+    int rc = sqlite3_step(get);
+    if (rc != SQLITE_ROW)
+        return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read what repeats");
     *bytes = column_bytes(get, 0);
     remember(words, hash, id, *bytes);
     return STORE_OK; /* the statement stays where it is: its bytes are handed out */
+}
+
+enum store_result word_get(store_t *store, enum word_kind kind, int64_t id, struct slice *bytes)
+{
+    enum store_result result = word_get_plain(store, kind, id, bytes);
+    if (result == STORE_MISSING && kind == ATTRIBUTE) {
+        result = set_get(store, id, bytes);
+        if (result == STORE_OK)
+            remember(&store->words[kind], hash_of_number(id), id, *bytes);
+    }
+    return result == STORE_MISSING ? trouble(store, "a row refers to what is not there") : result;
 }

@@ -80,6 +80,8 @@ static void work_in_background(store_t *store, int64_t now_us, int64_t hot_us, s
     for (int64_t step; result == STORE_OK; part->longest_step_ns = longer(part->longest_step_ns, step)) {
         step = clock_ns(CLOCK_MONOTONIC);
         result = store_seal(store, now_us, hot_us);
+        if (result == STORE_MISSING)
+            result = store_pack(store);
     }
     sealed = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     if (result == STORE_MISSING)
