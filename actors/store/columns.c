@@ -9,10 +9,30 @@ enum { LOOK_BACK = 255 }; /* what is older is written again */
 
 /* --- numbers ------------------------------------------------------------------------------------- */
 
-static int by_size(const void *a, const void *b)
+/* The one that would stand at `nth` if they were in order; they are moved about. */
+static int64_t nth_of(int64_t *values, size_t count, size_t nth)
 {
-    const int64_t *left = a, *right = b;
-    return *left < *right ? -1 : *left > *right;
+    size_t from = 0, to = count - 1;
+    while (from < to) {
+        int64_t pivot = values[from + (to - from) / 2];
+        size_t left = from, right = to;
+        for (;;) {
+            while (values[left] < pivot)
+                left++;
+            while (values[right] > pivot)
+                right--;
+            if (left >= right)
+                break;
+            int64_t value = values[left];
+            values[left++] = values[right];
+            values[right--] = value;
+        }
+        if (nth <= right)
+            to = right;
+        else
+            from = right + 1;
+    }
+    return values[nth];
 }
 
 static uint64_t difference(const int64_t *values, size_t i)
@@ -23,17 +43,17 @@ static uint64_t difference(const int64_t *values, size_t i)
 /* What a form needs to know: the least value, the least difference, the difference in the middle, the first one. */
 static void find_bases(const int64_t *values, size_t count, uint64_t bases[NUMBERS_FORMS])
 {
-    int64_t least = values[0], *sorted = malloc(count * sizeof *sorted);
-    assert(sorted);
+    int64_t least = values[0], least_step = count > 1 ? (int64_t)difference(values, 1) : 0, *steps = malloc(count * sizeof *steps);
+    assert(steps);
     for (size_t i = 1; i < count; i++) {
         least = values[i] < least ? values[i] : least;
-        sorted[i - 1] = (int64_t)difference(values, i);
+        steps[i - 1] = (int64_t)difference(values, i);
+        least_step = steps[i - 1] < least_step ? steps[i - 1] : least_step;
     }
-    qsort(sorted, count - 1, sizeof *sorted, by_size);
     bases[NUMBERS_PLAIN] = (uint64_t)least;
-    bases[NUMBERS_RISING] = count > 1 ? (uint64_t)sorted[0] : 0;
-    bases[NUMBERS_STEADY] = bases[NUMBERS_SECOND] = count > 1 ? (uint64_t)sorted[(count - 1) / 2] : 0;
-    free(sorted);
+    bases[NUMBERS_RISING] = (uint64_t)least_step;
+    bases[NUMBERS_STEADY] = bases[NUMBERS_SECOND] = count > 1 ? (uint64_t)nth_of(steps, count - 1, (count - 1) / 2) : 0;
+    free(steps);
 }
 
 static uint64_t number_code(const int64_t *values, size_t i, enum numbers_form form, uint64_t base)

@@ -18,6 +18,7 @@ struct making {
     struct lineage_span span;
     struct rollup_head head;
     int64_t chunk, at;       /* samples before `at` are in */
+    bool is_sparse;          /* it was not worth its place so far: only what is new is looked at, and it is none before its time is over */
     rollup_writer_t *writer;
     bool is_plain;           /* it becomes rows for SQL as well */
     struct plain_rows *plain;
@@ -133,6 +134,77 @@ static int take_gap(void *owner, const struct store_gap *gap)
     return asked_gap(owner, gap);
 }
 
+static sqlite3_stmt *chunk_statement(store_t *store, enum statement which, int64_t series, enum tier tier, int64_t chunk)
+{
+    sqlite3_stmt *stmt = statement(store, which);
+    if (!stmt)
+        return NULL;
+    sqlite3_bind_int64(stmt, 1, series);
+    sqlite3_bind_int(stmt, 2, (int)tier);
+    sqlite3_bind_int64(stmt, 3, chunk);
+    return stmt;
+}
+
+/* A chunk that is as it should be, but ends earlier. STORE_MISSING: there is none. */
+static enum store_result find_earlier(store_t *store, const struct making *m, int64_t *until, bool *kept)
+{
+    sqlite3_stmt *find = chunk_statement(store, ROLLED_CLEAN, m->span.series, m->head.tier, m->chunk);
+    if (!find)
+        return STORE_TROUBLE;
+    sqlite3_bind_int(find, 4, (int)m->head.class);
+    int rc = sqlite3_step(find);
+    *until = rc == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+    *kept = rc == SQLITE_ROW && sqlite3_column_int(find, 1) != 0;
+    sqlite3_reset(find);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return trouble(store, "cannot look for a rollup");
+    return *until > m->head.from && *until < m->head.until ? STORE_OK : STORE_MISSING;
+}
+
+/* The buckets of a chunk so far; false: they cannot be had, and it is made from its beginning. */
+static bool take_over(struct making *m, const struct rolling *self, rollup_reader_t *reader, int64_t until, bool kept)
+{
+    const struct rollup_head *head = rollup_reader_head(reader);
+    const struct bucket *b = NULL;
+    if (head->tier != m->head.tier || head->class != m->head.class || head->from != m->head.from || head->until != until
+            || strcmp(head->zone, m->head.zone) != 0 || !slice_equal(unit_slice(&head->unit), unit_slice(&m->head.unit)) || kept != (head->buckets > 0))
+        return false;
+    struct step step = tier_step(m->head.tier, self->zone);
+    int64_t at = head->from;
+    for (int64_t to = step_next(&step, at); kept && to <= until && (b = rollup_reader_next(reader, at, to)); to = step_next(&step, at)) {
+        rollup_writer_add(m->writer, b);
+        at = to;
+    }
+    m->head.samples = head->samples;
+    m->head.before = head->before;
+    return !kept || at == until;
+}
+
+/* What was made the day before is gone on with; else from the beginning. */
+static enum store_result go_on_from(store_t *store, struct making *m)
+{
+    const struct rolling *self = store->rolling;
+    rollup_reader_t *reader = NULL;
+    int64_t until;
+    bool kept, is_whole = tier_chunk_start(m->head.tier, self->zone, m->chunk + 1) <= m->head.until;
+    enum store_result result = find_earlier(store, m, &until, &kept);
+    if (result == STORE_OK && !kept && is_whole)
+        result = STORE_MISSING; /* now it is judged by all that is in it */
+    if (result == STORE_OK && (kept || class_counts(m->head.class)))
+        result = rollup_get(store, m->span.series, m->head.tier, m->chunk, &reader);
+    bool has = result == STORE_OK && (reader ? take_over(m, self, reader, until, kept) : !kept && !class_counts(m->head.class));
+    rollup_reader_destroy(&reader);
+    if (has) {
+        m->at = until;
+        m->is_sparse = !kept;
+    } else if (result == STORE_OK) {
+        rollup_writer_destroy(&m->writer);
+        m->writer = rollup_writer_new(m->head.class);
+        m->head.samples = 0;
+    }
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
 static enum store_result begin_chunk(store_t *store, int64_t series, enum tier tier, int64_t chunk, int64_t until)
 {
     struct rolling *self = store->rolling;
@@ -154,12 +226,18 @@ static enum store_result begin_chunk(store_t *store, int64_t series, enum tier t
     if (result == STORE_OK)
         result = store_gaps(store, m->head.from, until, take_gap, &m->asked);
     m->writer = rollup_writer_new(m->head.class);
-    m->asked.bucketer = bucketer_new(&(struct bucketer_options){ .class = m->head.class, .step = m->asked.step, .from = m->head.from, .end = until,
+    if (result == STORE_OK)
+        result = go_on_from(store, m);
+    m->asked.bucketer = bucketer_new(&(struct bucketer_options){ .class = m->head.class, .step = m->asked.step, .from = m->at, .end = until,
         .gaps = m->asked.gaps, .gap_count = m->asked.gap_count, .give = take_bucket, .owner = m });
     store->late->watched = (struct late_span){ series, 0, until, false };
     store->late->is_touched = false;
     store->late->below = store->late->below > until ? store->late->below : until;
-    return result == STORE_OK ? feed_before(&m->asked, 0, m->head.from, &m->head.before) : result;
+    struct counter before = m->head.before;
+    result = result == STORE_OK ? feed_before(&m->asked, 0, m->at, &m->head.before) : result;
+    if (m->at > m->head.from)
+        m->head.before = before;
+    return result;
 }
 
 /* A statement that the transaction at hand steps once. */
@@ -168,17 +246,6 @@ static enum store_result run(store_t *store, sqlite3_stmt *stmt)
     int rc = sqlite3_step(stmt);
     sqlite3_reset(stmt);
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot write a rollup");
-}
-
-static sqlite3_stmt *chunk_statement(store_t *store, enum statement which, int64_t series, enum tier tier, int64_t chunk)
-{
-    sqlite3_stmt *stmt = statement(store, which);
-    if (!stmt)
-        return NULL;
-    sqlite3_bind_int64(stmt, 1, series);
-    sqlite3_bind_int(stmt, 2, (int)tier);
-    sqlite3_bind_int64(stmt, 3, chunk);
-    return stmt;
 }
 
 static enum store_result write_chunk(store_t *store, const struct making *m, struct slice bytes)
@@ -210,7 +277,7 @@ static enum store_result end_chunk(store_t *store)
     bucketer_end(m->asked.bucketer);
     m->head.after = *bucketer_counter(m->asked.bucketer);
     int64_t busy = (int64_t)rollup_writer_busy(m->writer);
-    bool is_worth_it = m->head.tier == TIER_DAY || m->head.samples >= SAMPLES_A_BUCKET * busy;
+    bool is_worth_it = !m->is_sparse && (m->head.tier == TIER_DAY || m->head.samples >= SAMPLES_A_BUCKET * busy);
     buffer_clear(&store->scratch);
     if (!is_worth_it || !rollup_writer_end(m->writer, &m->head, true, &store->scratch)) {
         m->head.buckets = 0;

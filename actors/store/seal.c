@@ -3,7 +3,8 @@
  * A round goes through the time before the hot period in slices, through the series in each, and
  * makes one chunk a step. The row goes from `event` in the transaction that writes its chunk; its key
  * in `time` leads nowhere then, which readers pass over, and goes when the slice is done: one key of
- * each page at a time would write every page of `time` again for every chunk. */
+ * each page at a time would write every page of `time` again for every chunk. Which keys these are is
+ * kept in memory; after a start, and where they are very many, all keys of the slice are looked at. */
 #include "seal.h"
 #include "times.h"
 
@@ -14,12 +15,13 @@
 #define ROUND_US INT64_C(3600000000)  /* from one round to the next: late rows of a span are merged in once */
 #define SLICE_US (14 * DAY_US)
 #define LONG_US  (30 * DAY_US)        /* so old, and a few rows are worth a chunk, too */
+#define MERGE_US DAY_US               /* so often a few late rows have a chunk written anew */
 
 enum {
     ROWS = 1024, BODIES = 512 * 1024,  /* of a chunk */
     WORTH = 256,                       /* rows; with fewer it waits */
     BODY_MAX = 1024 * 1024,            /* a row larger than this stays where it is */
-    KEYS_AT_ONCE = 1000, RUNS_AT_ONCE = 8, STEP_US = 3000
+    KEYS_AT_ONCE = 1000, RUNS_AT_ONCE = 8, KEYS_MAX = 65536, STEP_US = 3000
 };
 
 enum phase { RESTING, SEALING, SWEEPING, SWEEPING_RUNS };
@@ -29,11 +31,23 @@ struct sealing {
     int64_t now, limit, slice_to;      /* the round: rows older than limit; the slice: older than that */
     int64_t rested_at;                 /* when the last round ended */
     int64_t series, cursor;            /* at hand, and how far it is looked through */
-    bool is_state, has_rested;
-    struct row_key swept;
+    int64_t merged_at;                 /* when the last round began that merged whatever was late */
+    bool is_state, has_rested, merges_all;
+    bool is_sure;                      /* all keys that lead nowhere are among these */
+    bool is_reopened;                  /* rows are hot again since: some of these may lead somewhere */
+    struct row_key *keys, swept;       /* sorted once the slice is sealed */
+    size_t key_count, key_room;
     int64_t swept_run;
     struct stash stash;
 };
+
+static void forget_keys(struct sealing *s)
+{
+    free(s->keys);
+    s->keys = NULL;
+    s->key_count = s->key_room = 0;
+    s->is_reopened = false;
+}
 
 void sealing_close(store_t *store)
 {
@@ -42,6 +56,7 @@ void sealing_close(store_t *store)
     if (!store->sealing)
         return;
     stash_destroy(&store->sealing->stash);
+    forget_keys(store->sealing);
     free(store->sealing);
     store->sealing = NULL;
 }
@@ -73,6 +88,8 @@ static enum store_result open_again(store_t *store, const struct chunk_entry *en
     if (result != STORE_OK)
         return result;
     int rc = 1;
+    if (store->sealing)
+        store->sealing->is_reopened = true;
     while (result == STORE_OK && (rc = chunk_next(sealed.reader, &row)) > 0)
         result = restore(store, entry->series, &row);
     sealed_close(store, &sealed);
@@ -104,7 +121,7 @@ enum store_result seal_open_all(store_t *store, int64_t series)
 /* Rows that share a time stay together, in a chunk or outside. */
 struct group { size_t from; int64_t at; bool stays; size_t bytes; };
 
-struct taking { int64_t to; bool has_before, is_merge; struct chunk_entry before; };
+struct taking { int64_t to; bool has_before, is_merge, some_stay; struct chunk_entry before; };
 
 /* What the first row meets: the chunk it lies in or behind, and where the next one begins. */
 static enum store_result look_around(store_t *store, const struct sealing *s, int64_t at, struct taking *t)
@@ -125,12 +142,41 @@ static enum store_result look_around(store_t *store, const struct sealing *s, in
     return result == STORE_MISSING ? STORE_OK : result;
 }
 
-static void end_group(struct stash *stash, const struct group *group)
+static void end_group(struct stash *stash, const struct group *group, struct taking *t)
 {
     if (group->stays || stash->count - group->from > ROWS) {
         stash->count = group->from;
         stash->bodies.size = group->bytes;
+        t->some_stay = true;
     }
+}
+
+/* Of a few rows only what is old, or lies in a chunk's span when that is merged, is worth it: whether there are more is asked before they are read. */
+static enum store_result is_worth(store_t *store, const struct sealing *s, const struct taking *t, int64_t first, bool *worth)
+{
+    *worth = t->is_merge ? s->merges_all : first < s->now - LONG_US;
+    sqlite3_stmt *more = *worth ? NULL : statement(store, EVENT_MORE);
+    if (!more)
+        return *worth ? STORE_OK : STORE_TROUBLE;
+    sqlite3_bind_int64(more, 1, s->series);
+    sqlite3_bind_int64(more, 2, first);
+    sqlite3_bind_int64(more, 3, t->to);
+    sqlite3_bind_int(more, 4, WORTH - 1);
+    int rc = sqlite3_step(more);
+    *worth = rc == SQLITE_ROW;
+    sqlite3_reset(more);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot count old rows");
+}
+
+/* What the first of them is near to, and whether it is worth to go on; else the cursor stands behind them. */
+static enum store_result begin_taking(store_t *store, struct sealing *s, int64_t first, struct taking *t, bool *worth)
+{
+    enum store_result result = look_around(store, s, first, t);
+    if (result == STORE_OK)
+        result = is_worth(store, s, t, first, worth);
+    if (result == STORE_OK && !*worth)
+        s->cursor = t->to;
+    return result;
 }
 
 /* The rows from the cursor on that fit in a chunk; the cursor stands behind them then. */
@@ -140,6 +186,7 @@ static enum store_result take_rows(store_t *store, struct sealing *s, struct tak
     struct group group = { .at = -1 };
     sqlite3_stmt *old = statement(store, EVENT_OLD);
     enum store_result result = STORE_OK;
+    bool worth = true;
     int rc;
     stash_clear(stash);
     if (!old)
@@ -151,12 +198,12 @@ static enum store_result take_rows(store_t *store, struct sealing *s, struct tak
         struct chunk_row row = { .at = sqlite3_column_int64(old, 0), .shift = sqlite3_column_int64(old, 1),
             .place = sqlite3_column_int64(old, 2), .rest = sqlite3_column_int(old, 3) };
         if (row.at != group.at) {
-            end_group(stash, &group);
+            end_group(stash, &group, t);
             group = (struct group){ stash->count, row.at, false, stash->bodies.size };
             s->cursor = row.at;
             if (stash->count >= ROWS || stash->bodies.size >= BODIES)
                 break;
-            if (stash->count == 0 && (result = look_around(store, s, row.at, t)) != STORE_OK)
+            if (stash->count == 0 && ((result = begin_taking(store, s, row.at, t, &worth)) != STORE_OK || !worth))
                 break;
         }
         if (row.at >= t->to)
@@ -168,7 +215,7 @@ static enum store_result take_rows(store_t *store, struct sealing *s, struct tak
         stash_add(stash, &row, true);
     }
     sqlite3_reset(old);
-    end_group(stash, &group);
+    end_group(stash, &group, t);
     if (rc == SQLITE_DONE)
         s->cursor = t->to;
     return result != STORE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? result : trouble(store, "cannot read old rows");
@@ -203,7 +250,21 @@ static enum store_result write_chunks(store_t *store, const struct sealing *s)
     return result;
 }
 
-static enum store_result drop_hot(store_t *store, const struct sealing *s)
+/* All between the first and the last of them, where there is nothing else. */
+static enum store_result drop_range(store_t *store, const struct sealing *s, const struct chunk_row *first, const struct chunk_row *last, size_t count)
+{
+    sqlite3_stmt *drop = statement(store, EVENT_DROP_RANGE);
+    if (!drop)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(drop, 1, s->series);
+    sqlite3_bind_int64(drop, 2, first->at);
+    sqlite3_bind_int64(drop, 3, last->at);
+    int rc = sqlite3_step(drop);
+    sqlite3_reset(drop);
+    return rc == SQLITE_DONE && sqlite3_changes(store->db) == (int)count ? STORE_OK : trouble(store, "cannot drop the rows that are sealed");
+}
+
+static enum store_result drop_one_by_one(store_t *store, const struct sealing *s)
 {
     sqlite3_stmt *drop = statement(store, EVENT_DROP);
     if (!drop)
@@ -222,15 +283,30 @@ static enum store_result drop_hot(store_t *store, const struct sealing *s)
     return STORE_OK;
 }
 
-/* Of a few rows only what is old, lies in a chunk's span or fits in the chunk before is worth it. */
-static bool is_worth(const struct sealing *s, const struct taking *t, int64_t first)
+
+/* Their keys lead nowhere when this is committed. */
+static void note_keys(struct sealing *s, size_t count)
 {
-    return s->stash.count > 0 && (t->is_merge || s->stash.count >= WORTH || first < s->now - LONG_US);
+    s->is_sure = s->is_sure && s->key_count + count <= KEYS_MAX;
+    if (!s->is_sure) {
+        forget_keys(s);
+        return;
+    }
+    if (s->key_count + count > s->key_room) {
+        s->key_room = s->key_room * 2 > s->key_count + count ? s->key_room * 2 : s->key_count + count;
+        s->keys = realloc(s->keys, s->key_room * sizeof *s->keys);
+        assert(s->keys);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct chunk_row *row = &s->stash.rows[i];
+        s->keys[s->key_count++] = (struct row_key){ row->at + row->shift, row->place, s->series, row->at, row->rest };
+    }
 }
 
 /* STORE_MISSING: nothing of these rows is to be sealed now. */
 static enum store_result seal_rows(store_t *store, struct sealing *s, struct taking *t)
 {
+    size_t hot = s->stash.count;
     bool grows = t->has_before && (t->is_merge || (!t->before.is_bad && t->before.rows + (int64_t)s->stash.count <= ROWS));
     enum store_result result = store_begin(store);
     if (result != STORE_OK)
@@ -239,7 +315,10 @@ static enum store_result seal_rows(store_t *store, struct sealing *s, struct tak
         result = add_sealed(store, &s->stash, &t->before);
     if (result != STORE_OK)
         return result; /* what lies in the span of a damaged chunk stays where it is */
-    result = drop_hot(store, s); /* before they are put in order: which are hot is said of their places */
+    /* before they are put in order: which are hot is said of their places */
+    result = t->some_stay ? drop_one_by_one(store, s) : drop_range(store, s, &s->stash.rows[0], &s->stash.rows[hot - 1], hot);
+    if (result == STORE_OK)
+        note_keys(s, hot);
     stash_finish(&s->stash);
     if (result == STORE_OK && grows)
         result = chunk_drop(store, &t->before);
@@ -262,6 +341,12 @@ static enum store_result series_limit(store_t *store, const struct sealing *s, i
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot find a series' newest row");
 }
 
+/* There were enough, but most of them stay. */
+static bool is_too_little(const struct sealing *s, const struct taking *t)
+{
+    return t->some_stay && !t->is_merge && s->stash.count < WORTH && s->stash.rows[0].at >= s->now - LONG_US;
+}
+
 /* STORE_OK: a chunk was written; STORE_DUPLICATE: there is more of this series; STORE_MISSING: there is not. */
 static enum store_result seal_some(store_t *store, struct sealing *s)
 {
@@ -275,11 +360,13 @@ static enum store_result seal_some(store_t *store, struct sealing *s)
     result = take_rows(store, s, &t);
     if (result != STORE_OK)
         return result;
-    if (s->stash.count == 0 || !is_worth(s, &t, s->stash.rows[0].at))
+    if (s->stash.count == 0 || is_too_little(s, &t))
         return s->cursor < to ? STORE_DUPLICATE : STORE_MISSING;
+    size_t known = s->key_count;
     result = seal_rows(store, s, &t);
     if (result == STORE_OK)
         return store_commit(store);
+    s->key_count = s->key_count < known ? s->key_count : known;
     if (result == STORE_MISSING || result == STORE_BAD) { /* passed over */
         store_abandon(store, NULL);
         if (result == STORE_BAD)
@@ -323,18 +410,39 @@ static enum store_result next_keys(store_t *store, struct sealing *s, struct row
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read the order of rows");
 }
 
+static int in_order(const void *a, const void *b)
+{
+    return key_order(a, b);
+}
+
+static enum store_result leads_nowhere(store_t *store, const struct sealing *s, const struct row_key *key, bool *nowhere)
+{
+    bool has = false;
+    *nowhere = !s->is_sure || (s->key_count > 0 && bsearch(key, s->keys, s->key_count, sizeof *s->keys, in_order));
+    enum store_result result = *nowhere && (!s->is_sure || s->is_reopened) ? has_row(store, key, &has) : STORE_OK;
+    *nowhere = *nowhere && !has;
+    return result;
+}
+
+static void begin_sweeping(struct sealing *s)
+{
+    if (s->key_count > 0)
+        qsort(s->keys, s->key_count, sizeof *s->keys, in_order);
+    s->phase = SWEEPING;
+}
+
 /* STORE_MISSING: the slice is done. */
-static enum store_result sweep(store_t *store, struct sealing *s)
+static enum store_result sweep_late(store_t *store, struct sealing *s)
 {
     struct row_key keys[KEYS_AT_ONCE];
     size_t count;
-    bool has;
+    bool nowhere;
     enum store_result result = store_begin(store);
     if (result == STORE_OK)
         result = next_keys(store, s, keys, &count);
     for (size_t i = 0; result == STORE_OK && i < count; i++) {
-        result = has_row(store, &keys[i], &has);
-        if (result == STORE_OK && !has)
+        result = leads_nowhere(store, s, &keys[i], &nowhere);
+        if (result == STORE_OK && nowhere)
             result = times_drop(store, &keys[i]);
     }
     if (result != STORE_OK)
@@ -350,13 +458,13 @@ static enum store_result sweep_run(store_t *store, struct sealing *s)
 {
     struct run run;
     size_t kept = 0;
-    bool has;
+    bool nowhere;
     enum store_result result = run_after(store, s->swept_run, s->slice_to, &run);
     for (size_t i = 0; result == STORE_OK && i < run.count; i++) {
-        has = true;
+        nowhere = false;
         if (run.keys[i].time < s->slice_to)
-            result = has_row(store, &run.keys[i], &has);
-        if (has)
+            result = leads_nowhere(store, s, &run.keys[i], &nowhere);
+        if (!nowhere)
             run.keys[kept++] = run.keys[i];
     }
     if (result == STORE_OK && kept < run.count)
@@ -394,6 +502,9 @@ static enum store_result begin_slice(store_t *store, struct sealing *s, int64_t 
     if (s->phase == RESTING) {
         s->has_rested = true;
         s->rested_at = s->now;
+        s->is_sure = true;
+        s->merged_at = s->merges_all ? s->now : s->merged_at;
+        forget_keys(s);
     }
     return s->phase == RESTING ? STORE_MISSING : STORE_OK;
 }
@@ -436,16 +547,20 @@ static enum store_result take_step(store_t *store, struct sealing *s)
         return begin_slice(store, s, -1);
     case SEALING:
         result = seal_step(store, s);
+        if (result == STORE_MISSING && s->is_sure && s->key_count == 0)
+            return begin_slice(store, s, s->slice_to);
         if (result == STORE_MISSING)
-            s->phase = SWEEPING;
+            begin_sweeping(s);
         return result == STORE_MISSING ? STORE_OK : result;
     case SWEEPING:
-        result = sweep(store, s);
+        result = sweep_late(store, s);
         if (result == STORE_MISSING)
             s->phase = SWEEPING_RUNS;
         return result == STORE_MISSING ? STORE_OK : result;
     case SWEEPING_RUNS:
         result = sweep_runs(store, s);
+        if (result == STORE_MISSING)
+            forget_keys(s);
         return result == STORE_MISSING ? begin_slice(store, s, s->slice_to) : result;
     }
     return STORE_MISSING;
@@ -465,10 +580,13 @@ enum store_result store_seal(store_t *store, int64_t now_us, int64_t hot_us)
     if (s->phase == RESTING) {
         s->now = now_us;
         s->limit = now_us - hot_us;
+        s->merges_all = s->merged_at == 0 || now_us < s->merged_at || now_us - s->merged_at >= MERGE_US;
     }
     enum store_result result = take_step(store, s);
     if (result != STORE_OK && result != STORE_MISSING) {
         store_abandon(store, NULL);
+        forget_keys(s);
+        s->is_sure = false;
         s->phase = RESTING;
         s->has_rested = true;
         s->rested_at = now_us;

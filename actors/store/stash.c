@@ -48,7 +48,11 @@ void stash_finish(struct stash *s)
 {
     for (size_t i = 0; i < s->count; i++)
         s->rows[i].body.data = s->bodies.data + (uintptr_t)s->rows[i].body.data;
-    qsort(s->rows, s->count, sizeof *s->rows, by_order);
+    size_t i = 1;
+    while (i < s->count && by_order(&s->rows[i - 1], &s->rows[i]) <= 0)
+        i++;
+    if (i < s->count)
+        qsort(s->rows, s->count, sizeof *s->rows, by_order);
 }
 
 /* --- as a chunk ------------------------------------------------------------------------------------ */

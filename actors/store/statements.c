@@ -120,7 +120,9 @@ static const char *const texts[STATEMENTS] = {
     [CHUNK_BAD_LIST] = "SELECT chunk.id, is_state, name, first, last, rows FROM chunk JOIN series ON series.id = series WHERE bad <> 0 ORDER BY chunk.id LIMIT ?",
     [SERIES_IS_STATE] = "SELECT is_state FROM series WHERE id = ?",
     [SERIES_NEXT]   = "SELECT id, is_state FROM series WHERE id > ? ORDER BY id LIMIT 1",
-    [EVENT_OLD]     = "SELECT at, shift, place, rest, length(body), body FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at, place, rest",
+    [EVENT_OLD]     = "SELECT at, shift, place, rest, length(body), body FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at, rest",
+    [EVENT_MORE]    = "SELECT at FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at LIMIT 1 OFFSET ?",
+    [EVENT_DROP_RANGE] = "DELETE FROM event WHERE series = ? AND at >= ? AND at <= ?",
     [EVENT_HAS]     = "SELECT 1 FROM event WHERE series = ? AND at = ? AND rest = ?",
     [TIME_OLD]      = "SELECT time, place, series, time + back, rest FROM time WHERE (time, place, series) > (?1, ?2, ?3) AND time < ?4 ORDER BY time, place, series, back, rest",
     [TIME_RESTORE]  = "INSERT OR IGNORE INTO time (time, place, series, back, rest) VALUES (?1, ?2, ?3, ?4 - ?1, ?5)",
@@ -151,6 +153,8 @@ static const char *const texts[STATEMENTS] = {
     /* A chunk before others that were made without it. */
     [ROLLED_ADD]    = "INSERT OR IGNORE INTO rolled SELECT ?1, ?2, ?3, 0, 0, 0, 0, 1, 1 WHERE EXISTS (SELECT 1 FROM rolled WHERE series = ?1 AND tier = ?2 AND chunk > ?3)",
     [ROLLED_PUT]    = "INSERT OR REPLACE INTO rolled (series, tier, chunk, until, class, kept, dirty_from, dirty_to, doubt) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)",
+    /* One that may be gone on with. */
+    [ROLLED_CLEAN]  = "SELECT until, kept FROM rolled WHERE series = ? AND tier = ? AND chunk = ? AND class = ? AND dirty_to = 0 AND doubt = 0",
     [ROLLED_SURE]   = "UPDATE rolled SET doubt = 0 WHERE series = ? AND tier = ? AND chunk = ?",
     [ROLLED_LAST]   = "SELECT until, class FROM rolled WHERE series = ? AND tier = ? ORDER BY chunk DESC LIMIT 1",
     [ROLLED_DIRTY]  = "SELECT series, tier, chunk, dirty_to FROM rolled INDEXED BY rolled_dirty WHERE dirty_to > 0 OR doubt > 0 ORDER BY series, tier, chunk LIMIT 1",

@@ -175,6 +175,37 @@ static void whatever_is_rolled_up_an_answer_is_what_every_moment_says(void **sta
     assert_true(w->from_rollups > 1000); /* else nothing was shown */
 }
 
+/* Each day goes on with what was made the day before. */
+static void live_day_by_day(struct world *w, uint64_t seed, int64_t series)
+{
+    struct history *h = malloc(sizeof *h);
+    assert_non_null(h);
+    enum shape shape = history_make_dense(h, seed);
+    int64_t last = h->points[h->count - 1].at;
+    history_store(h, w->writer);
+    commit(w);
+    for (int64_t now = h->points[0].at + DAY_US; now < last + 2 * DAY_US && now < h->points[0].at + 24 * DAY_US; now += DAY_US) {
+        assert_true(roll_up(w, now, STEPS_MAX));
+        ask(w, h, series, (int64_t)seed, now, 3);
+        if (roll(h, 6) == 0)
+            happen(w, h, shape);
+    }
+    assert_true(store_set_gaps(w->writer, NULL, 0) != STORE_TROUBLE);
+    commit(w);
+    history_clear(h);
+    free(h);
+}
+
+static void rolled_up_day_by_day_an_answer_is_what_every_moment_says(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(store_set_zone(w->writer, "Europe/Vienna"), STORE_OK);
+    for (uint64_t seed = 1; seed <= HISTORIES; seed++)
+        live_day_by_day(w, 100 + seed, (int64_t)seed);
+    print_message("%lld questions, %lld buckets from rollups\n", (long long)w->asked, (long long)w->from_rollups);
+    assert_true(w->from_rollups > 1000);
+}
+
 /* --- one thing at a time ---------------------------------------------------------------------------- */
 
 static void fill_steadily(struct history *h, size_t count, int64_t pace_s)
@@ -398,6 +429,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(whatever_is_rolled_up_an_answer_is_what_every_moment_says),
+        T(rolled_up_day_by_day_an_answer_is_what_every_moment_says),
         T(what_changes_while_its_chunk_is_being_made_is_in_it),
         T(another_zone_makes_the_days_anew),
         T(what_is_imported_when_the_day_s_work_is_done_is_rolled_up_that_day),
