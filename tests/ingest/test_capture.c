@@ -654,6 +654,45 @@ static void what_was_ever_appended_is_known_in_every_process(void **state)
     }
 }
 
+static int64_t received_in_a_new_process(struct world *world)
+{
+    capture_t *log = open_log(world);
+    int64_t received = capture_totals(log).received;
+    capture_close(&log);
+    return received;
+}
+
+static void a_tally_torn_by_a_kill_leaves_the_one_before_it(void **state)
+{
+    struct world *world = *state;
+    char big[4000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    capture_t *log = open_log(world);
+    append(world, log, "gone before long", 5);
+    capture_acked(log, 0, 1, publish_all(log, 1) - 1, world->now);
+    capture_tick(log, world->now += 40 * SECOND);
+    capture_stored(log, world->now, world->now);
+    for (uint32_t i = 1; i <= 2; i++) {
+        append(world, log, big, i); /* a segment each */
+        append(world, log, big, 10 * i);
+        capture_tick(log, world->now += 2 * SECOND); /* tells it */
+    }
+    capture_close(&log);
+    char whole[2][256];
+    size_t sizes[2];
+    for (int i = 0; i < 2; i++)
+        assert_true((sizes[i] = folder_read(&world->folder, i ? "tally.1" : "tally.0", whole[i], sizeof whole[i])) > 0);
+    int newest = strtol(whole[1], NULL, 10) > strtol(whole[0], NULL, 10);
+    for (size_t at = 0; at < sizes[newest]; at++) {
+        folder_write(&world->folder, newest ? "tally.1" : "tally.0", whole[newest], at);
+        assert_int_equal(received_in_a_new_process(world), 5 + 33);
+    }
+    folder_write(&world->folder, "tally.0", "", 0);
+    folder_write(&world->folder, "tally.1", "", 0);
+    assert_int_equal(received_in_a_new_process(world), 33); /* of what went before nobody knows */
+}
+
 static void what_is_given_up_is_known_in_every_process(void **state)
 {
     struct world *world = *state;
@@ -1079,6 +1118,7 @@ int main(void)
         IN_A_FOLDER(a_thread_syncs_and_removes_while_the_log_goes_on),
         IN_A_FOLDER(a_full_log_gives_up_half_read_segments_too),
         IN_A_FOLDER(what_was_ever_appended_is_known_in_every_process),
+        IN_A_FOLDER(a_tally_torn_by_a_kill_leaves_the_one_before_it),
         IN_A_FOLDER(what_is_given_up_is_known_in_every_process),
         IN_A_FOLDER(a_full_log_drops_what_is_acknowledged_without_a_word),
         IN_A_FOLDER(a_frame_larger_than_a_segment_is_kept_whole),

@@ -4,16 +4,19 @@ The storm of 163,840 events a second for a minute is tests/bench/storm.py; here 
 can make. STALL_S: seconds that the sink is stopped.
 """
 
+import ctypes
 import os
 import pathlib
 import re
 import signal
+import socket
 import time
 import unittest
 
 from system import Workspace, assert_same, in_gaps, wait_for
 
 STALL_S = float(os.environ.get("STALL_S", "5"))
+PIDFD_GETFD = 438
 ALWAYS = "2000-01-01T00:00:00Z"
 
 
@@ -44,6 +47,18 @@ def what_ingest_captures(entities):
         events, seconds = home.stats()["events"] - first, time.monotonic() - began
         home.control("stop-events")
         return events / seconds
+
+
+def connection_of(pid, port):
+    """A duplicate of the process's socket that is connected to the port."""
+    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    names = [f"socket:[{row[9]}]" for row in rows if int(row[2].split(":")[1], 16) == port]
+    fd = next(int(link.name) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir() if os.readlink(link) in names)
+    process = os.pidfd_open(pid)
+    try:
+        return socket.socket(fileno=ctypes.CDLL(None).syscall(PIDFD_GETFD, process, fd, 0))
+    finally:
+        os.close(process)
 
 
 class Storm(unittest.TestCase):
@@ -78,6 +93,21 @@ class Storm(unittest.TestCase):
             self.assertLess(sum(peaks.values()), 128, peaks)
             self.all_is_there(home, system)
             print(f"\n{rate} events/s, at most {stats['pending_peak']} pending, {sum(peaks.values()):.0f} MB in all", flush=True)
+
+    @unittest.skipUnless(os.geteuid() == 0, "the receive buffer is 64 MiB for who may ask for it")
+    def test_the_window_stays_a_quarter_of_the_receive_buffer_after_large_segments(self):
+        """Else what comes while ingest does not read is hardly acknowledged, and the buffer stays empty (websocket.c)"""
+        with Workspace() as place:
+            home = place.home("--rate", 20, "--wait-for-client", "--strict", truth=False)
+            system = place.system(home_port=home.port, enrich=1).start()
+            wait_for(lambda: count(system) > 0, 60, "the first event")
+            before = home.stats()["events"]
+            home.control("array 4095")
+            wait_for(lambda: count(system) > before + 4095, 60, "the array")
+            with connection_of(system.pid("ingest"), home.port) as connection:
+                buffer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+                self.assertEqual(buffer, 64 << 20)
+                self.assertEqual(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP), buffer // 4)
 
     def test_a_sink_that_stands_still_costs_disk_and_no_memory(self):
         with Workspace() as place:
