@@ -34,7 +34,7 @@ enum tier { TIER_RAW, TIER_QUARTER, TIER_HOUR, TIER_DAY, TIERS }; /* what a buck
 /* What a counter knows. */
 struct counter { bool has, has_reset; double previous, highest; uint64_t last_reset; /* a hash of its text */ };
 
-enum { STATES_MAX = 1024, RESETS_MAX = 4096 }; /* of one bucket: what is beyond is told as OTHER, or only counted */
+enum { STATES_MAX = 1024, RESETS_MAX = 4096 }; /* of one bucket: what is beyond is summed up in other_us, or only counted */
 struct state_time { struct slice state; int64_t us; };
 
 struct bucket {

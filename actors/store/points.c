@@ -223,12 +223,13 @@ static void put_durations(struct reading *r, const struct bucket *b, struct poin
     msgpack_sbuffer *out = &r->durations;
     msgpack_sbuffer_clear(out);
     msgpack_sbuffer_write(out, "{", 1);
-    for (size_t i = 0; i < b->states; i++) {
+    for (size_t i = 0; i < b->states + (b->other_us > 0); i++) {
+        bool is_known = i < b->states;
         if (i > 0)
             msgpack_sbuffer_write(out, ",", 1);
-        json_write_text(b->durations[i].state, out);
+        json_write_text(is_known ? b->durations[i].state : slice_of("(others)"), out);
         msgpack_sbuffer_write(out, ":", 1);
-        msgpack_sbuffer_write(out, number, number_write(seconds(b->durations[i].us), number));
+        msgpack_sbuffer_write(out, number, number_write(seconds(is_known ? b->durations[i].us : b->other_us), number));
     }
     msgpack_sbuffer_write(out, "}", 1);
     SET(point, durations, (struct slice){ out->data, out->size });

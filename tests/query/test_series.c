@@ -1,4 +1,5 @@
 /* test_series.c - columns of series through the actor: steps, samples, pages, what is refused. */
+#include "bucket.h"
 #include "series_world.h"
 
 /* Names and texts in turn, up to NULL. */
@@ -345,6 +346,30 @@ static void of_texts_the_time_in_each_is_told(void **state)
     assert_true(isnan(real_at(part.numbers, 0)));
 }
 
+static void an_export_tells_the_time_of_more_states_than_it_names(void **state)
+{
+    struct world *w = *state;
+    struct points_query q;
+    struct point point;
+    struct page end;
+    for (int i = 0; i < STATES_MAX + 100; i++) {
+        char text[24];
+        snprintf(text, sizeof text, "word %d", i);
+        SAY(w, "sensor.word", NOW_US - HOUR + i * SECOND, text, .unit = NULL);
+    }
+    commit(w);
+    schema_clear(points_query_schema(), &q);
+    SET_TEXT(&q, ids, "sensor.word", 11);
+    SET(&q, from, NOW_US - HOUR);
+    SET_TEXT(&q, step, "1h", 2);
+    SET_TEXT(&q, stat, "durations", 9);
+    assert_int_equal(probe_call(w->probe, &points_find_contract, &q, &end), OK);
+    assert_int_equal(probe_row(w->probe, 0, &point), 0);
+    static const char others[] = ",\"(others)\":2576}"; /* 99 seconds, and the last one until the hour was over */
+    assert_true(point.durations.size > sizeof others);
+    assert_memory_equal((const char *)point.durations.data + point.durations.size - sizeof others + 1, others, sizeof others - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_step_that_is_not_over_is_open_and_none_begins_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_time_to_ask_up_to_may_be_as_late_as_there_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_come_in_the_unit_that_is_wanted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_export_tells_the_time_of_more_states_than_it_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_texts_the_time_in_each_is_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
