@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 enum { KEY_MAX = 44 };
+#define APART_US INT64_C(600000000) /* a run with a key of a clock that is wrong at its end would make all between late */
 #define NO_TIME INT64_MAX
 
 /* --- packed: each as what it differs by from the one before ---------------------------------------- */
@@ -152,11 +153,11 @@ enum store_result run_writer_put(store_t *store, struct run_writer *w, const str
     enum store_result result = STORE_OK;
     if (!w->is_open || key->time >= w->until || key->time < w->first)
         result = turn_to(store, w, key->time);
-    bool is_full = w->bytes.size + KEY_MAX > RUN_BYTES;
-    *taken = result == STORE_OK && (w->count == 0 || (is_full ? key->time > w->end.time : key_order(key, &w->end) > 0));
+    bool is_over = w->bytes.size + KEY_MAX > RUN_BYTES || (w->count > 0 && key->time - w->end.time > APART_US);
+    *taken = result == STORE_OK && (w->count == 0 || (is_over ? key->time > w->end.time : key_order(key, &w->end) > 0));
     if (!*taken)
         return result;
-    if (is_full) {
+    if (is_over) {
         result = write_out(store, w);
         begin_run(w, key->time);
     }
