@@ -2,7 +2,7 @@
  *
  * A round goes through the time before the hot period in slices, through the series in each, and
  * makes one chunk a step. The row goes from `event` in the transaction that writes its chunk; its key
- * in `time` leads nowhere then, which readers pass over, and goes when the slice is done: one key of
+ * in the order of lists leads nowhere then, which readers pass over, and goes when the slice is done: one key of
  * each page at a time would write every page of `time` again for every chunk. Which keys these are is
  * kept in memory; after a start, and where they are very many, all keys of the slice are looked at. */
 #include "seal.h"
