@@ -1,4 +1,4 @@
-/* keeping.c - what the sink does for its store while no batch waits: old rows are sealed, chunks are looked at. */
+/* keeping.c - what the sink does for its store while no batch waits: old rows are sealed, attribute sets packed, both looked at. */
 #include "keeping.h"
 
 #include <stdio.h>
@@ -20,12 +20,13 @@ void keeping_open(struct keeping *self, store_t *store)
     *self = (struct keeping){ 0 };
     if (store_sealed_totals(store, &totals) == STORE_OK)
         self->bad = totals.bad;
+    store_bad_sets(store, 0, NULL, NULL, &self->bad_sets);
 }
 
 void keeping_ask(struct keeping *self)
 {
     self->is_asked = true;
-    self->is_partly = self->verified > 0;
+    self->is_partly = self->verified > 0 || self->is_at_sets;
     self->look_us = 0;
 }
 
@@ -58,19 +59,37 @@ static void note(struct keeping *self, actor_t *actor, const struct store_looked
         actor_info(actor, "chunk %lld can be read again", (long long)looked->chunk);
 }
 
+static enum store_result look_at_sets(struct keeping *self, actor_t *actor, store_t *store)
+{
+    struct store_looked_sets looked;
+    enum store_result result = store_verify_sets(store, &looked);
+    self->bad_sets += looked.bad - looked.well_again;
+    if (looked.bad > 0)
+        actor_error(actor, "attribute set %lld is damaged (%lld are new): rows are answered without it", (long long)looked.one, (long long)looked.bad);
+    else if (looked.well_again > 0)
+        actor_info(actor, "%lld attribute sets can be read again", (long long)looked.well_again);
+    return result;
+}
+
 static void look(struct keeping *self, actor_t *actor, store_t *store, struct sink_stats *stats)
 {
     struct store_looked looked;
     int64_t begun_us = elapsed_us(), now = actor_clock_us(actor);
-    enum store_result result = store_verify(store, &looked);
+    enum store_result result = self->is_at_sets ? STORE_MISSING : store_verify(store, &looked);
+    bool is_chunk = result == STORE_OK;
+    self->is_at_sets = result == STORE_MISSING;
+    if (self->is_at_sets)
+        result = look_at_sets(self, actor, store);
     if (result == STORE_OK) {
-        note(self, actor, &looked);
-        stats->verified++;
+        if (is_chunk)
+            note(self, actor, &looked);
+        stats->verified += is_chunk;
         self->look_us = now + (self->is_asked ? pause_us(begun_us) : LOOK_US);
         return;
     }
     if (result == STORE_TROUBLE)
-        actor_warn(actor, "the chunks cannot be looked at: %s", store_why(store));
+        actor_warn(actor, "what is packed cannot be looked at: %s", store_why(store));
+    self->is_at_sets = false;
     bool goes_on = self->is_partly && result == STORE_MISSING;
     self->look_us = goes_on ? now : now + IDLE_US;
     self->is_asked = goes_on;
@@ -88,6 +107,7 @@ int keeping_step(struct keeping *self, actor_t *actor, store_t *store, const str
     else if (now >= self->look_us)
         look(self, actor, store, stats);
     SET(stats, bad_chunks, self->bad);
+    SET(stats, bad_sets, self->bad_sets);
     int64_t next = config->seal_after_s > 0 && self->due_us < self->look_us ? self->due_us : self->look_us;
     return next <= now ? 1 : (int)((next - now + 999) / 1000);
 }
@@ -110,20 +130,31 @@ static void write_chunk(void *owner, const struct store_bad_chunk *chunk)
     msgpack_sbuffer_write(showing->to, text, (size_t)size);
 }
 
+static void write_set(void *owner, int64_t id)
+{
+    struct showing *showing = owner;
+    char text[48];
+    int size = snprintf(text, sizeof text, "%s{\"attribute_set\":%lld}", showing->count++ ? "," : "", (long long)id);
+    msgpack_sbuffer_write(showing->to, text, (size_t)size);
+}
+
 void keeping_show(const struct keeping *self, store_t *store, struct store_view *view, msgpack_sbuffer *pool)
 {
     struct store_sealed totals = { 0 };
     struct showing showing = { pool, 0 };
+    int64_t bad_sets = 0;
     store_sealed_totals(store, &totals);
     msgpack_sbuffer_clear(pool);
     msgpack_sbuffer_write(pool, "[", 1);
     store_bad_chunks(store, BAD_SHOWN, write_chunk, &showing);
+    store_bad_sets(store, BAD_SHOWN, write_set, &showing, &bad_sets);
     msgpack_sbuffer_write(pool, "]", 1);
     SET(view, bytes, store_bytes(store));
     SET(view, chunks, totals.chunks);
     SET(view, sealed_rows, totals.rows);
     SET(view, sealed_bytes, totals.bytes);
     SET(view, bad_chunks, totals.bad);
+    SET(view, bad_sets, bad_sets);
     SET(view, bad, ((struct slice){ pool->data, pool->size }));
     SET(view, verifying, self->is_asked);
     SET(view, verified, self->verified);

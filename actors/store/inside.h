@@ -21,7 +21,7 @@ enum statement {
     SERIES_FIND, SERIES_ADD, SERIES_NEWEST, SERIES_AFTER, SEEN_ADD,
     ATTRIBUTE_FIND, ATTRIBUTE_ADD, ATTRIBUTE_GET,
     PACKED_GET, PACKED_FIND, PACKED_ADD, PACKED_DROP, PLAIN_GET, PLAIN_ADD, PLAIN_DROP, BASE_OF, BASE_IS, BASE_ADD,
-    PACKING_SPAN, PACKING_PUT, PACKING_WALK, EVENT_BODIES,
+    SETS_WALK, SET_BAD_ADD, SET_BAD_DROP, SET_BAD_LIST, PACKING_SPAN, PACKING_PUT, PACKING_WALK, EVENT_BODIES,
     SNAPSHOT_FIND, SNAPSHOT_ADD, SNAPSHOT_GET,
     READING_FIND, READING_ADD, READING_GET,
     USER_FIND, USER_ADD, USER_GET,
@@ -281,6 +281,7 @@ struct store {
     struct sealing *sealing;     /* of the writer, from the first step on */
     struct verifying *verifying; /* likewise */
     struct packing *packing;     /* likewise */
+    int64_t verified_set;        /* the last one that was looked at; 0: none */
     msgpack_sbuffer sealed_body, unpacked_set;
     int64_t sealed_until; /* no chunk has a row at this time or later */
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */

@@ -35,6 +35,12 @@ static const char *const texts[STATEMENTS] = {
     [BASE_OF]       = "SELECT id, bytes FROM attribute_base JOIN attribute USING (id) WHERE series = ? ORDER BY id DESC LIMIT 1",
     [BASE_IS]       = "SELECT 1 FROM attribute_base WHERE id = ?",
     [BASE_ADD]      = "INSERT INTO attribute_base (id, series) VALUES (?, ?)",
+    [SETS_WALK]     = "SELECT id, hash, bytes, NULL, EXISTS (SELECT 1 FROM attribute_bad b WHERE b.id = attribute.id) FROM attribute WHERE id > ?1"
+                      " UNION ALL SELECT id, hash, bytes, base, EXISTS (SELECT 1 FROM attribute_bad b WHERE b.id = attribute_packed.id) FROM attribute_packed WHERE id > ?1"
+                      " ORDER BY 1",
+    [SET_BAD_ADD]   = "INSERT OR IGNORE INTO attribute_bad VALUES (?)",
+    [SET_BAD_DROP]  = "DELETE FROM attribute_bad WHERE id = ?",
+    [SET_BAD_LIST]  = "SELECT id FROM attribute_bad ORDER BY id",
     [PACKING_SPAN]  = "SELECT ifnull((SELECT value FROM meta WHERE name = 'packed_until'), 0), ifnull((SELECT max(id) FROM chunk_data), 0)",
     [PACKING_PUT]   = "INSERT OR REPLACE INTO meta VALUES ('packed_until', ?)",
     [PACKING_WALK]  = "SELECT " CHUNK_ENTRY ", series FROM chunk WHERE (series, first) > (?, ?) AND id > ? ORDER BY series, first LIMIT 1",

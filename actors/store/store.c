@@ -82,7 +82,8 @@ static const char *const later_tables =
     "CREATE TABLE IF NOT EXISTS attribute_packed (id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, base INTEGER NOT NULL, bytes BLOB NOT NULL);"
     "CREATE INDEX IF NOT EXISTS attribute_packed_hash ON attribute_packed (hash);"
     "CREATE TABLE IF NOT EXISTS attribute_base (id INTEGER PRIMARY KEY, series INTEGER NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS attribute_base_series ON attribute_base (series);";
+    "CREATE INDEX IF NOT EXISTS attribute_base_series ON attribute_base (series);"
+    "CREATE TABLE IF NOT EXISTS attribute_bad (id INTEGER PRIMARY KEY);" /* found damaged */;
 
 static void say(store_t *store, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(store_t *store, const char *format, ...)

@@ -95,6 +95,12 @@ enum store_result store_pack(store_t *);
  * and answers nothing, and all else does. STORE_MISSING: that was all; the next call begins anew. */
 struct store_looked { int64_t chunk, rows; bool is_bad, is_news; };
 enum store_result store_verify(store_t *, struct store_looked *);
+/* The same of attribute sets, some of them a call. bad, well_again: what is news of these; `one` of the bad ones. Rows are answered without
+ * a packed set that is damaged. bad_sets: at most `limit` of them, and how many there are. */
+struct store_looked_sets { int64_t sets, bad, well_again, one; };
+enum store_result store_verify_sets(store_t *, struct store_looked_sets *);
+typedef void store_bad_set_fn(void *owner, int64_t id);
+enum store_result store_bad_sets(store_t *, int limit, store_bad_set_fn *, void *owner, int64_t *count);
 struct store_sealed { int64_t chunks, rows, bytes, bad; };
 enum store_result store_sealed_totals(store_t *, struct store_sealed *);
 struct store_bad_chunk { int64_t chunk, first, last, rows; bool is_state; struct slice name; };

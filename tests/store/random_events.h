@@ -96,7 +96,7 @@ static inline void make_state(struct maker *m, struct event_full *e)
     SET(e, last_changed, e->last_updated - (chance(m, 2) ? 0 : (int64_t)chance(m, 1 << 30)));
     if (chance(m, 2))
         SET(e, last_reported, e->last_updated);
-    SET(e, attributes, say(m, "{\"level\":%d,\"Name\":\"x\"}", (int)chance(m, 20)));
+    SET(e, attributes, say(m, "{\"level\":%d,\"Name\":\"x\",\"about\":\"what is said again with every state, and costs next to nothing the second time\"}", (int)chance(m, 20)));
     SET(e, changed, chance(m, 2) != 0);
     if (chance(m, 2))
         SET(e, duration_in_state_s, (double)chance(m, 1 << 30) / (chance(m, 2) ? 1e6 : 7.0));

@@ -465,7 +465,7 @@ static void seal_until_killed(const struct twins *t, uint64_t seed)
     for (;;) {
         now += INT64_C(7200000000);
         int64_t until = START_US + (int64_t)chance(&m, 1500000);
-        while (store_seal(store, now, now - until) == STORE_OK)
+        while (store_seal(store, now, now - until) == STORE_OK || store_pack(store) == STORE_OK)
             ;
         for (int i = 0; i < 3; i++) { /* and open some again */
             if (store_begin(store) == STORE_OK && seal_open_all(store, 1 + (int64_t)chance(&m, 30)) == STORE_OK)

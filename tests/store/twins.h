@@ -61,6 +61,8 @@ static inline int64_t twins_seal(struct twins *t, int64_t until, int64_t steps)
         taken++;
     if (result != STORE_OK && result != STORE_MISSING)
         fprintf(stderr, "%s\n", store_why(t->writers[SEALED]));
+    for (; result == STORE_MISSING && taken < steps && store_pack(t->writers[SEALED]) == STORE_OK; taken++)
+        ;
     assert(result == STORE_OK || result == STORE_MISSING);
     return taken;
 }
