@@ -140,22 +140,28 @@ class Ours:
         return json.loads(out.stdout)
 
     def parts(self, samples):
-        """Bytes per sample by what they are for."""
+        """Bytes per sample by what they are for, whole pages; and what peers keep too, of a sealed sample: times, states, references, rollups."""
         base = sqlite3.connect(self.store)
         rows = base.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name").fetchall()
         free = base.execute("PRAGMA freelist_count").fetchone()[0] * base.execute("PRAGMA page_size").fetchone()[0]
         owners = dict(base.execute("SELECT name, tbl_name FROM sqlite_schema"))
-        states, rest, sealed = base.execute("SELECT sum(main_bytes), sum(rest_bytes), sum(rows) FROM chunk").fetchone()
+        states, rest, sealed, chunks = base.execute("SELECT sum(main_bytes), sum(rest_bytes), sum(rows), count(*) FROM chunk").fetchone()
         base.close()
-        parts = collections.Counter({"free": free})
+        titles = {"event": "hot rows", "time": "hot rows: order of lists", "attribute": "attribute sets: plain", "attribute_packed": "attribute sets: packed",
+                  "attribute_base": "attribute sets: packed", "rollup": "rollups", "rolled": "rollups", "chunk": "chunks: index"}
+        parts = collections.Counter({"free pages": free})
         for name, size in rows:
-            parts[owners.get(name, name)] += size
+            table = owners.get(name, name)
+            parts[titles.get(table, table)] += size
+        compared = None
         if sealed:
             whole = parts.pop("chunk_data")
-            parts["chunks: times, states, references"] = whole * states // (states + rest)
-            parts["chunks: contexts, arrival and the rest"] = whole * rest // (states + rest)
-            parts["chunks: index"] = parts.pop("chunk")
-        return {name: size / samples for name, size in parts.most_common()}
+            parts["chunks: times, states, references"] = states
+            parts["chunks: contexts, arrival and the rest"] = rest
+            parts["chunks: ends of pages"] = whole - states - rest
+            of_states = states + (whole - states - rest) * states / (states + rest) + parts["chunks: index"]
+            compared = of_states / sealed + parts["rollups"] / samples
+        return {name: size / samples for name, size in parts.most_common()}, {"sealed": sealed or 0, "chunks": chunks, "compared": compared}
 
     def start(self):
         self.port = free_port()
@@ -296,7 +302,16 @@ def print_table(ours, actor, rest, writing, parts, peers):
           + ", ".join(f"{k} {v:.1f}" for k, v in rest.memory[-1].items()) + " | "
           + " | ".join(f"writing {w['memory']:.0f}, asked {max(f.memory):.0f}" for _, w, f in peers) + " |")
     print(f"| open, ms, cold | {cell(actor, 'open')} | | " + " | ".join(cell(f, "open") for _, _, f in peers) + " |")
-    print("\nbytes per sample by part: " + ", ".join(f"{name} {size:.2f}" for name, size in parts.items() if size >= 0.01))
+
+
+def print_parts(parts, sealed, samples):
+    print(f"\n| bytes per sample at rest, by part ({sealed['sealed']:,} of {samples:,} samples sealed, in {sealed['chunks']:,} chunks) | |\n|---|---|")
+    for name, size in parts.items():
+        if size >= 0.01:
+            print(f"| {name} | {size:.2f} |")
+    print(f"| all of it | {sum(parts.values()):.2f} |")
+    if sealed["compared"]:
+        print(f"| of these, what its peers keep too: times, states, attribute references, rollups (of a sealed sample, with their index and ends of pages) | {sealed['compared']:.2f} |")
 
 
 def main():
@@ -329,7 +344,7 @@ def run(place, options):
     say(f"{os.cpu_count()} cores; {options.samples:,} samples over {options.years:g} years, commits of {options.commit_rows} rows")
     writing = ours.write(options)
     say("ours is written: " + ", ".join(f"{p['rows_s']:,.0f} rows/s at {p['cpu_us']:.2f} us, later {p['seal_cpu_us']:.2f} + {p['roll_cpu_us']:.2f} us" for p in writing["parts"]))
-    parts = ours.parts(options.samples)
+    parts, sealed = ours.parts(options.samples)
     actor, rest = ask_ours(ours, data, options)
     say("ours has been asked")
     for kind in () if options.ours else (Influx, VictoriaMetrics):
@@ -343,6 +358,7 @@ def run(place, options):
             peer.stop()
             shutil.rmtree(peer.directory, ignore_errors=True)
     print_table(ours, actor, rest, writing, parts, peers)
+    print_parts(parts, sealed, options.samples)
 
 
 if __name__ == "__main__":
