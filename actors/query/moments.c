@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { HISTORY_ROWS = 2000 };
+#define NO_LIMIT INT64_MAX
 
 struct moments {
     store_t *store;
@@ -19,6 +20,7 @@ struct moments {
     json_t *json;
     rows_t *rows;
     int64_t at, to, count;
+    int64_t left;                     /* rows that may still be told; NO_LIMIT */
     bool removed;                     /* those that were removed are told as well */
     msgpack_sbuffer first, changes, before, after; /* of a comparison: the row at the one moment; what is told of both */
     bool has_first;
@@ -70,7 +72,13 @@ static void fill_row(moments_t *self, const struct event_full *e, int64_t at, st
 
 static bool is_full(const moments_t *self)
 {
-    return self->count > 0 && self->room - actor_rows_room(self->rows) >= self->page_bytes;
+    return self->left == 0 || (self->count > 0 && self->room - actor_rows_room(self->rows) >= self->page_bytes);
+}
+
+static void count_row(moments_t *self)
+{
+    self->count++;
+    self->left -= self->left != NO_LIMIT;
 }
 
 static void begin(moments_t *self, rows_t *rows, int64_t at)
@@ -79,19 +87,23 @@ static void begin(moments_t *self, rows_t *rows, int64_t at)
     self->room = actor_rows_room(rows);
     self->at = at;
     self->count = 0;
+    self->left = NO_LIMIT;
     self->removed = self->has_first = false;
 }
 
-/* "series moment": where the next page begins, and what was now for the first. */
-static bool read_cursor(const char *text, int64_t *series, int64_t *at)
+/* "series moment left": where the next page begins, what was now for the first, and how many rows of the limit are left. */
+struct cursor { int64_t series, at, left; };
+
+static bool read_cursor(const char *text, struct cursor *c)
 {
     int used = 0;
-    return sscanf(text, "%" SCNd64 " %" SCNd64 "%n", series, at, &used) == 2 && text[used] == '\0' && *series > 0 && *at >= 0 && *at <= MAX_TIME_US;
+    return sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &c->series, &c->at, &c->left, &used) == 3 && text[used] == '\0' && c->series > 0
+        && c->at >= 0 && c->at <= MAX_TIME_US && c->left > 0;
 }
 
-static size_t write_cursor(int64_t series, int64_t at, char to[64])
+static size_t write_cursor(const struct cursor *c, char to[96])
 {
-    return (size_t)snprintf(to, 64, "%" PRId64 " %" PRId64, series, at);
+    return (size_t)snprintf(to, 96, "%" PRId64 " %" PRId64 " %" PRId64, c->series, c->at, c->left);
 }
 
 static enum store_result refuse(struct fault *fault, const char *field, const char *why)
@@ -114,7 +126,7 @@ static int take_row(void *owner, size_t which, const struct event_full *e)
     fill_row(self, e, self->at, &row);
     if (row_moment_read(self->rows, &row) != 0)
         return 1;
-    self->count++;
+    count_row(self);
     return 0;
 }
 
@@ -128,26 +140,30 @@ static int note_gap(void *owner, const struct store_gap *gap)
 enum store_result moments_read(moments_t *self, const struct moment_query *q, int64_t now_us, rows_t *rows, struct moment_end *end, struct fault *fault)
 {
     struct moment_question question = { .at_us = { q->has_at ? q->at : now_us }, .moments = 1, .is_now = !q->has_at };
-    int64_t next = 0;
-    char cursor[64];
+    struct cursor next = { 0, question.at_us[0], q->has_limit ? q->limit : NO_LIMIT };
+    char cursor[96];
     bool in_gap = false;
-    if (q->has_cursor && !read_cursor(q->cursor, &question.series, &question.at_us[0]))
+    if (q->has_cursor && !read_cursor(q->cursor, &next))
         return refuse(fault, "cursor", "is none of this question");
+    question.series = next.series;
+    question.at_us[0] = next.at;
     if (q->has_entity_id)
         question.entities = (struct slice){ q->entity_id, q->entity_id_size };
     if (q->has_domain)
         question.domains = (struct slice){ q->domain, q->domain_size };
     begin(self, rows, question.at_us[0]);
+    self->left = next.left;
     self->removed = q->has_removed && q->removed;
-    enum store_result result = store_moment(self->store, &question, take_row, self, &next);
+    enum store_result result = store_moment(self->store, &question, take_row, self, &next.series);
+    next.left = self->left;
     if (result == STORE_OK)
         result = store_gaps(self->store, self->at, self->at + 1, note_gap, &in_gap);
     schema_clear(moment_end_schema(), end);
     SET(end, at, self->at);
     SET(end, in_gap, in_gap);
     SET(end, count, self->count);
-    if (next)
-        SET_TEXT(end, next_cursor, cursor, write_cursor(next, self->at, cursor));
+    if (next.series && next.left > 0)
+        SET_TEXT(end, next_cursor, cursor, write_cursor(&next, cursor));
     return result;
 }
 
@@ -225,7 +241,7 @@ static int give_change(moments_t *self, const struct state_row *a, const struct 
         SET(&row, after, json_of(b, &self->after));
     if (row_diff_read(self->rows, &row) != 0)
         return 1;
-    self->count++;
+    count_row(self);
     return 0;
 }
 
@@ -251,11 +267,12 @@ static int take_both(void *owner, size_t which, const struct event_full *e)
 enum store_result moments_compare(moments_t *self, const struct diff_query *q, int64_t now_us, rows_t *rows, struct diff_end *end, struct fault *fault)
 {
     struct moment_question question = { .at_us = { q->from, q->has_to ? q->to : now_us }, .moments = 2 };
-    int64_t next = 0, now = now_us;
-    char cursor[64];
-    if (q->has_cursor && !read_cursor(q->cursor, &question.series, &now))
+    struct cursor next = { 0, now_us, q->has_limit ? q->limit : NO_LIMIT };
+    char cursor[96];
+    if (q->has_cursor && !read_cursor(q->cursor, &next))
         return refuse(fault, "cursor", "is none of this question");
-    question.at_us[1] = q->has_to ? q->to : now;
+    question.series = next.series;
+    question.at_us[1] = q->has_to ? q->to : next.at;
     if (question.at_us[0] >= question.at_us[1])
         return refuse(fault, q->has_to ? "to" : "from", q->has_to ? "is not after from" : "is not before now");
     if (q->has_entity_id)
@@ -264,13 +281,15 @@ enum store_result moments_compare(moments_t *self, const struct diff_query *q, i
         question.domains = (struct slice){ q->domain, q->domain_size };
     begin(self, rows, question.at_us[0]);
     self->to = question.at_us[1];
-    enum store_result result = store_moment(self->store, &question, take_both, self, &next);
+    self->left = next.left;
+    enum store_result result = store_moment(self->store, &question, take_both, self, &next.series);
+    next.left = self->left;
     schema_clear(diff_end_schema(), end);
     SET(end, from, question.at_us[0]);
     SET(end, to, question.at_us[1]);
     SET(end, count, self->count);
-    if (next)
-        SET_TEXT(end, next_cursor, cursor, write_cursor(next, now, cursor));
+    if (next.series && next.left > 0)
+        SET_TEXT(end, next_cursor, cursor, write_cursor(&next, cursor));
     return result;
 }
 

@@ -86,6 +86,5 @@ struct chunk_reader {
 };
 
 unsigned chunk_decimals(const chunk_reader_t *, int64_t scaled); /* it is written with; what is left are zeros */
-size_t words_pass(struct runs *words, size_t count); /* how many of the rows passed over are numbers */
 
 #endif

@@ -7,7 +7,7 @@ struct walk { size_t row, numbers; };
 /* The word of a row that was not passed yet. */
 static uint64_t walk_to(chunk_reader_t *self, struct walk *walk, size_t row)
 {
-    walk->numbers += words_pass(&self->words, row - walk->row);
+    walk->numbers += runs_pass(&self->words, row - walk->row, WORD_NUMBER);
     walk->row = row + 1;
     uint64_t word = (uint64_t)runs_next(&self->words);
     walk->numbers += word == WORD_NUMBER;
@@ -18,14 +18,8 @@ static uint64_t walk_to(chunk_reader_t *self, struct walk *walk, size_t row)
 static bool find_row(const chunk_reader_t *self, int64_t at, struct chunk_moment *to)
 {
     struct numbers times = self->at;
-    size_t count = 0;
-    while (count < self->count) {
-        int64_t time = numbers_next(&times);
-        if (time > at)
-            break;
-        to->at = time;
-        count++;
-    }
+    size_t count = numbers_pass_until(&times, at, self->count);
+    to->at = (int64_t)times.value;
     to->row = count - 1;
     return count > 0;
 }
@@ -50,8 +44,8 @@ static void read_state(chunk_reader_t *self, struct chunk_moment *to)
     }
     state.word = has_word ? word : walk_to(self, &walk, to->row);
     if (state.word == WORD_NUMBER) {
-        for (; walk.numbers > 0; walk.numbers--)
-            state.scaled = numbers_next(&self->scaled);
+        numbers_pass(&self->scaled, walk.numbers);
+        state.scaled = (int64_t)self->scaled.value;
         self->bad |= self->scaled.in.bad || state.scaled >= DECIMAL_LIMIT || state.scaled <= -DECIMAL_LIMIT;
         state.decimals = chunk_decimals(self, state.scaled);
     }
@@ -69,17 +63,23 @@ static void read_state(chunk_reader_t *self, struct chunk_moment *to)
 
 /* The last row that says of its own time that the state changed then, or else the first that has such a time;
  * and how many up to there, and up to the row, have it in the column. */
-struct changed { bool has_base, is_own; size_t base, before, count; };
+struct changed { bool has_base; size_t base, before, count; };
 
 static void look_at_flags(chunk_reader_t *self, size_t row, struct changed *c, uint32_t *flags)
 {
+    int64_t own;
+    if (runs_look(&self->flags, row, &own) && own & HAS_CHANGED_AT && own & CHANGED_IS_AT) {
+        *flags = (uint32_t)own;
+        *c = (struct changed){ .has_base = true, .base = row };
+        return;
+    }
     for (size_t i = 0; i <= row && !self->flags.bad;) {
         *flags = (uint32_t)runs_next(&self->flags);
         uint64_t left = self->flags.left;
         size_t rows = left < row - i ? (size_t)left + 1 : row - i + 1;
         self->flags.left -= rows - 1;
         if (*flags & HAS_CHANGED_AT && *flags & CHANGED_IS_AT) {
-            *c = (struct changed){ .has_base = true, .is_own = true, .base = i + rows - 1, .before = c->count, .count = c->count };
+            *c = (struct changed){ .has_base = true, .base = i + rows - 1, .before = c->count, .count = c->count };
         } else if (*flags & HAS_CHANGED_AT) {
             if (!c->has_base)
                 *c = (struct changed){ .has_base = true, .base = i };
@@ -94,13 +94,13 @@ static void read_changed(chunk_reader_t *self, const struct changed *c, struct c
 {
     struct numbers times = self->at;
     uint64_t changed = (uint64_t)to->at;
-    if (c->base != to->row)
-        for (size_t i = 0; i <= c->base; i++)
-            changed = (uint64_t)numbers_next(&times);
-    for (size_t i = 0; i < c->count; i++) {
-        uint64_t later = (uint64_t)numbers_next(&self->changed);
-        changed += i < c->before ? 0 : later;
+    if (c->base != to->row) {
+        numbers_pass(&times, c->base + 1);
+        changed = times.value;
     }
+    numbers_pass(&self->changed, c->before);
+    for (size_t i = c->before; i < c->count; i++)
+        changed += (uint64_t)numbers_next(&self->changed);
     self->bad |= c->count > 0 && self->changed.in.bad;
     to->has_changed = true;
     to->changed = (int64_t)changed;
@@ -108,7 +108,7 @@ static void read_changed(chunk_reader_t *self, const struct changed *c, struct c
 
 static int64_t run_at(struct runs *runs, size_t row)
 {
-    words_pass(runs, row);
+    runs_pass(runs, row, 0);
     return runs_next(runs);
 }
 

@@ -126,16 +126,16 @@ static int open_main(chunk_reader_t *self, struct slice half)
         return -1;
     self->decimals = (unsigned)decimals;
     self->least = (unsigned)least;
-    self->at = numbers_of(columns[MAIN_AT], &tail);
+    self->at = numbers_of(columns[MAIN_AT], &tail); /* bits stand in the order of columns */
+    runs_open(&self->words, columns[MAIN_WORDS], &tail);
     self->scaled = numbers_of(columns[MAIN_SCALED], &tail);
+    runs_open(&self->snapshots, columns[MAIN_SNAPSHOTS], &tail);
+    runs_open(&self->attributes, columns[MAIN_ATTRIBUTES], &tail);
+    runs_open(&self->flags, columns[MAIN_FLAGS], &tail);
     self->changed = numbers_of(columns[MAIN_CHANGED], &tail);
-    if (self->at.in.bad || (columns[MAIN_SCALED].size > 0 && self->scaled.in.bad) || (columns[MAIN_CHANGED].size > 0 && self->changed.in.bad))
+    if (self->at.in.bad || self->words.bad || self->snapshots.bad || self->attributes.bad || self->flags.bad || (columns[MAIN_SCALED].size > 0 && self->scaled.in.bad) || (columns[MAIN_CHANGED].size > 0 && self->changed.in.bad))
         return -1;
     self->other_decimals = few_of(columns[MAIN_DECIMALS]);
-    runs_open(&self->words, columns[MAIN_WORDS]);
-    runs_open(&self->snapshots, columns[MAIN_SNAPSHOTS]);
-    runs_open(&self->attributes, columns[MAIN_ATTRIBUTES]);
-    runs_open(&self->flags, columns[MAIN_FLAGS]);
     self->shifts = few_of(columns[MAIN_SHIFT]);
     if (read_words(self, columns[MAIN_TEXTS]) != 0)
         return -1;
@@ -148,8 +148,8 @@ static int open_rest(chunk_reader_t *self, struct slice half)
     struct slice columns[REST_COLUMNS];
     if (read_columns(half, columns, REST_COLUMNS, &self->tail) != 0 || columns[REST_RECEIVED].size == 0)
         return -1;
-    runs_open(&self->readings, columns[REST_READINGS]);
-    runs_open(&self->users, columns[REST_USERS]);
+    runs_open(&self->readings, columns[REST_READINGS], &self->tail);
+    runs_open(&self->users, columns[REST_USERS], &self->tail);
     self->keys = few_of(columns[REST_KEY]);
     self->place = numbers_of(columns[REST_PLACE], &self->tail);
     self->received_way = *(const uint8_t *)columns[REST_RECEIVED].data;
@@ -188,21 +188,13 @@ size_t chunk_rows(const chunk_reader_t *self)
 bool chunk_has_time(chunk_reader_t *self, int64_t at)
 {
     struct numbers times = self->at;
-    for (size_t i = 0; i < self->count; i++) {
-        int64_t time = numbers_next(&times);
-        if (time >= at || times.in.bad)
-            return time == at && !times.in.bad;
-    }
-    return false;
+    return numbers_pass_until(&times, at, self->count) > 0 && (int64_t)times.value == at && !times.in.bad;
 }
 
 size_t chunk_rows_before(chunk_reader_t *self, int64_t at)
 {
     struct numbers times = self->at;
-    size_t i = 0;
-    while (i < self->count && numbers_next(&times) < at && !times.in.bad)
-        i++;
-    return i;
+    return at > INT64_MIN ? numbers_pass_until(&times, at - 1, self->count) : 0;
 }
 
 /* --- states ----------------------------------------------------------------------------------------- */
@@ -236,20 +228,6 @@ int chunk_next_state(chunk_reader_t *self, struct chunk_state *state)
     return self->bad ? -1 : 1;
 }
 
-size_t words_pass(struct runs *words, size_t count)
-{
-    size_t numbers = 0;
-    while (count > 0 && !words->bad) {
-        if (words->left == 0)
-            runs_turn(words);
-        size_t step = words->left < count ? (size_t)words->left : count;
-        words->left -= step;
-        numbers += words->value == WORD_NUMBER ? step : 0;
-        count -= step;
-    }
-    return numbers;
-}
-
 void chunk_pass_states(chunk_reader_t *self, size_t count)
 {
     uint64_t other;
@@ -258,12 +236,10 @@ void chunk_pass_states(chunk_reader_t *self, size_t count)
         return;
     }
     self->row += count;
-    for (size_t i = 0; i < count; i++)
-        numbers_next(&self->at);
-    for (size_t i = words_pass(&self->words, count); i > 0; i--)
-        numbers_next(&self->scaled);
-    words_pass(&self->snapshots, count);
-    words_pass(&self->attributes, count);
+    numbers_pass(&self->at, count);
+    numbers_pass(&self->scaled, runs_pass(&self->words, count, WORD_NUMBER));
+    runs_pass(&self->snapshots, count, 0);
+    runs_pass(&self->attributes, count, 0);
     while (!self->other_decimals.is_over && self->other_decimals.row < self->row)
         few_has(&self->other_decimals, self->other_decimals.row, &other);
 }

@@ -7,7 +7,7 @@
 #include <zstd.h>
 
 enum { COLUMNS = (int)REST_COLUMNS > (int)MAIN_COLUMNS ? (int)REST_COLUMNS : (int)MAIN_COLUMNS };
-enum { LEVEL = 3, TRIAL_LEVEL = 1, WORTH = 24 /* bytes, and a frame is packed */, RARE_OF = 50 /* decimals that fewer rows have than one in so many become texts */ };
+enum { LEVEL = 3, TRIAL_LEVEL = 1, WORTH = 16, WORTH_OF = 16 /* a frame is packed to save so many bytes, and one more for so many rows */, RARE_OF = 50 /* decimals that fewer rows have than one in so many become texts */ };
 
 struct writing {
     struct chunk_tools *tools;
@@ -52,7 +52,7 @@ static void write_half(struct writing *w, size_t columns, msgpack_sbuffer *out)
     for (size_t i = 0; i < columns; i++)
         pack_slice(&plain, (struct slice){ w->columns[i].data, w->columns[i].size });
     struct slice frame = pack_frame(w, &plain, LEVEL, &w->trial);
-    if (frame.size + WORTH > plain.size)
+    if (frame.size + WORTH + w->count / WORTH_OF > plain.size)
         frame = (struct slice){ plain.data, plain.size };
     msgpack_sbuffer_clear(out);
     pack_bytes(out, &version, 1);
@@ -70,18 +70,18 @@ static void write_half(struct writing *w, size_t columns, msgpack_sbuffer *out)
 }
 
 /* In bits, which are read at once; but where rows repeat others and pack to far less, as bytes in the frame. */
-static void put_numbers(struct writing *w, size_t column, const int64_t *values, size_t count)
+static void put_numbers(struct writing *w, size_t column, bool with_stops, const int64_t *values, size_t count)
 {
     struct numbers_plan plan = numbers_plan(values, count);
     bool in_bits = true;
     if (plan.bytes > WORTH) {
         msgpack_sbuffer bytes;
         msgpack_sbuffer_init(&bytes);
-        numbers_write(&plan, values, count, &bytes, NULL);
-        in_bits = pack_frame(w, &bytes, TRIAL_LEVEL, &w->trial).size > plan.bytes / 4 * 3;
+        numbers_write(&plan, values, count, false, &bytes, NULL);
+        in_bits = pack_frame(w, &bytes, TRIAL_LEVEL, &w->trial).size > plan.bytes / 2;
         msgpack_sbuffer_destroy(&bytes);
     }
-    numbers_write(&plan, values, count, &w->columns[column], in_bits ? &w->bits[column] : NULL);
+    numbers_write(&plan, values, count, with_stops, &w->columns[column], in_bits ? &w->bits[column] : NULL);
 }
 
 /* --- main: times and states -------------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ static void write_words(struct writing *w)
         w->words[i] = (int64_t)(WORD_TEXTS + texts_add(&texts, &codes, p->state, false));
     }
     w->word_count = WORD_TEXTS + texts.count;
-    runs_write(w->words, w->count, &w->columns[MAIN_WORDS]);
+    runs_write(w->words, w->count, &w->columns[MAIN_WORDS], &w->bits[MAIN_WORDS]);
     texts_close(&texts);
     msgpack_sbuffer_destroy(&codes);
 }
@@ -186,7 +186,7 @@ static void write_scaled(struct writing *w, unsigned least, struct chunk_summary
         w->numbers[count++] = scaled;
     }
     summary->numbers = count;
-    put_numbers(w, MAIN_SCALED, w->numbers, count);
+    put_numbers(w, MAIN_SCALED, true, w->numbers, count);
 }
 
 /* What is not the value that stood beside the same word before. */
@@ -222,10 +222,10 @@ static void write_flags(struct writing *w)
         if (p->flags != VERBATIM && has_all(p->flags, HAS_CHANGED_AT, CHANGED_IS_AT))
             w->numbers[count++] = lasted;
     }
-    put_numbers(w, MAIN_CHANGED, w->numbers, count);
+    put_numbers(w, MAIN_CHANGED, true, w->numbers, count);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->parts[i].flags;
-    runs_write(w->numbers, w->count, &w->columns[MAIN_FLAGS]);
+    runs_write(w->numbers, w->count, &w->columns[MAIN_FLAGS], &w->bits[MAIN_FLAGS]);
 }
 
 static void write_main(struct writing *w, msgpack_sbuffer *out, struct chunk_summary *summary)
@@ -236,13 +236,13 @@ static void write_main(struct writing *w, msgpack_sbuffer *out, struct chunk_sum
     write_scaled(w, least, summary);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->rows[i].at;
-    put_numbers(w, MAIN_AT, w->numbers, w->count);
+    put_numbers(w, MAIN_AT, true, w->numbers, w->count);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->parts[i].snapshot;
-    runs_write(w->numbers, w->count, &w->columns[MAIN_SNAPSHOTS]);
+    runs_write(w->numbers, w->count, &w->columns[MAIN_SNAPSHOTS], &w->bits[MAIN_SNAPSHOTS]);
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->parts[i].attributes;
-    runs_write(w->numbers, w->count, &w->columns[MAIN_ATTRIBUTES]);
+    runs_write(w->numbers, w->count, &w->columns[MAIN_ATTRIBUTES], &w->bits[MAIN_ATTRIBUTES]);
     write_flags(w);
     write_values(w);
     pack_number(&w->columns[MAIN_HEAD], w->count);
@@ -281,7 +281,7 @@ static void write_keys(struct writing *w)
     }
     for (size_t i = 0; i < w->count; i++)
         w->numbers[i] = w->rows[i].place;
-    put_numbers(w, REST_PLACE, w->numbers, w->count);
+    put_numbers(w, REST_PLACE, false, w->numbers, w->count);
 }
 
 /* What came live came behind the event; what history gave came all at once. */
@@ -300,7 +300,7 @@ static void write_received(struct writing *w)
     if (bytes[RECEIVED_BEHIND] <= bytes[RECEIVED_WHEN])
         way = RECEIVED_BEHIND;
     pack_bytes(&w->columns[REST_RECEIVED], &way, 1);
-    put_numbers(w, REST_RECEIVED, way == RECEIVED_WHEN ? w->numbers : behind, w->count);
+    put_numbers(w, REST_RECEIVED, false, way == RECEIVED_WHEN ? w->numbers : behind, w->count);
     free(behind);
 }
 
@@ -314,9 +314,9 @@ static void write_some(struct writing *w, enum rest_column column, uint32_t has,
         if (w->parts[i].flags != VERBATIM && has_all(w->parts[i].flags, has, without))
             memcpy(&w->numbers[count++], (const char *)&w->parts[i] + member, sizeof *w->numbers);
     if (column == REST_READINGS || column == REST_USERS)
-        runs_write(w->numbers, count, &w->columns[column]);
+        runs_write(w->numbers, count, &w->columns[column], NULL);
     else
-        put_numbers(w, column, w->numbers, count);
+        put_numbers(w, column, false, w->numbers, count);
 }
 
 static void write_times(struct writing *w)
@@ -329,7 +329,7 @@ static void write_times(struct writing *w)
         if (p->flags & DURATION_IN_US)
             w->numbers[durations++] = (int64_t)(p->duration_us - (uint64_t)expected);
     }
-    put_numbers(w, REST_DURATION, w->numbers, durations);
+    put_numbers(w, REST_DURATION, false, w->numbers, durations);
     write_some(w, REST_UPDATED, HAS_UPDATED, UPDATED_IS_AT, offsetof(struct body_parts, updated));
     write_some(w, REST_REPORTED, HAS_REPORTED, REPORTED_IS_AT, offsetof(struct body_parts, reported));
     write_some(w, REST_READINGS, HAS_READINGS, 0, offsetof(struct body_parts, readings));

@@ -143,20 +143,91 @@ static void bits_add_long(struct bits_writer *w, uint64_t bits, unsigned count)
         bits_add(w, bits >> 32 & ((UINT64_C(1) << (count - 32)) - 1), count - 32);
 }
 
-static void bits_write(const struct numbers_plan *plan, const int64_t *values, size_t count, msgpack_sbuffer *out)
+/* Where a reader may begin: behind a value. */
+struct stop { uint64_t value, difference; size_t bit; };
+
+static void stop_write(struct stop *before, const struct stop *stop, enum numbers_form form, msgpack_sbuffer *out)
+{
+    pack_signed(out, (int64_t)(stop->value - before->value));
+    if (form == NUMBERS_SECOND)
+        pack_signed(out, (int64_t)(stop->difference - before->difference));
+    pack_number(out, stop->bit - before->bit);
+    *before = *stop;
+}
+
+static bool stop_read(struct numbers *n, struct stop *stop)
+{
+    if (n->in.at == n->in.end || n->in.bad)
+        return false;
+    stop->value += (uint64_t)unpack_signed(&n->in);
+    if (n->form == NUMBERS_SECOND)
+        stop->difference += (uint64_t)unpack_signed(&n->in);
+    stop->bit += unpack_number(&n->in);
+    n->in.bad |= stop->bit > n->bit_end;
+    return !n->in.bad;
+}
+
+static void stand_at(struct numbers *n, const struct stop *stop)
+{
+    n->value = stop->value;
+    n->difference = stop->difference;
+    n->bit = stop->bit;
+    n->has_first = true;
+}
+
+void numbers_pass(struct numbers *n, size_t count)
+{
+    struct stop stop = { .value = n->value, .difference = n->difference };
+    size_t passed = 0;
+    for (; n->has_first && count > 0; count--)
+        numbers_next(n);
+    if (count == 0)
+        return;
+    for (; n->in_bits && count - passed > BITS_STRIDE && stop_read(n, &stop); passed += BITS_STRIDE)
+        stand_at(n, &stop);
+    for (passed += n->has_first; passed < count; passed++)
+        numbers_next(n);
+}
+
+size_t numbers_pass_until(struct numbers *n, int64_t limit, size_t most)
+{
+    struct stop stop = { .value = n->value, .difference = n->difference };
+    size_t passed = 0;
+    if (most == 0 || (int64_t)n->value > limit)
+        return 0;
+    while (n->in_bits && most - passed > BITS_STRIDE && stop_read(n, &stop) && (int64_t)stop.value <= limit) {
+        stand_at(n, &stop);
+        passed += BITS_STRIDE;
+    }
+    n->has_first = true;
+    for (passed++; passed < most && !n->in.bad; passed++) {
+        uint64_t before = n->value;
+        if (numbers_next(n) > limit) {
+            n->value = before;
+            break;
+        }
+    }
+    return passed;
+}
+
+static void bits_write(const struct numbers_plan *plan, const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *stops)
 {
     struct bits_writer w = { .out = out };
+    struct stop before = { .value = (uint64_t)values[0], .difference = plan->base };
+    size_t begin = out->size;
     for (size_t i = 1; i < count; i++) {
         uint64_t code = number_code(values, i, plan->form, plan->base), zeros = code >> plan->low;
         bool is_long = zeros >= BITS_ESCAPE;
         zeros = is_long ? BITS_ESCAPE : zeros;
         bits_add(&w, UINT64_C(1) << zeros, (unsigned)zeros + 1);
         bits_add_long(&w, code, is_long ? 64 : plan->low);
+        if (i % BITS_STRIDE == 0)
+            stop_write(&before, &(struct stop){ (uint64_t)values[i], difference(values, i), (out->size - begin) * 8 + w.count }, plan->form, stops);
     }
     pack_bytes(out, &w.held, (w.count + 7) / 8);
 }
 
-void numbers_write(const struct numbers_plan *plan, const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *bits)
+void numbers_write(const struct numbers_plan *plan, const int64_t *values, size_t count, bool with_stops, msgpack_sbuffer *out, msgpack_sbuffer *bits)
 {
     uint8_t form = (uint8_t)(plan->form + (bits ? NUMBERS_IN_BITS : 0)), low = (uint8_t)plan->low;
     if (count == 0)
@@ -170,10 +241,15 @@ void numbers_write(const struct numbers_plan *plan, const int64_t *values, size_
         return;
     }
     size_t before = bits->size;
+    msgpack_sbuffer stops;
+    msgpack_sbuffer_init(&stops);
     if (plan->low != BITS_NONE)
-        bits_write(plan, values, count, bits);
+        bits_write(plan, values, count, bits, &stops);
     pack_bytes(out, &low, 1);
     pack_number(out, bits->size - before);
+    if (with_stops)
+        pack_bytes(out, stops.data, stops.size);
+    msgpack_sbuffer_destroy(&stops);
 }
 
 /* --- runs ------------------------------------------------------------------------------------------ */
@@ -195,8 +271,54 @@ static size_t look_back(const int64_t *seen, size_t count, int64_t value)
     return 0;
 }
 
+enum { CHOICES = 16, RUNS_IN_PARTS = 0 /* in place of a width */ };
+
+/* How many bits say which of the values it is, if that takes less than so many bytes; 0: it does not. */
+static unsigned choose_width(const int64_t *values, size_t count, size_t bytes, int64_t seen[CHOICES], size_t *known)
+{
+    *known = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t which = 0;
+        while (which < *known && seen[which] != values[i])
+            which++;
+        if (which == CHOICES)
+            return 0;
+        if (which == *known)
+            seen[(*known)++] = values[i];
+    }
+    unsigned width = *known <= 2 ? 1 : *known <= 4 ? 2 : 4;
+    return count * width / 8 + *known * 2 < bytes ? width : 0;
+}
+
+static void choices_write(const int64_t *values, size_t count, unsigned width, const int64_t *seen, size_t known, msgpack_sbuffer *out, msgpack_sbuffer *bits)
+{
+    uint8_t byte = (uint8_t)width;
+    msgpack_sbuffer list;
+    msgpack_sbuffer_init(&list);
+    for (size_t i = 0; i < known; i++)
+        pack_signed(&list, seen[i]);
+    pack_bytes(out, &byte, 1);
+    pack_slice(out, (struct slice){ list.data, list.size });
+    pack_number(out, (count * width + 7) / 8);
+    msgpack_sbuffer_destroy(&list);
+    unsigned held = 0;
+    byte = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t which = 0;
+        while (seen[which] != values[i])
+            which++;
+        byte = (uint8_t)(byte | which << held);
+        held += width;
+        if (held < 8 && i + 1 < count)
+            continue;
+        pack_bytes(bits, &byte, 1);
+        byte = 0;
+        held = 0;
+    }
+}
+
 /* Three parts, each behind its size: lengths, codes, new ones. */
-void runs_write(const int64_t *values, size_t count, msgpack_sbuffer *out)
+static void parts_of_runs(const int64_t *values, size_t count, msgpack_sbuffer *out)
 {
     size_t runs = count_runs(values, count), known = 0;
     int64_t *seen = malloc((runs + 1) * sizeof *seen), newest = 0;
@@ -222,20 +344,18 @@ void runs_write(const int64_t *values, size_t count, msgpack_sbuffer *out)
     free(seen);
 }
 
-void runs_open(struct runs *r, struct slice column)
+void runs_write(const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *bits)
 {
-    struct unpack in = unpack_of(column);
-    *r = (struct runs){ .seen = r->seen, .room = r->room };
-    r->lengths = unpack_of(unpack_slice(&in));
-    r->codes = unpack_of(unpack_slice(&in));
-    r->fresh = unpack_of(unpack_slice(&in));
-    r->bad = in.bad && column.size > 0;
-}
-
-void runs_close(struct runs *r)
-{
-    free(r->seen);
-    *r = (struct runs){ 0 };
+    int64_t seen[CHOICES];
+    size_t known, before = out->size;
+    uint8_t form = RUNS_IN_PARTS;
+    pack_bytes(out, &form, 1);
+    parts_of_runs(values, count, out);
+    unsigned width = bits ? choose_width(values, count, out->size - before, seen, &known) : 0;
+    if (width == 0)
+        return;
+    out->size = before;
+    choices_write(values, count, width, seen, known, out, bits);
 }
 
 static void remember(struct runs *r, int64_t value)
@@ -248,8 +368,65 @@ static void remember(struct runs *r, int64_t value)
     r->seen[r->count++] = value;
 }
 
-void runs_turn(struct runs *r)
+static void choices_open(struct runs *r, struct unpack *in, struct unpack *bits)
 {
+    struct unpack list = unpack_of(unpack_slice(in));
+    while (list.at < list.end && !list.bad && r->count < CHOICES)
+        remember(r, unpack_signed(&list));
+    struct slice own = unpack_slice_from(in, bits);
+    r->bits = own.data;
+    r->rows = r->width ? own.size * 8 / r->width : 0;
+    r->bad = in->bad || list.bad || (r->width != 1 && r->width != 2 && r->width != 4);
+}
+
+void runs_open(struct runs *r, struct slice column, struct unpack *bits)
+{
+    struct unpack in = unpack_of(column);
+    *r = (struct runs){ .seen = r->seen, .room = r->room };
+    if (column.size == 0)
+        return;
+    r->width = *(const uint8_t *)unpack_bytes(&in, 1);
+    if (r->width != RUNS_IN_PARTS) {
+        choices_open(r, &in, bits);
+        return;
+    }
+    r->lengths = unpack_of(unpack_slice(&in));
+    r->codes = unpack_of(unpack_slice(&in));
+    r->fresh = unpack_of(unpack_slice(&in));
+    r->bad = in.bad;
+}
+
+void runs_close(struct runs *r)
+{
+    free(r->seen);
+    *r = (struct runs){ 0 };
+}
+
+static unsigned choice(const struct runs *r, size_t row)
+{
+    size_t bit = row * r->width;
+    return r->bits[bit >> 3] >> (bit & 7) & ((1U << r->width) - 1);
+}
+
+static void choices_turn(struct runs *r)
+{
+    unsigned which = !r->bad && r->row < r->rows ? choice(r, r->row) : CHOICES;
+    r->left = 1;
+    r->row++;
+    if (which < r->count) {
+        r->value = r->seen[which];
+        return;
+    }
+    r->bad = true;
+    r->left = UINT64_MAX; /* nothing more is read */
+}
+
+void runs_turn_slowly(struct runs *r)
+{
+    if (r->width > 0) {
+        choices_turn(r);
+        return;
+    }
     r->left = unpack_number(&r->lengths) + 1;
     uint64_t back = unpack_number(&r->codes);
     if (back == 0) {
@@ -266,6 +443,55 @@ void runs_turn(struct runs *r)
         r->bad = true;
         r->left = UINT64_MAX; /* nothing more is read */
     }
+}
+
+static size_t choices_pass(struct runs *r, size_t count, int64_t value)
+{
+    size_t which = 0, found = 0, end = r->row + count;
+    if (r->bad || end > r->rows) {
+        r->bad = true;
+        return 0;
+    }
+    while (which < r->count && r->seen[which] != value)
+        which++;
+    if (which == r->count)
+        r->row = end;
+    while (r->row < end) {
+        if (r->width > 1 || r->row % 64 != 0 || end - r->row < 64) {
+            found += choice(r, r->row++) == which;
+            continue;
+        }
+        uint64_t word;
+        memcpy(&word, r->bits + r->row / 8, sizeof word);
+        found += (size_t)__builtin_popcountll(which == 0 ? ~word : word);
+        r->row += 64;
+    }
+    return found;
+}
+
+size_t runs_pass(struct runs *r, size_t count, int64_t value)
+{
+    size_t found = 0;
+    if (r->width > 0)
+        return choices_pass(r, count, value);
+    while (count > 0 && !r->bad) {
+        if (r->left == 0)
+            runs_turn(r);
+        size_t step = r->left < count ? (size_t)r->left : count;
+        r->left -= step;
+        found += r->value == value ? step : 0;
+        count -= step;
+    }
+    return found;
+}
+
+bool runs_look(struct runs *r, size_t row, int64_t *value)
+{
+    unsigned which = r->width > 0 && !r->bad && row < r->rows ? choice(r, row) : CHOICES;
+    if (which >= r->count)
+        return false;
+    *value = r->seen[which];
+    return true;
 }
 
 /* --- few -------------------------------------------------------------------------------------------- */

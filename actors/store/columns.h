@@ -19,7 +19,10 @@ static inline uint64_t unfold(uint64_t n)
 
 /* --- numbers: one a row ----------------------------------------------------------------------
  * A form, a base, the first value; then one code for each value after it. All modulo 2^64. The codes stand
- * behind that, or elsewhere in bits: how often 2^low goes into it as so many zeros and a one, then its `low` lowest bits. */
+ * behind that, or elsewhere in bits: how often 2^low goes into it as so many zeros and a one, then its `low` lowest bits.
+ * Then there are stops, one each BITS_STRIDE codes: how the value, the difference and the bit there differ from those
+ * at the stop before, so that nobody has to read all that lies before;
+ * or none where all is read anyway. */
 
 enum numbers_form {
     NUMBERS_PLAIN,      /* value - base */
@@ -31,13 +34,15 @@ enum numbers_form {
 };
 enum {
     BITS_ESCAPE = 24,   /* so many zeros: the code whole, in 64 bits */
-    BITS_NONE = 64      /* in place of `low`: all codes are 0 and have no bits */
+    BITS_NONE = 64,     /* in place of `low`: all codes are 0 and have no bits */
+    BITS_STRIDE = 64
 };
 
 /* The form that takes least, and what it takes in bits. */
 struct numbers_plan { enum numbers_form form; uint64_t base; unsigned low; size_t bytes; };
 struct numbers_plan numbers_plan(const int64_t *values, size_t count);
-void numbers_write(const struct numbers_plan *, const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *bits /* NULL: not in bits */);
+/* bits NULL: not in bits. */
+void numbers_write(const struct numbers_plan *, const int64_t *values, size_t count, bool with_stops, msgpack_sbuffer *out, msgpack_sbuffer *bits);
 
 struct numbers {
     struct unpack in;
@@ -131,16 +136,46 @@ static inline int64_t numbers_next(struct numbers *n)
     return (int64_t)n->value;
 }
 
+void numbers_pass(struct numbers *, size_t count); /* the last of them is n->value; fast where nothing was read yet */
+/* Of numbers that never fall, where nothing was read yet: how many there are up to `limit`, at most so many. The last of
+ * them is n->value; nothing can be read on from there. */
+size_t numbers_pass_until(struct numbers *, int64_t limit, size_t most);
+
 /* --- runs: what stays the same for many rows, and comes again ----------------------------------
- * How many rows, and which: 0 is one that is new, c the c-th last of the new ones. */
+ * How many rows, and which: 0 is one that is new, c the c-th last of the new ones. Where there are many
+ * runs of few values, a list of these and which it is in bits, so many a row. */
 
-void runs_write(const int64_t *values, size_t count, msgpack_sbuffer *out);
+void runs_write(const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *bits /* NULL: not in bits */);
 
-struct runs { struct unpack lengths, codes, fresh; uint64_t left; int64_t value, newest, *seen; size_t count, room; bool bad; };
+struct runs {
+    struct unpack lengths, codes, fresh;
+    uint64_t left;
+    int64_t value, newest, *seen;
+    size_t count, room;
+    unsigned width;        /* bits a row; 0: there are lengths and codes */
+    const uint8_t *bits;
+    size_t row, rows;      /* in bits */
+    bool bad;
+};
 
-void runs_open(struct runs *, struct slice column); /* keeps the memory it had */
+void runs_open(struct runs *, struct slice column, struct unpack *bits); /* keeps the memory it had */
 void runs_close(struct runs *);
-void runs_turn(struct runs *);                      /* to the next run */
+void runs_turn_slowly(struct runs *);
+/* How many of the rows passed over have a value. */
+size_t runs_pass(struct runs *, size_t count, int64_t value);
+bool runs_look(struct runs *, size_t row, int64_t *value); /* false: only reading on to there tells */
+
+/* To the next run. Most are short, and of a value that was there before. */
+static inline void runs_turn(struct runs *r)
+{
+    if (r->width > 0 || r->lengths.at == r->lengths.end || r->codes.at == r->codes.end || ((*r->lengths.at | *r->codes.at) & 0x80) || *r->codes.at == 0
+            || *r->codes.at > r->count) {
+        runs_turn_slowly(r);
+        return;
+    }
+    r->left = (uint64_t)*r->lengths.at++ + 1;
+    r->value = r->seen[r->count - *r->codes.at++];
+}
 
 static inline int64_t runs_next(struct runs *r)
 {

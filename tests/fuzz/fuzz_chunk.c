@@ -77,6 +77,7 @@ static void try_chunk(bool is_state, struct slice bytes)
     chunk_reader_t *reader = chunk_reader_new();
     struct chunk_row row;
     struct chunk_state state;
+    struct chunk_moment told;
     if (in.bad)
         main = rest = bytes;
     if (chunk_open(reader, is_state, main, rest) == 0)
@@ -87,6 +88,8 @@ static void try_chunk(bool is_state, struct slice bytes)
         while (chunk_next_state(reader, &state) > 0)
             assert(chunk_text(reader, &state).data);
     }
+    if (chunk_open(reader, is_state, main, (struct slice){ NULL, 0 }) == 0 && chunk_in_force(reader, (int64_t)bytes.size << (bytes.size % 60), &told) == 1)
+        assert(told.state.data && told.row < chunk_rows(reader));
     chunk_reader_destroy(&reader);
 }
 

@@ -79,6 +79,38 @@ static void now_is_the_default_and_filters_choose(void **state)
     read_moment(w, NOW_US, "entity_id", "sensor.ahead", 0);
 }
 
+static void no_more_rows_are_told_than_the_limit(void **state)
+{
+    struct world *w = *state;
+    a_house(w);
+    read_moment(w, NOW_US - 4 * HOUR, NULL, NULL, 2);
+    read_moment(w, NOW_US - 4 * HOUR, "limit", "1", 1);
+    read_moment(w, NOW_US - 4 * HOUR, "limit", "100000000", 2); /* counts as the highest */
+}
+
+static void read_pages(struct world *w, char names[][24], int64_t limit, size_t told)
+{
+    struct moment_query q;
+    struct moment_end end;
+    size_t rows = 0, pages = 0;
+    schema_clear(moment_query_schema(), &q);
+    if (limit)
+        SET(&q, limit, limit);
+    do {
+        assert_int_equal(probe_call(w->probe, &moment_read_contract, &q, &end), OK);
+        assert_int_equal(end.at, NOW_US);
+        for (size_t i = 0; i < probe_rows(w->probe); i++, rows++) {
+            struct state_row row = row_at(w, i);
+            assert_text(row.has_entity_id, row.entity_id, names[rows]);
+        }
+        probe_set_now(w->probe, NOW_US + (int64_t)++pages * SECOND);
+        if (end.has_next_cursor)
+            SET_TEXT(&q, cursor, end.next_cursor, end.next_cursor_size);
+    } while (end.has_next_cursor);
+    assert_int_equal(rows, told);
+    assert_true(pages > 3);
+}
+
 static void what_does_not_fit_into_a_page_goes_on_at_the_same_moment(void **state)
 {
     struct world *w = *state;
@@ -91,23 +123,12 @@ static void what_does_not_fit_into_a_page_goes_on_at_the_same_moment(void **stat
         SAY(w, names[i], NOW_US - HOUR + (int64_t)i, "1", .attributes = attributes);
     }
     commit(w);
+    read_pages(w, names, 0, 900);
+    probe_set_now(w->probe, NOW_US);
+    read_pages(w, names, 700, 700); /* of all pages together */
     struct moment_query q;
     struct moment_end end;
-    size_t rows = 0, pages = 0;
     schema_clear(moment_query_schema(), &q);
-    do {
-        assert_int_equal(probe_call(w->probe, &moment_read_contract, &q, &end), OK);
-        assert_int_equal(end.at, NOW_US);
-        for (size_t i = 0; i < probe_rows(w->probe); i++, rows++) {
-            struct state_row row = row_at(w, i);
-            assert_text(row.has_entity_id, row.entity_id, names[rows]);
-        }
-        probe_set_now(w->probe, NOW_US + (int64_t)++pages * SECOND);
-        if (end.has_next_cursor)
-            SET_TEXT(&q, cursor, end.next_cursor, end.next_cursor_size);
-    } while (end.has_next_cursor);
-    assert_int_equal(rows, 900);
-    assert_true(pages > 3);
     set_text(moment_query_schema(), &q, "cursor", "0 1");
     assert_int_equal(probe_call(w->probe, &moment_read_contract, &q, &end), BAD_REQUEST);
     assert_string_equal(probe_fault(w->probe).field, "cursor");
@@ -227,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_house_is_as_it_was_with_the_names_of_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(now_is_the_default_and_filters_choose, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_more_rows_are_told_than_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_into_a_page_goes_on_at_the_same_moment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_moments_differ_by_what_came_went_and_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_comparison_with_itself_is_refused, set_up, tear_down),

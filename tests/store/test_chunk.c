@@ -7,6 +7,7 @@
 
 #include "body.h"
 #include "chunk.h"
+#include "columns.h"
 #include "decimal.h"
 #include "random_events.h"
 
@@ -124,6 +125,58 @@ static void check_states(const struct rows *r, const struct packed *p)
     chunk_reader_destroy(&reader);
 }
 
+/* What a moment is told of a row, from one half; by how many it was told. */
+static size_t check_moment(chunk_reader_t *reader, const struct rows *r, const struct packed *p, int64_t at)
+{
+    struct chunk_moment told;
+    struct event_full e;
+    struct row_refs refs;
+    struct row_room room;
+    size_t count = 0;
+    while (count < r->count && r->rows[count].at <= at)
+        count++;
+    assert_int_equal(chunk_open(reader, true, all_of(&p->plain_main), (struct slice){ NULL, 0 }), 0);
+    int rc = chunk_in_force(reader, at, &told);
+    if (count == 0) {
+        assert_int_equal(rc, 0);
+        return 0;
+    }
+    const struct chunk_row *row = &r->rows[count - 1];
+    schema_clear(event_full_schema(), &e);
+    SET(&e, timestamp, row->at + row->shift);
+    if (body_read(row->body, row->at, &e, &refs, &room) != 0 || (e.has_last_updated && e.last_updated != row->at)) {
+        assert_int_equal(rc, 2);
+        return 0;
+    }
+    assert_int_equal(rc, 1);
+    assert_int_equal(told.row, count - 1);
+    assert_int_equal(told.at, row->at);
+    assert_int_equal(told.shift, row->shift);
+    assert_string_equal(provenance_of(told.flags), e.provenance);
+    assert_int_equal(told.snapshot, refs.snapshot);
+    assert_int_equal(told.attributes, refs.attributes);
+    assert_true(told.has_state == e.has_state && (!e.has_state || slice_equal(told.state, e.state)));
+    assert_true(told.has_value == e.has_value && (!e.has_value || slice_equal(told.value, e.value)));
+    assert_true(told.has_updated == e.has_last_updated);
+    assert_true(told.has_changed == e.has_last_changed && (!e.has_last_changed || told.changed == e.last_changed));
+    return 1;
+}
+
+static void check_moments(struct maker *m, const struct rows *r, const struct packed *p)
+{
+    chunk_reader_t *reader = chunk_reader_new();
+    size_t told = 0, asked = 0;
+    check_moment(reader, r, p, r->rows[0].at - 1);
+    check_moment(reader, r, p, INT64_MAX);
+    for (size_t i = 0; i < r->count; i += r->count < 200 ? 1 : 1 + chance(m, 20), asked++)
+        told += check_moment(reader, r, p, r->rows[i].at + (int64_t)chance(m, 2));
+    for (size_t i = 63; i + 2 < r->count; i += 64)
+        for (size_t j = i - 1; j <= i + 2; j++)
+            check_moment(reader, r, p, r->rows[j].at);
+    assert_true(asked < 20 || told > asked / 4);
+    chunk_reader_destroy(&reader);
+}
+
 static void make_rows(struct maker *m, struct rows *r, bool is_state, size_t count)
 {
     struct event_full e;
@@ -149,8 +202,10 @@ static void random_rows_come_back_to_the_byte(void **state)
         make_rows(&m, &r, is_state, 1 + chance(&m, seed % 10 ? 300 : 3000));
         struct packed p = pack(is_state, &r);
         check(is_state, &r, &p);
-        if (is_state)
+        if (is_state) {
             check_states(&r, &p);
+            check_moments(&m, &r, &p);
+        }
         destroy(&p);
         release(&r);
     }
@@ -167,6 +222,7 @@ static void a_body_that_nobody_understands_is_kept_as_it_is(void **state)
     r.rows[9].body = (struct slice){ "", 0 };
     struct packed p = pack(true, &r);
     check(true, &r, &p);
+    check_moments(&m, &r, &p);
     destroy(&p);
     release(&r);
 }
@@ -234,6 +290,40 @@ static void a_polled_sensor_from_history_takes_four_bytes_a_row(void **state)
     release(&r);
 }
 
+/* Near together, far apart, and all the same. */
+static void numbers_are_found_from_any_stop(void **state)
+{
+    (void)state;
+    struct maker m = { .seed = 21 };
+    enum { COUNT = 500 };
+    int64_t values[COUNT];
+    for (int round = 0; round < 200; round++) {
+        msgpack_sbuffer column = { 0 }, bits = { 0 };
+        size_t count = 1 + chance(&m, COUNT);
+        int64_t value = (int64_t)chance(&m, 1000);
+        uint64_t most = UINT64_C(1) << chance(&m, 50);
+        for (size_t i = 0; i < count; i++)
+            values[i] = value += round % 5 == 0 ? 0 : chance(&m, 60) ? (int64_t)chance(&m, most) : (int64_t)chance(&m, UINT64_C(1) << 54);
+        struct numbers_plan plan = numbers_plan(values, count);
+        numbers_write(&plan, values, count, round % 2, &column, round % 3 ? &bits : NULL);
+        for (size_t i = 0; i <= count; i++) {
+            struct unpack at = unpack_of(all_of(&bits)), again = at;
+            struct numbers n = numbers_of(all_of(&column), &at), found = numbers_of(all_of(&column), &again);
+            numbers_pass(&n, i);
+            assert_true(i == 0 || (int64_t)n.value == values[i - 1]);
+            assert_true(i == count || numbers_next(&n) == values[i]);
+            size_t upto = i;
+            while (upto > 0 && upto < count && values[upto] == values[upto - 1])
+                upto++;
+            assert_int_equal(numbers_pass_until(&found, i > 0 ? values[i - 1] : values[0] - 1, count), upto);
+            assert_true(i == 0 || (int64_t)found.value == values[i - 1]);
+            assert_false(n.in.bad || found.in.bad);
+        }
+        msgpack_sbuffer_destroy(&column);
+        msgpack_sbuffer_destroy(&bits);
+    }
+}
+
 /* Not that it is found, which a checksum sees to, but that nothing is read that is not there. */
 static void damaged_halves_are_read_without_harm(void **state)
 {
@@ -241,6 +331,7 @@ static void damaged_halves_are_read_without_harm(void **state)
     struct maker m = { .seed = 11 };
     struct rows r = { 0 };
     struct chunk_row row;
+    struct chunk_moment told;
     make_rows(&m, &r, true, 200);
     struct packed p = pack(true, &r);
     chunk_reader_t *reader = chunk_reader_new();
@@ -253,6 +344,8 @@ static void damaged_halves_are_read_without_harm(void **state)
         int rc = chunk_open(reader, true, all_of(&p.plain_main), all_of(&p.plain_rest));
         while (rc == 0 && chunk_next(reader, &row) > 0)
             ;
+        if (chunk_open(reader, true, all_of(&p.plain_main), (struct slice){ NULL, 0 }) == 0)
+            chunk_in_force(reader, START_US + (int64_t)chance(&m, 100000000), &told);
         half->data[at] = before;
         half->size = size;
     }
@@ -271,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_body_that_nobody_understands_is_kept_as_it_is),
         cmocka_unit_test(every_spelling_of_a_number_comes_back),
         cmocka_unit_test(a_polled_sensor_from_history_takes_four_bytes_a_row),
+        cmocka_unit_test(numbers_are_found_from_any_stop),
         cmocka_unit_test(damaged_halves_are_read_without_harm),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

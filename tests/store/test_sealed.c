@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "moment.h"
 #include "rollup.h"
 #include "seal.h"
 #include "twins.h"
@@ -145,6 +146,59 @@ static void ask_samples(store_t *store, void *what, struct said *said)
     read_end(store);
 }
 
+static void say_slice(struct said *said, bool has, struct slice text)
+{
+    say_number(said, has ? (int64_t)text.size : -1);
+    if (has)
+        msgpack_sbuffer_write(&said->text, text.data, text.size);
+}
+
+/* What states tell of a row. */
+static int say_state(void *owner, size_t which, const struct event_full *e)
+{
+    struct said *said = owner;
+    say_number(said, (int64_t)which);
+    if (!e)
+        return 0;
+    say_slice(said, e->has_entity_id, e->entity_id);
+    say_slice(said, e->has_state, e->state);
+    say_slice(said, e->has_value, e->value);
+    say_slice(said, e->has_attributes, e->attributes);
+    say_slice(said, e->has_domain, e->domain);
+    say_slice(said, e->has_area, e->area);
+    say_slice(said, e->has_unit, e->unit);
+    say_slice(said, true, (struct slice){ e->provenance, e->provenance_size });
+    say_number(said, e->timestamp);
+    say_number(said, e->has_last_updated ? e->last_updated : -1);
+    say_number(said, e->has_last_changed ? e->last_changed : -1);
+    return 0;
+}
+
+/* Told of whole rows, it is the same. */
+static void ask_moment(store_t *store, void *what, struct said *said)
+{
+    struct moment_question *q = what;
+    struct said whole = { 0 };
+    int64_t next;
+    q->whole = false;
+    assert_int_equal(store_moment(store, q, say_state, said, &next), STORE_OK);
+    q->whole = true;
+    assert_int_equal(store_moment(store, q, say_state, &whole, &next), STORE_OK);
+    assert_int_equal(said->text.size, whole.text.size);
+    assert_true(said->text.size == 0 || memcmp(said->text.data, whole.text.data, whole.text.size) == 0);
+    msgpack_sbuffer_destroy(&whole.text);
+}
+
+static void ask_moments(struct twins *t, struct maker *m, int64_t from, int64_t to)
+{
+    for (int i = 0; i < 12; i++) {
+        struct moment_question q = { .moments = 1 + (size_t)(i % 2) };
+        q.at_us[0] = from + (int64_t)chance(m, (uint64_t)(to - from));
+        q.at_us[1] = q.at_us[0] + (int64_t)chance(m, (uint64_t)(to - from) / 4);
+        ask(t, ask_moment, &q);
+    }
+}
+
 #define ASK(q, member, text) assert_int_equal(SET_TEXT(q, member, text, strlen(text)), 0)
 
 static void ask_lists(struct twins *t, struct maker *m, int64_t from, int64_t to)
@@ -194,6 +248,7 @@ static void ask_all(struct twins *t, struct maker *m, int64_t from, int64_t to)
 {
     int64_t now = to, early = from + (to - from) / 2, span[2] = { from + (to - from) / 3, to - (to - from) / 5 }, all[2] = { 0, MAX_TIME_US };
     ask_lists(t, m, from, to);
+    ask_moments(t, m, from - 1000, to);
     ask(t, ask_latest, &now);
     early -= INT64_C(86400000000);
     ask(t, ask_latest, &early);
@@ -389,6 +444,11 @@ static void a_flipped_bit_puts_one_chunk_aside_and_the_rest_answers(void **state
     assert_true(list_of(t->readers[SEALED]) < all);
     assert_true(store_damage(t->readers[SEALED], &what) > 0);
     assert_non_null(strstr(what, "checksum"));
+    struct said said = { 0 };
+    struct moment_question q = { .at_us = { START_US + 10000000 }, .moments = 1 };
+    ask_moment(t->readers[SEALED], &q, &said); /* of whoever lies in it, what was in force before or after is told */
+    assert_true(said.text.size > 0);
+    msgpack_sbuffer_destroy(&said.text);
     assert_int_equal(verify(t->writers[SEALED], &news), 1);
     assert_int_equal(news, 1);
     assert_int_equal(store_bad_chunks(t->writers[SEALED], 10, note_chunk, &bad), STORE_OK);
