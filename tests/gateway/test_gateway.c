@@ -102,7 +102,6 @@ static void wraps_a_listing_in_its_envelope(void **state)
 static void fill_state(struct state_row *row, const char *entity_id)
 {
     schema_clear(state_row_schema(), row);
-    SET_TEXT(row, id, "i", 1);
     SET(row, entity_id, slice_of(entity_id));
     SET(row, state, slice_of("on"));
     SET(row, timestamp, 1795485404524490);
