@@ -405,7 +405,7 @@ void runs_close(struct runs *r)
 static unsigned choice(const struct runs *r, size_t row)
 {
     size_t bit = row * r->width;
-    return r->bits[bit >> 3] >> (bit & 7) & ((1U << r->width) - 1);
+    return (unsigned)(r->bits[bit >> 3] >> (bit & 7)) & ((1U << r->width) - 1);
 }
 
 static void choices_turn(struct runs *r)
