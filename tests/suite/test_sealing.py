@@ -42,6 +42,13 @@ class Sealing(unittest.TestCase):
             self.assertEqual(before, {id: row for id, row in answers(api).items() if id in before})
             self.verify(api, bad=0)
 
+            wait_for(lambda: self.packed_sets(system.data / "store.db") > 0, 60, "attribute sets of sealed rows to be packed")
+            self.damage_a_set(system.data / "store.db", "x'00'")
+            self.verify(api, bad=0)
+            store = api.get("/api/v1/store")
+            self.assertEqual((store["bad_sets"], len(store["bad"])), (1, 1), store)
+            self.damage_a_set(system.data / "store.db", "x''")
+
             self.flip_a_bit(system.data / "store.db")
             self.verify(api, bad=1)
             health = api.get("/api/v1/health")
@@ -69,6 +76,17 @@ class Sealing(unittest.TestCase):
         api.request("POST", "/api/v1/store/verify", body="{}", headers={"Content-Type": "application/json"})
         wait_for(lambda: api.get("/api/v1/store")["verified_at"] != at and not api.get("/api/v1/store")["verifying"], 60, "all chunks to be read")
         self.assertEqual(api.get("/api/v1/store")["bad_chunks"], bad)
+
+    @staticmethod
+    def packed_sets(path):
+        with sqlite3.connect(path, timeout=30) as db:
+            return db.execute("SELECT count(*) FROM attribute_packed").fetchone()[0]
+
+    @staticmethod
+    def damage_a_set(path, with_bytes):
+        with sqlite3.connect(path, timeout=30) as db:
+            db.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT id, bytes FROM attribute_packed LIMIT 1")
+            db.execute(f"UPDATE attribute_packed SET bytes = CAST((SELECT bytes FROM kept) || {with_bytes} AS BLOB) WHERE id = (SELECT id FROM kept)")
 
     @staticmethod
     def flip_a_bit(path):
