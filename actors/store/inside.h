@@ -284,6 +284,7 @@ struct store {
     int64_t verified_set;        /* the last one that was looked at; 0: none */
     msgpack_sbuffer sealed_body, unpacked_set;
     int64_t sealed_until; /* no chunk has a row at this time or later */
+    int64_t read_ms;
     int64_t late_us;     /* of a reader: when the question at hand has taken too long */
     struct facts *facts; /* or NULL */
     struct late *late;   /* of the writer */

@@ -236,6 +236,7 @@ store_t *store_open(const struct store_options *options, const char **why)
     assert(store->path);
     store->writer = options->writer;
     store->sync_always = options->sync_always;
+    store->read_ms = options->read_ms ? options->read_ms : READ_MS;
     store->cache_bytes = options->cache_bytes ? options->cache_bytes : 4 * 1024 * 1024;
     store->lock = -1;
     msgpack_sbuffer_init(&store->body);
@@ -323,7 +324,7 @@ static enum store_result reader_open(store_t *store, bool *empty)
 enum store_result read_begin(store_t *store, bool *empty)
 {
     *empty = false;
-    store->late_us = clock_us() + READ_MS * 1000;
+    store->late_us = clock_us() + store->read_ms * 1000;
     enum store_result result = reader_open(store, empty);
     if (result != STORE_OK || *empty || store->in_transaction)
         return result;

@@ -28,6 +28,7 @@ struct store_options {
     bool writer;
     size_t cache_bytes;
     bool sync_always;        /* commit returns only after the disk has it */
+    int64_t read_ms;         /* a question that takes longer is STORE_LATE; 0: READ_MS */
 };
 
 /* NULL on failure: *why says it, in static or store-owned text that stays readable. A reader

@@ -27,7 +27,7 @@ struct world {
 static store_t *open_store(struct world *w, bool writer)
 {
     const char *why = "";
-    store_t *store = store_open(&(struct store_options){ .path = w->path, .writer = writer, .cache_bytes = 1 << 20 }, &why);
+    store_t *store = store_open(&(struct store_options){ .path = w->path, .writer = writer, .cache_bytes = 1 << 20, .read_ms = 60000 }, &why);
     if (!store)
         print_message("%s\n", why);
     return store;
