@@ -443,6 +443,10 @@ enum store_result row_drop(store_t *store, const struct row_key *key)
 {
     enum store_source source;
     enum store_result result = drop_stored(store, key->series, key->at, key->rest, &source);
+    if (result == STORE_OK) {
+        unsettle(store, source, STORE_FATE_STORED);
+        settle(store, source, STORE_FATE_THINNED);
+    }
     return result == STORE_MISSING ? trouble(store, "a row that is to go is not there") : result;
 }
 
