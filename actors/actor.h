@@ -123,6 +123,9 @@ void actor_debug(actor_t *, const char *format, ...) __attribute__((format(print
 void actor_info(actor_t *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void actor_warn(actor_t *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void actor_error(actor_t *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same of one subject, known by a hash: repeats are left out for each subject by itself. */
+void actor_warn_of(actor_t *, uint64_t of, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void actor_error_of(actor_t *, uint64_t of, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 const struct suite_config *actor_suite(const actor_t *);
 const char *actor_version(void);

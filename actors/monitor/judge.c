@@ -1,5 +1,6 @@
 /* judge.c - every condition that there is a rule for, looked at together. */
 #include "monitor.h"
+#include "event_id.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -251,12 +252,11 @@ static void judge_logs(struct self *self)
 
 /* --- together ---------------------------------------------------------------------------------------- */
 
-/* A text of its own for each rule: repeats of one text are left out of the log, and must not hide another. */
-static const char *const alert_lines[RULES] = {
-#define RULE(id_, name_, ...) [id_] = "alert %" PRId64 " (" name_ " %s): %s",
-#include "rules.tbl"
-#undef RULE
-};
+/* Repeats are left out of the log: of one rule and subject, and never of another. */
+static uint64_t key_of(const struct alert *alert)
+{
+    return hash_bytes(hash_bytes(HASH_SEED, slice_of(alert->rule)), slice_of(alert->subject));
+}
 
 static void tell(void *owner, const struct alert *alert)
 {
@@ -265,9 +265,9 @@ static void tell(void *owner, const struct alert *alert)
     if (alert->has_resolved_at || rule < 0)
         actor_info(self->actor, "over: %s %s", alert->rule, alert->subject);
     else if (strcmp(alert->severity, "critical") == 0)
-        actor_error(self->actor, alert_lines[rule], alert->id, alert->subject, alert->message);
+        actor_error_of(self->actor, key_of(alert), "alert %" PRId64 " (%s %s): %s", alert->id, alert->rule, alert->subject, alert->message);
     else
-        actor_warn(self->actor, alert_lines[rule], alert->id, alert->subject, alert->message);
+        actor_warn_of(self->actor, key_of(alert), "alert %" PRId64 " (%s %s): %s", alert->id, alert->rule, alert->subject, alert->message);
 }
 
 /* Whoever was stopped himself has heard nobody. */

@@ -347,7 +347,7 @@ void actor_debug(actor_t *self, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_write_list(self->log, LOG_LEVEL_DEBUG, format, arguments);
+    log_write_list(self->log, LOG_LEVEL_DEBUG, 0, format, arguments);
     va_end(arguments);
 }
 
@@ -355,7 +355,7 @@ void actor_info(actor_t *self, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_write_list(self->log, LOG_LEVEL_INFO, format, arguments);
+    log_write_list(self->log, LOG_LEVEL_INFO, 0, format, arguments);
     va_end(arguments);
 }
 
@@ -363,7 +363,7 @@ void actor_warn(actor_t *self, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_write_list(self->log, LOG_LEVEL_WARN, format, arguments);
+    log_write_list(self->log, LOG_LEVEL_WARN, 0, format, arguments);
     va_end(arguments);
 }
 
@@ -371,6 +371,22 @@ void actor_error(actor_t *self, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_write_list(self->log, LOG_LEVEL_ERROR, format, arguments);
+    log_write_list(self->log, LOG_LEVEL_ERROR, 0, format, arguments);
+    va_end(arguments);
+}
+
+void actor_warn_of(actor_t *self, uint64_t of, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_write_list(self->log, LOG_LEVEL_WARN, of, format, arguments);
+    va_end(arguments);
+}
+
+void actor_error_of(actor_t *self, uint64_t of, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_write_list(self->log, LOG_LEVEL_ERROR, of, format, arguments);
     va_end(arguments);
 }

@@ -18,7 +18,7 @@ static const struct { const char *word; unsigned burst; } levels[] = {
 };
 
 /* A format string that was seen, and what of it was left out in the minute that began then. */
-struct repeat { const char *format; int64_t since_us; uint64_t shown, hidden; enum log_level level; };
+struct repeat { const char *format; uint64_t of; int64_t since_us; uint64_t shown, hidden; enum log_level level; };
 
 struct log {
     struct log_options options;
@@ -178,28 +178,28 @@ static void say_hidden(log_t *self, int64_t now_us, const struct repeat *repeat)
 }
 
 /* The slot of this format; another one's is taken over, once what it hides has been said. */
-static struct repeat *find_repeat(log_t *self, int64_t now_us, const char *format, enum log_level level)
+static struct repeat *find_repeat(log_t *self, int64_t now_us, uint64_t of, const char *format, enum log_level level)
 {
     struct repeat *oldest = self->repeats;
     for (struct repeat *r = self->repeats; r < self->repeats + REPEATS; r++) {
-        if (r->format == format)
+        if (r->format == format && r->of == of)
             return r;
         if (r->since_us < oldest->since_us)
             oldest = r;
     }
     if (oldest->hidden)
         say_hidden(self, now_us, oldest);
-    *oldest = (struct repeat){ .format = format, .since_us = now_us, .level = level };
+    *oldest = (struct repeat){ .format = format, .of = of, .since_us = now_us, .level = level };
     return oldest;
 }
 
 /* True if the line may be shown now; *hidden is what to say beside it. */
-static bool may_show(log_t *self, int64_t now_us, const char *format, enum log_level level, uint64_t *hidden)
+static bool may_show(log_t *self, int64_t now_us, uint64_t of, const char *format, enum log_level level, uint64_t *hidden)
 {
     *hidden = 0;
     if (!levels[level].burst)
         return true;
-    struct repeat *r = find_repeat(self, now_us, format, level);
+    struct repeat *r = find_repeat(self, now_us, of, format, level);
     if (now_us - r->since_us >= MINUTE_US || now_us < r->since_us) {
         *hidden = r->hidden;
         r->since_us = now_us;
@@ -211,14 +211,14 @@ static bool may_show(log_t *self, int64_t now_us, const char *format, enum log_l
     return false;
 }
 
-void log_write_list(log_t *self, enum log_level level, const char *format, va_list arguments)
+void log_write_list(log_t *self, enum log_level level, uint64_t of, const char *format, va_list arguments)
 {
     char text[TEXT_MAX_BYTES + SECRET_MAX + 48];
     uint64_t hidden;
     if (level < self->options.level)
         return;
     int64_t now_us = self->options.now_us();
-    if (!may_show(self, now_us, format, level, &hidden))
+    if (!may_show(self, now_us, of, format, level, &hidden))
         return;
     if (vsnprintf(text, TEXT_MAX_BYTES + SECRET_MAX, format, arguments) < 0)
         return;
@@ -233,7 +233,15 @@ void log_write(log_t *self, enum log_level level, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_write_list(self, level, format, arguments);
+    log_write_list(self, level, 0, format, arguments);
+    va_end(arguments);
+}
+
+void log_write_of(log_t *self, enum log_level level, uint64_t of, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_write_list(self, level, of, format, arguments);
     va_end(arguments);
 }
 

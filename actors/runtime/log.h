@@ -1,7 +1,8 @@
 /* log.h - one line per event on standard error: time, level, who, what.
  *
  * Repeats of one format string are rate-limited: a warning or an error is shown once and then
- * at most once a minute, with the count of those left out; information twenty times a minute
+ * at most once a minute, with the count of those left out (of one subject, where the caller
+ * names one: log_write_of); information twenty times a minute
  * (so that a list of peers stays whole), debug always. Secrets that were registered are
  * written as ***, control characters are escaped, so that a line stays a line. A pipe that is
  * full is not waited for: the next line that goes says how many did not. */
@@ -34,6 +35,8 @@ enum log_level log_level_of(const char *word);  /* "debug", "info", "warn", "err
 
 /* `format` is static text: it is what repeats are known by. */
 void log_write(log_t *, enum log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void log_write_list(log_t *, enum log_level, const char *format, va_list) __attribute__((format(printf, 3, 0)));
+/* `of`: what it speaks of, a hash of any kind; 0: nothing of its own. */
+void log_write_list(log_t *, enum log_level, uint64_t of, const char *format, va_list) __attribute__((format(printf, 4, 0)));
+void log_write_of(log_t *, enum log_level, uint64_t of, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

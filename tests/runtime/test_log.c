@@ -237,6 +237,16 @@ static void a_full_pipe_stops_nobody_and_what_it_did_not_take_is_counted(void **
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void repeats_of_one_subject_do_not_hide_another(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 10; i++)
+        for (uint64_t of = 1; of <= 3; of++)
+            log_write_of(world->log, LOG_LEVEL_WARN, of, "alert of %d", (int)of);
+    assert_int_equal(lines(world), 3);
+    assert_non_null(strstr(written(world), "alert of 3\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +256,7 @@ int main(void)
         TEST(a_line_stays_a_line),
         TEST(secrets_are_not_shown),
         TEST(a_repeated_warning_is_shown_once_a_minute_with_the_count),
+        TEST(repeats_of_one_subject_do_not_hide_another),
         TEST(a_full_pipe_stops_nobody_and_what_it_did_not_take_is_counted),
         cmocka_unit_test(a_second_process_of_the_same_name_is_told_who_holds_the_lock),
         cmocka_unit_test(readiness_is_a_newline_and_a_datagram),
