@@ -1,5 +1,5 @@
 /* app.js - asks the gateway and shows what it says; what is unknown is shown as a dash. */
-import { gapsCard } from './gaps.js';
+import { gapsCard, gapsLedger } from './gaps.js';
 
 const byId = (id) => document.getElementById(id);
 const show = (id, text) => setText(byId(id), text);
@@ -370,20 +370,21 @@ async function readHealth() {
   }
 }
 
-async function readOr(path, then, failed, ms) {
+async function readOr(read, then, failed) {
   try {
-    then((await ask(path, ms)).body);
+    then(await read());
   } catch (error) {
     failed();
     throw error;
   }
 }
 
+const readGaps = gapsLedger(ask);
 const showGaps = gapsCard({ show, fill, row, withNote, badge, words, count, plural, moment, clock, day, span, now });
 
 every(2000, readHealth);
-every(5000, () => readOr('api/v1/events/count', (c) => show('stored', count(c.count)), () => show('stored', '–'), 30000));
-every(5000, () => readOr('api/v1/gaps', showGaps, () => { show('gap-count', '–'); show('gap-note', 'cannot be asked'); }));
+every(5000, () => readOr(async () => (await ask('api/v1/events/count', 30000)).body, (c) => show('stored', count(c.count)), () => show('stored', '–')));
+every(5000, () => readOr(readGaps, showGaps, () => { show('gap-count', '–'); show('gap-note', 'cannot be asked'); }));
 every(60000, readStates);
 setInterval(showStatesSoon, 10000);
 byId('search').addEventListener('input', showStates);

@@ -10,6 +10,26 @@ function lost(unrecoverable) {
   return parts.join(', ');
 }
 
+const WHOLE_MS = 300000;
+
+/* The ledger: read whole now and then, and in between only from the oldest gap on that may still change. */
+export function gapsLedger(ask) {
+  const known = new Map();
+  let wholeAt = -Infinity;
+  return async () => {
+    const all = [...known.values()];
+    const since = (all.find((g) => g.end === null || g.state === 'filling') ?? all.at(-1))?.start;
+    const whole = !since || performance.now() - wholeAt > WHOLE_MS;
+    const { gaps } = (await ask('api/v1/gaps' + (whole ? '' : '?start_time=' + encodeURIComponent(since)))).body;
+    if (whole) {
+      known.clear();
+      wholeAt = performance.now();
+    }
+    for (const g of gaps) known.set(g.id, g);
+    return { gaps: [...known.values()] };
+  };
+}
+
 export function gapsCard({ show, fill, row, withNote, badge, words, count, plural, moment, clock, day, span, now }) {
   function became(g) {
     const facts = [];
