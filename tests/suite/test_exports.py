@@ -9,10 +9,11 @@ import pathlib
 import socket
 import sqlite3
 import subprocess
+import sys
 import unittest
 import urllib.parse
 
-from system import BIN, Workspace, microseconds, time_text, wait_for
+from system import BIN, Clock, Workspace, microseconds, time_text, wait_for
 
 EVENTS = 3000
 
@@ -252,7 +253,6 @@ class Exports(unittest.TestCase):
             with self.assertRaises(sqlite3.OperationalError):
                 db.execute("DELETE FROM event")
 
-
     def test_the_extension_says_what_the_api_says(self):
         """ha_series in the sqlite3 command, read-only: samples and buckets"""
         def ask(sql):
@@ -280,6 +280,41 @@ class Exports(unittest.TestCase):
         bad = subprocess.run(["sqlite3", "-readonly", "-cmd", f".load {BIN}/ha_ingestor", self.system.data / "store.db",
                               "SELECT * FROM ha_series('a', 'x')"], capture_output=True, text=True)
         self.assertIn("from: is no time", bad.stderr)
+
+
+class Rows(unittest.TestCase):
+    def test_hours_and_days_are_rows_for_any_sqlite(self):
+        """v_hour and v_day by plain SQL, read-only, in the shape in which Grafana asks, the day after: the same as the API's buckets"""
+        stats = ("count", "mean", "min", "max", "last", "increase", "seconds", "seconds_unavailable", "seconds_gap")
+        with Workspace() as place:
+            clock = Clock(place.path)
+            home = place.home("--rate", 1000, "--wait-for-client", "--events", 1000, truth=False, environment=clock.environment)
+            system = place.system(home_port=home.port, enrich=1, SINK_SQL_ROLLUPS="true", INGEST_BACKFILL="false", **clock.environment).start()
+            system.settled(1000)
+            home.stop()
+            entities = sorted({row["entity_id"] for row in map(json.loads, system.api.export()) if row["event_type"] == "state_changed"})
+            first = microseconds(json.loads(next(iter(system.api.export())))["timestamp"])
+            clock.path.write_bytes((2 * 86400 * 1000000).to_bytes(8, sys.byteorder))
+            begin = first // 86400000000 * 86400000 - 86400000  # $__from, $__to: the home's day begins an hour earlier than UTC's
+            end = begin + 2 * 86400000
+            with sqlite3.connect(f"file:{system.data}/store.db?mode=ro", uri=True) as db:
+                left = "SELECT count(*) FROM series WHERE is_state AND id NOT IN (SELECT series FROM rolled WHERE tier = 3)"
+                wait_for(lambda: db.execute(left).fetchone()[0] == 0, 120, "all of them to be rolled up")
+                for view, step in (("v_hour", "1h"), ("v_day", "1d")):
+                    _, body = fetch(system.api, "/api/v1/series/export", ids=",".join(entities), step=step, stat=",".join(stats),
+                                    **{"from": begin // 1000, "to": end // 1000})
+                    want = [row for row in rows_of(body) if begin <= microseconds(row["start"]) // 1000 < end and (row["seconds"] > 0 or row["count"] > 0)]
+                    got = db.execute(f"SELECT entity_id, unit, at_us, {', '.join(stats)} FROM {view}"
+                                     f" WHERE time >= {begin} / 1000 AND time < {end} / 1000 ORDER BY entity_id, time").fetchall()
+                    self.assertTrue(want, (begin, end, body[:500]))
+                    want.sort(key=lambda row: (row["entity_id"], row["start"]))
+                    self.assertEqual([row[:3] for row in got], [(row["entity_id"], row["unit"], microseconds(row["start"])) for row in want])
+                    for row, expected in zip(got, want):
+                        for name, value in zip(stats, row[3:]):
+                            if value is None or isinstance(value, str):
+                                self.assertEqual(value, expected[name], (row, name))
+                            else:
+                                self.assertAlmostEqual(value, expected[name], 6, (row, name))
 
 
 class SlowReaders(unittest.TestCase):
