@@ -1,6 +1,6 @@
 /* segment.h - one file of the capture log, and the file that remembers how far it reached.
  *
- * Only capture.c uses this. A record's header, little-endian: length u32, CRC-32C of what
+ * Only the log itself (log.h) uses this. A record's header, little-endian: length u32, CRC-32C of what
  * follows u32, received_us i64, session i64, first_id u32, last_id u32, events u32, provenance u8,
  * 1 while Home Assistant was starting u8, zero u16; then the frame's bytes. In a packed piece (piece.h) that
  * checksum is 0. Functions return 0 or -1 with errno set unless said otherwise. */
