@@ -182,8 +182,26 @@ void actor_warn(actor_t *self, const char *format, ...)
     va_end(arguments);
 }
 
+void actor_warn_of(actor_t *self, uint64_t of, const char *format, ...)
+{
+    (void)of;
+    va_list arguments;
+    va_start(arguments, format);
+    note(self, "warn", format, arguments);
+    va_end(arguments);
+}
+
 void actor_error(actor_t *self, const char *format, ...)
 {
+    va_list arguments;
+    va_start(arguments, format);
+    note(self, "error", format, arguments);
+    va_end(arguments);
+}
+
+void actor_error_of(actor_t *self, uint64_t of, const char *format, ...)
+{
+    (void)of;
     va_list arguments;
     va_start(arguments, format);
     note(self, "error", format, arguments);
