@@ -78,10 +78,10 @@ def received(records):
     for index, record in enumerate(records):
         if record.operation in (disk.CREATE, disk.BIND):
             name = record.data.decode()
-            starts.pop(record.file, None)
-            if name.startswith("capture/") and name.endswith(".log"):
-                starts[record.file], ends[record.file] = int(name[8:-4]), 0
-        elif record.operation == disk.WRITE and record.file in starts:
+            start = int(name[8:-4]) if name.startswith("capture/") and name.endswith(".log") else None
+            if starts.get(record.file) != start:  # else it is only opened again
+                starts[record.file], ends[record.file] = start, 0
+        elif record.operation == disk.WRITE and starts.get(record.file) is not None:
             headers, length = written(record.data)
             for offset, (size, _, received_us, _, _, _, events, kind) in headers:
                 place = starts[record.file] + ends[record.file] + offset + CAPTURE_HEADER
