@@ -29,7 +29,8 @@ int64_t sums_close(struct sums *self, const struct ingest_totals *received, cons
 struct ingest_totals sums_meanwhile(const struct sums *self)
 {
     struct ingest_totals totals = self->received;
-    int64_t settled = settled_sum(&self->after) + totals.given_up - self->excess, left = totals.received - settled;
+    int64_t excess = self->excess > 0 ? self->excess : 0; /* below 0 while what was in flight when it was measured is not settled */
+    int64_t settled = settled_sum(&self->after) + totals.given_up - excess, left = totals.received - settled;
     if (left < totals.in_flight)
         totals.in_flight = left > 0 ? left : 0;
     if (left < 0)

@@ -302,6 +302,21 @@ static void the_terms_that_are_shown_add_up(void **state)
     assert_int_equal(sums_meanwhile(&s).in_flight, 2);
 }
 
+static void what_was_in_flight_when_the_sum_began_anew_is_in_flight_still(void **state)
+{
+    struct sums s = { 0 };
+    (void)state;
+    sum(&s, 0, 0, 0, 0);
+    sum(&s, 100, 100, 0, 100);
+    sum(&s, 98, 130, 26, 104); /* sink was killed with two that were not committed */
+    assert_int_equal(s.missing, 0);
+    assert_int_equal(sums_meanwhile(&s).in_flight, 26);
+    sum(&s, 130, 130, 0, 130);
+    assert_int_equal(s.excess, 0);
+    assert_int_equal(sums_meanwhile(&s).in_flight, 0);
+    assert_int_equal(sum(&s, 130, 131, 0, 130), 1);
+}
+
 static void what_is_acknowledged_and_nowhere_is_missing_for_ever(void **state)
 {
     struct sums s = { 0 };
@@ -354,6 +369,7 @@ int main(void)
         TEST(a_file_that_cannot_be_opened_now_stays_where_it_is),
         cmocka_unit_test(a_sum_that_is_taken_while_things_move_is_never_short),
         cmocka_unit_test(the_terms_that_are_shown_add_up),
+        cmocka_unit_test(what_was_in_flight_when_the_sum_began_anew_is_in_flight_still),
         cmocka_unit_test(what_is_acknowledged_and_nowhere_is_missing_for_ever),
         cmocka_unit_test(what_a_power_cut_took_from_the_log_hides_no_loss),
         cmocka_unit_test(a_meter_says_what_a_counter_grew_by),
