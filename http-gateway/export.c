@@ -318,6 +318,8 @@ static uint64_t point_columns(const void *query)
     uint64_t columns = column("entity_id", 9) | column("unit", 4) | (is_raw ? 0 : column("start", 5));
     for (; *names; names += strcspn(names, ", "), names += strspn(names, ", "))
         columns |= column(names, strcspn(names, ", "));
+    columns |= columns & column("first", 5) ? column("first_state", 11) : 0; /* of texts */
+    columns |= columns & column("last", 4) ? column("last_state", 10) : 0;
     return columns;
 }
 

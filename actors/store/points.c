@@ -254,16 +254,26 @@ static void put_numbers(const struct reading *r, const struct bucket *b, struct 
         SET(point, resets, b->resets);
 }
 
+static void put_states(struct reading *r, const struct bucket *b, struct point *point)
+{
+    if (r->stats & FIRST && b->has_first)
+        SET(point, first_state, b->first_state);
+    if (r->stats & LAST && b->has_last)
+        SET(point, last_state, b->last_state);
+    if (r->stats & DURATIONS)
+        put_durations(r, b, point);
+}
+
 static int on_bucket(void *owner, const struct bucket *b)
 {
     struct reading *r = owner;
     struct point point;
     begin_point(r, &point, &r->facts.unit);
     SET(&point, start, b->from);
-    if (r->facts.class != CLASS_STATES)
+    if (r->facts.class == CLASS_STATES)
+        put_states(r, b, &point);
+    else
         put_numbers(r, b, &point);
-    else if (r->stats & DURATIONS)
-        put_durations(r, b, &point);
     if (r->stats & COUNT)
         SET(&point, count, b->count);
     if (r->stats & SECONDS)

@@ -14,8 +14,8 @@ enum { PAGE_ROWS = 1000 };
 
 /* Of the table: its columns, then the arguments. */
 enum { ENTITY_ID, UNIT, ISO, AT, AT_US, FIRST_POINT /* from here on rows of `point` by name */ };
-static const char *const point_names[] = { "value", "state", "removed", "count", "mean", "min", "max", "first", "last", "increase", "resets",
-    "seconds", "seconds_unavailable", "seconds_gap", "durations" };
+static const char *const point_names[] = { "value", "state", "removed", "count", "mean", "min", "max", "first", "last",
+    "first_state", "last_state", "increase", "resets", "seconds", "seconds_unavailable", "seconds_gap", "durations" };
 static const char *const arguments[] = { "ids", "from", "to", "step", "tz" };
 enum { POINTS = sizeof point_names / sizeof *point_names, ARGUMENTS = sizeof arguments / sizeof *arguments, FIRST_ARGUMENT = FIRST_POINT + POINTS };
 
@@ -24,7 +24,7 @@ enum { LOWER = ARGUMENTS, UPPER, WAYS };
 
 static const char declaration[] =
     "CREATE TABLE ha_series (entity_id TEXT, unit TEXT, iso TEXT, time REAL, at_us INTEGER, value REAL, state TEXT, removed INTEGER, count INTEGER,"
-    " mean REAL, min REAL, max REAL, first REAL, last REAL, increase REAL, resets INTEGER, seconds REAL, seconds_unavailable REAL,"
+    " mean REAL, min REAL, max REAL, first REAL, last REAL, first_state TEXT, last_state TEXT, increase REAL, resets INTEGER, seconds REAL, seconds_unavailable REAL,"
     " seconds_gap REAL, durations TEXT, ids HIDDEN, \"from\" HIDDEN, \"to\" HIDDEN, step HIDDEN, tz HIDDEN)";
 
 struct table { sqlite3_vtab base; sqlite3 *db; store_t *store; char path[4096]; };
@@ -132,11 +132,12 @@ static int keep_point(void *owner, const struct point *point)
     return point_encode(point, &c->page, &fault);
 }
 
+/* The end of this second: a sample of this moment is one of before. */
 static int64_t now_us(sqlite3 *db)
 {
     sqlite3_stmt *stmt = NULL;
     int64_t now = MAX_TIME_US;
-    if (sqlite3_prepare_v2(db, "SELECT strftime('%s') * 1000000", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+    if (sqlite3_prepare_v2(db, "SELECT (strftime('%s') + 1) * 1000000", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
         now = sqlite3_column_int64(stmt, 0);
     sqlite3_finalize(stmt);
     return now;
@@ -305,7 +306,7 @@ int sqlite3_haingestor_init(sqlite3 *db, char **error, const sqlite3_api_routine
 {
     static const char views[] =
 #define BUCKETS(name, step) \
-        "CREATE TEMP VIEW IF NOT EXISTS " name " AS SELECT entity_id, unit, iso, time, at_us, count, mean, min, max, first, last, increase, resets," \
+        "CREATE TEMP VIEW IF NOT EXISTS " name " AS SELECT entity_id, unit, iso, time, at_us, count, mean, min, max, first, last, first_state, last_state, increase, resets," \
         " seconds, seconds_unavailable, seconds_gap, durations FROM ha_series WHERE step = '" step "';"
         BUCKETS("v_quarter_hourly", "15m") BUCKETS("v_hourly", "1h") BUCKETS("v_daily", "1d") BUCKETS("v_monthly", "1mo");
 #undef BUCKETS
