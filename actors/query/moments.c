@@ -46,7 +46,7 @@ static struct slice name_in(moments_t *self, struct slice attributes)
     return found ? name.raw : (struct slice){ "", 0 };
 }
 
-static void fill_row(moments_t *self, const struct event_full *e, int64_t at, struct state_row *row)
+static void fill_row(moments_t *self, const struct event_full *e, int64_t at, bool in_gap, struct state_row *row)
 {
     schema_clear(state_row_schema(), row);
     PASS(row, e, entity_id);
@@ -64,6 +64,7 @@ static void fill_row(moments_t *self, const struct event_full *e, int64_t at, st
     row->has_last_changed = e->has_last_changed, row->last_changed = e->last_changed;
     row->has_last_updated = e->has_last_updated, row->last_updated = e->last_updated;
     int64_t said = e->has_last_updated ? e->last_updated : e->timestamp;
+    SET(row, in_gap, in_gap);
     SET(row, age_s, at > said ? (double)(at - said) / 1e6 : 0.0);
     struct slice name = e->has_attributes ? name_in(self, e->attributes) : (struct slice){ "", 0 };
     if (name.size)
@@ -114,7 +115,7 @@ static enum store_result refuse(struct fault *fault, const char *field, const ch
 
 /* --- one moment ----------------------------------------------------------------------------------------------- */
 
-static int take_row(void *owner, size_t which, const struct event_full *e)
+static int take_row(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     moments_t *self = owner;
     struct state_row row;
@@ -123,7 +124,7 @@ static int take_row(void *owner, size_t which, const struct event_full *e)
         return 0;
     if (is_full(self))
         return 1;
-    fill_row(self, e, self->at, &row);
+    fill_row(self, e, self->at, in_gap, &row);
     if (row_moment_read(self->rows, &row) != 0)
         return 1;
     count_row(self);
@@ -185,7 +186,7 @@ static bool differs(bool has_a, struct slice a, bool has_b, struct slice b)
         put_change((to), #member)
 
 /* Whatever is kept of the row for the second look. */
-static int keep_first(moments_t *self, const struct event_full *e)
+static int keep_first(moments_t *self, bool in_gap, const struct event_full *e)
 {
     struct state_row row;
     struct fault fault;
@@ -193,7 +194,7 @@ static int keep_first(moments_t *self, const struct event_full *e)
     self->has_first = e && e->has_state;
     if (!self->has_first)
         return 0;
-    fill_row(self, e, self->at, &row);
+    fill_row(self, e, self->at, in_gap, &row);
     return state_row_encode(&row, &self->first, &fault);
 }
 
@@ -245,14 +246,14 @@ static int give_change(moments_t *self, const struct state_row *a, const struct 
     return 0;
 }
 
-static int take_both(void *owner, size_t which, const struct event_full *e)
+static int take_both(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     moments_t *self = owner;
     struct state_row before, after;
     struct fault fault;
     bool there = e && e->has_state;
     if (which == 0)
-        return keep_first(self, e);
+        return keep_first(self, in_gap, e);
     if (!self->has_first && !there)
         return 0;
     if (is_full(self))
@@ -260,7 +261,7 @@ static int take_both(void *owner, size_t which, const struct event_full *e)
     if (self->has_first && state_row_decode((struct slice){ self->first.data, self->first.size }, &before, &fault) != 0)
         return 1;
     if (there)
-        fill_row(self, e, self->to, &after);
+        fill_row(self, e, self->to, in_gap, &after);
     return give_change(self, self->has_first ? &before : NULL, there ? &after : NULL);
 }
 
@@ -305,10 +306,11 @@ static int take_event(void *owner, const struct event_full *e)
 }
 
 /* What is in force when it begins, but for what begins at that very moment: that is in the list. */
-static int take_prior(void *owner, size_t which, const struct event_full *e)
+static int take_prior(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     const moments_t *self = owner;
     (void)which;
+    (void)in_gap;
     return e->has_state && e->timestamp < self->at ? take_event(owner, e) : 0;
 }
 

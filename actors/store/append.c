@@ -247,7 +247,8 @@ static enum store_result write_row(store_t *store, enum statement how, const str
     bind_bytes(put, 6, (struct slice){ store->body.data, store->body.size });
     int rc = sqlite3_step(put);
     sqlite3_reset(put);
-    return rc == SQLITE_DONE ? times_restore(store, key) : trouble(store, "cannot write a row");
+    enum store_result result = rc == SQLITE_DONE ? sealed_not_alone(store, key->series, key->at) : trouble(store, "cannot write a row");
+    return result == STORE_OK ? times_restore(store, key) : result;
 }
 
 /* The row and its links; where it takes a poorer one's place, that one's links go. */

@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 #include <string.h>
 
-enum { APPLICATION = 0x48414931, FORMAT = 2, OLDEST_FORMAT = 1 }; /* "HAI1" in the file's head, and the version of what follows */
+enum { APPLICATION = 0x48414931, FORMAT = 3, OLDEST_FORMAT = 1 }; /* "HAI1" in the file's head, and the version of what follows */
 enum { PAGE_BYTES = 4096 };                   /* measured, see docs/store.md */
 enum { WHY_TEXT = 320, BUSY_MS = 2000 };
 
@@ -31,7 +31,7 @@ enum statement {
     STATISTIC_PUT, STATISTIC_LIST, STATISTIC_ENDS,
     BAD_ADD, BAD_SAY, BAD_SAY_ID, BAD_LIKE, BAD_LIST, BAD_COUNT, BAD_COUNT_SINCE, BAD_GET, BAD_NEXT, BAD_LAST, BAD_DROP, BAD_TOP, SOURCE_ADD, SOURCE_DROP,
     FILTER_GET, FILTER_SET, FILTER_COUNT_LIST, FILTER_COUNT_PUT, FILTER_COUNT_CLEAR,
-    SEALED_UNTIL_GET, SEALED_UNTIL_PUT, CHUNK_BEFORE, CHUNK_AFTER, CHUNK_MAIN, CHUNK_REST, CHUNK_IN_FORCE, CHUNK_ADD, CHUNK_DATA_ADD, CHUNK_DROP, CHUNK_DATA_DROP,
+    SEALED_UNTIL_GET, SEALED_UNTIL_PUT, CHUNK_BEFORE, CHUNK_AFTER, CHUNK_MAIN, CHUNK_REST, CHUNK_IN_FORCE, CHUNK_ALONE_LOOK, CHUNK_NOT_ALONE, CHUNK_ADD, CHUNK_DATA_ADD, CHUNK_DROP, CHUNK_DATA_DROP,
     CHUNK_SAY_BAD, CHUNK_WALK, CHUNK_TOTALS, CHUNK_BAD_LIST, SERIES_IS_STATE, SERIES_NEXT, EVENT_OLD, EVENT_MORE, EVENT_DROP_RANGE, EVENT_HOT_COUNT, EVENT_HAS, TIME_OLD, TIME_RESTORE, SHIFTED_COUNT,
     TIME_DROP, TIMES_ADD, TIME_COUNT, SERIES_COUNT, TIME_OLDEST, TIME_NEWEST, RUN_LOOK, RUN_PUT, RUN_DROP, RUN_BEFORE, RUN_AFTER, SNAPSHOT_ALL, SEEN_SERIES,
     GAP_LOOK, GAP_LIST, GAP_PUT, GAP_DROP, GAP_ALL, ZONE_GET, ZONE_PUT,
@@ -262,7 +262,7 @@ struct store {
     int lock;
     char why[WHY_TEXT];
     sqlite3_stmt *ready[STATEMENTS], *samples_ready; /* the latter: kept for the next samples_open */
-    bool has_lineage, has_runs; /* their tables are there */
+    bool has_lineage, has_runs, has_alone; /* their tables are there, or that column of `chunk` */
     struct words words[WORD_KINDS];
     struct waiting waiting;
     struct series_memory memory;

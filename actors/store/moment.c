@@ -2,9 +2,10 @@
 #include "moment.h"
 #include "body.h"
 #include "pack.h"
+#include "rollup.h"
 #include "sealed.h"
 
-#define DAY_US INT64_C(86400000000)
+#include <stdlib.h>
 
 /* A row that was in force: its body or, of a chunk of which one half was enough, what is told of it, with its texts. */
 struct in_force {
@@ -17,11 +18,11 @@ struct in_force {
 
 /* --- in chunks ---------------------------------------------------------------------------------------- */
 
-/* The main half of the last chunk that begins by then, unpacked. STORE_MISSING: there is none; STORE_BAD: it is damaged,
- * which whoever opens it whole will say. */
-static enum store_result load_main(store_t *store, int64_t series, int64_t at, struct chunk_entry *entry)
+/* The entry of the last chunk that begins by then; *find stands at its row, for load_main, and is to be reset.
+ * STORE_MISSING: there is none. */
+static enum store_result find_chunk(store_t *store, int64_t series, int64_t at, struct chunk_entry *entry, sqlite3_stmt **find_p)
 {
-    sqlite3_stmt *find = statement(store, CHUNK_IN_FORCE);
+    sqlite3_stmt *find = *find_p = statement(store, CHUNK_IN_FORCE);
     if (!find)
         return STORE_TROUBLE;
     sqlite3_bind_int64(find, 1, series);
@@ -34,12 +35,17 @@ static enum store_result load_main(store_t *store, int64_t series, int64_t at, s
     *entry = (struct chunk_entry){
         .id = sqlite3_column_int64(find, 0), .series = series, .first = sqlite3_column_int64(find, 1), .last = sqlite3_column_int64(find, 2),
         .rows = sqlite3_column_int64(find, 3), .bytes = { sqlite3_column_int64(find, 4) }, .sums = { (uint32_t)sqlite3_column_int64(find, 5) },
-        .is_bad = sqlite3_column_int(find, 6) != 0,
+        .is_bad = sqlite3_column_int(find, 6) != 0, .is_alone = sqlite3_column_int(find, 7) != 0,
     };
-    struct slice main = column_bytes(find, 7);
+    return STORE_OK;
+}
+
+/* Its main half, unpacked. STORE_BAD: it is damaged, which whoever opens it whole will say. */
+static enum store_result load_main(store_t *store, sqlite3_stmt *find, const struct chunk_entry *entry)
+{
+    struct slice main = column_bytes(find, 8);
     bool is_good = !entry->is_bad && (int64_t)main.size == entry->bytes[MAIN_HALF] && crc32c_add(&store->sum, 0, main.data, main.size) == entry->sums[MAIN_HALF]
         && chunk_unpack(store->tools, main, &store->sealed_body) == 0;
-    sqlite3_reset(find);
     return is_good ? STORE_OK : STORE_BAD;
 }
 
@@ -57,26 +63,22 @@ static void keep_told(struct in_force *to)
 }
 
 /* From its main half alone. STORE_BAD: that does not say it. */
-static enum store_result find_told(store_t *store, int64_t series, int64_t until_us, int64_t than, struct in_force *to)
+static enum store_result read_main(store_t *store, sqlite3_stmt *find, const struct chunk_entry *entry, int64_t until_us, int64_t than, struct in_force *to)
 {
-    struct chunk_entry entry = { .id = 0 };
-    enum store_result result = load_main(store, series, until_us, &entry);
-    if (result != STORE_OK)
-        return result;
-    if (entry.last <= than)
-        return STORE_MISSING;
+    if (load_main(store, find, entry) != STORE_OK)
+        return STORE_BAD;
     if (!store->spare_reader)
         store->spare_reader = chunk_reader_new();
     chunk_reader_t *reader = store->spare_reader;
     struct slice main = { store->sealed_body.data, store->sealed_body.size };
-    if (chunk_open(reader, true, main, (struct slice){ NULL, 0 }) != 0 || (int64_t)chunk_rows(reader) != entry.rows
+    if (chunk_open(reader, true, main, (struct slice){ NULL, 0 }) != 0 || (int64_t)chunk_rows(reader) != entry->rows
             || chunk_in_force(reader, until_us, &to->row) != 1)
         return STORE_BAD;
     if (to->row.at <= than)
         return STORE_MISSING;
     to->is_told = true;
-    to->chunk = entry.id;
-    to->key = (struct row_key){ .time = to->row.at + to->row.shift, .series = series, .at = to->row.at };
+    to->chunk = entry->id;
+    to->key = (struct row_key){ .time = to->row.at + to->row.shift, .series = entry->series, .at = to->row.at };
     keep_told(to);
     return STORE_OK;
 }
@@ -132,20 +134,53 @@ static enum store_result find_hot(store_t *store, int64_t series, int64_t until_
     return found ? STORE_OK : STORE_MISSING;
 }
 
+static bool is_fault(enum store_result result)
+{
+    return result != STORE_OK && result != STORE_MISSING;
+}
+
+/* A row of the chunk that `find` stands at, or of one before, that is newer. */
+static enum store_result read_chunk(store_t *store, sqlite3_stmt *find, const struct chunk_entry *entry, int64_t until_us, int64_t than, struct in_force *to)
+{
+    enum store_result result = entry->last <= than ? STORE_MISSING : read_main(store, find, entry, until_us, than, to);
+    sqlite3_reset(find);
+    return result == STORE_BAD ? find_body(store, entry->series, until_us, than, to) : result;
+}
+
+/* Of a time of which rows are sealed: between the first and the last row of a chunk nothing hot is looked for where none lies. */
+static enum store_result find_old(store_t *store, int64_t series, int64_t until_us, struct in_force *to)
+{
+    struct chunk_entry entry;
+    sqlite3_stmt *find;
+    enum store_result hot = STORE_MISSING, sealed = find_chunk(store, series, until_us, &entry, &find);
+    if (is_fault(sealed))
+        return sealed;
+    if (sealed == STORE_MISSING || !entry.is_alone || until_us > entry.last)
+        hot = find_hot(store, series, until_us, to);
+    if (sealed == STORE_OK && !is_fault(hot))
+        sealed = read_chunk(store, find, &entry, until_us, hot == STORE_OK ? to->key.at : -1, to);
+    else
+        sqlite3_reset(find);
+    return sealed == STORE_MISSING || is_fault(hot) ? hot : sealed;
+}
+
 /* No time is in a chunk and outside. */
 static enum store_result find_row(store_t *store, bool whole, int64_t series, int64_t until_us, struct in_force *to)
 {
+    struct chunk_entry entry;
+    sqlite3_stmt *find;
+    bool is_told = !whole && store->has_alone;
     to->is_told = false;
-    enum store_result hot = find_hot(store, series, until_us, to), sealed = STORE_BAD;
-    if ((hot != STORE_OK && hot != STORE_MISSING) || store->sealed_until == 0)
-        return hot;
+    if (is_told && until_us < store->sealed_until)
+        return find_old(store, series, until_us, to);
+    enum store_result hot = find_hot(store, series, until_us, to), sealed;
     int64_t than = hot == STORE_OK ? to->key.at : -1;
-    if (than >= store->sealed_until)
+    if (is_fault(hot) || store->sealed_until == 0 || than >= store->sealed_until)
         return hot;
-    if (!whole)
-        sealed = find_told(store, series, until_us, than, to);
-    if (sealed == STORE_BAD)
+    if (!is_told)
         sealed = find_body(store, series, until_us, than, to);
+    else if ((sealed = find_chunk(store, series, until_us, &entry, &find)) == STORE_OK)
+        sealed = read_chunk(store, find, &entry, until_us, than, to);
     return sealed == STORE_MISSING ? hot : sealed;
 }
 
@@ -153,6 +188,52 @@ static enum store_result find_in_force(store_t *store, const struct moment_quest
 {
     enum store_result result = find_row(store, q->whole, series, q->at_us[which] + (q->is_now ? DAY_US : 0), to);
     return result == STORE_MISSING && q->is_now ? find_row(store, q->whole, series, MAX_TIME_US, to) : result;
+}
+
+/* --- gaps -------------------------------------------------------------------------------------------------- */
+
+/* When the last gap began that a moment lies in; -1: in none. */
+struct gaps_near {
+    store_t *store;
+    int64_t of_all, *of_each; /* by the series' place in the list; NULL: none has one of its own */
+};
+
+static int note_gap(void *owner, const struct store_gap *gap)
+{
+    struct gaps_near *near = owner;
+    const struct series_list *list = &near->store->series;
+    const struct series *series = gap->series ? series_by_id(near->store, gap->series) : NULL;
+    int64_t *since = &near->of_all;
+    if (gap->series && !series)
+        return 0;
+    if (series && !near->of_each) {
+        near->of_each = malloc(list->count * sizeof *near->of_each);
+        assert(near->of_each);
+        for (size_t i = 0; i < list->count; i++)
+            near->of_each[i] = -1;
+    }
+    if (series)
+        since = &near->of_each[series - list->items];
+    *since = gap->from > *since ? gap->from : *since;
+    return 0;
+}
+
+static enum store_result find_gaps(store_t *store, const struct moment_question *q, struct gaps_near near[2])
+{
+    enum store_result result = STORE_OK;
+    for (size_t i = 0; i < 2; i++) {
+        near[i] = (struct gaps_near){ .store = store, .of_all = -1 };
+        if (i < q->moments && !q->whole && result == STORE_OK)
+            result = store_gaps(store, q->at_us[i], q->at_us[i] + 1, note_gap, &near[i]);
+    }
+    return result;
+}
+
+/* What came after the beginning of a gap says how it was after whatever is missing. */
+static bool is_in_gap(const struct gaps_near *near, const struct series *series, const struct in_force *row)
+{
+    int64_t own = near->of_each ? near->of_each[series - near->store->series.items] : -1, since = own > near->of_all ? own : near->of_all;
+    return since > row->key.at;
 }
 
 /* --- told ---------------------------------------------------------------------------------------------------- */
@@ -191,15 +272,18 @@ static bool is_wanted(const struct moment_question *q, const struct series *s)
         && (!q->domains.size || list_has(q->domains.data, q->domains.size, name_domain(name)));
 }
 
+struct telling { store_t *store; const struct moment_question *q; struct gaps_near gaps[2]; store_moment_fn *fn; void *owner; };
+
 /* STORE_DUPLICATE: stopped. */
-static enum store_result tell(store_t *store, const struct series *series, size_t which, const struct in_force *row, store_moment_fn *fn, void *owner)
+static enum store_result tell(struct telling *t, const struct series *series, size_t which, const struct in_force *row)
 {
+    store_t *store = t->store;
     struct event_full e;
     if (!row)
-        return fn(owner, which, NULL) ? STORE_DUPLICATE : STORE_OK;
+        return t->fn(t->owner, which, false, NULL) ? STORE_DUPLICATE : STORE_OK;
     enum store_result result = row->is_told ? read_told(store, series, &row->row, &e)
                                             : row_read(store, &row->key, (struct slice){ row->body->data, row->body->size }, &e);
-    return result == STORE_OK && fn(owner, which, &e) ? STORE_DUPLICATE : result;
+    return result == STORE_OK && t->fn(t->owner, which, is_in_gap(&t->gaps[which], series, row), &e) ? STORE_DUPLICATE : result;
 }
 
 static bool same_row(const struct in_force *a, const struct in_force *b)
@@ -209,8 +293,10 @@ static bool same_row(const struct in_force *a, const struct in_force *b)
     return a->key.at == b->key.at && a->key.rest == b->key.rest;
 }
 
-static enum store_result tell_series(store_t *store, const struct moment_question *q, const struct series *series, store_moment_fn *fn, void *owner)
+static enum store_result tell_series(struct telling *t, const struct series *series)
 {
+    store_t *store = t->store;
+    const struct moment_question *q = t->q;
     struct in_force rows[2];
     bool found[2] = { false, false };
     rows[0].body = &store->body;
@@ -224,7 +310,7 @@ static enum store_result tell_series(store_t *store, const struct moment_questio
     bool same = q->moments == 2 && found[0] == found[1] && (!found[0] || same_row(&rows[0], &rows[1]));
     enum store_result result = same || (q->moments == 1 && !found[0]) ? STORE_MISSING : STORE_OK;
     for (size_t i = 0; i < q->moments && result == STORE_OK; i++)
-        result = tell(store, series, i, found[i] ? &rows[i] : NULL, fn, owner);
+        result = tell(t, series, i, found[i] ? &rows[i] : NULL);
     return result == STORE_MISSING ? STORE_OK : result;
 }
 
@@ -235,14 +321,18 @@ enum store_result store_moment(store_t *store, const struct moment_question *q, 
     enum store_result result = read_begin(store, &empty);
     if (result != STORE_OK || empty)
         return result;
+    struct telling t = { .store = store, .q = q, .fn = row, .owner = owner };
+    result = find_gaps(store, q, t.gaps);
     for (size_t i = 0; i < store->series.count && result == STORE_OK; i++) {
         const struct series *s = &store->series.items[i];
         if (s->id < q->series || !is_wanted(q, s))
             continue;
-        result = clock_us() > store->late_us ? STORE_LATE : tell_series(store, q, s, row, owner);
+        result = clock_us() > store->late_us ? STORE_LATE : tell_series(&t, s);
         if (result == STORE_DUPLICATE)
             *next = s->id;
     }
+    free(t.gaps[0].of_each);
+    free(t.gaps[1].of_each);
     read_end(store);
     return result == STORE_DUPLICATE ? STORE_OK : result;
 }

@@ -17,8 +17,9 @@ struct moment_question {
 };
 
 /* The row of an entity at moment `which`; NULL: none. A row without a state says that it had been removed. With two
- * moments both are told, 0 before 1. It dies when the function returns. Anything but 0 stops: no room. */
-typedef int store_moment_fn(void *owner, size_t which, const struct event_full *);
+ * moments both are told, 0 before 1. It dies when the function returns. in_gap: the moment lies in a gap, of this entity or
+ * of all, that began after the row; of whole rows it is not looked for. Anything but 0 stops: no room. */
+typedef int store_moment_fn(void *owner, size_t which, bool in_gap, const struct event_full *);
 
 /* In the order in which entities came to be known. STORE_OK, STORE_TROUBLE, STORE_LATE. *next: the series that
  * was stopped at, 0 at the end. */

@@ -6,6 +6,17 @@
 
 /* --- the index ------------------------------------------------------------------------------------ */
 
+static enum store_result look_for_alone(store_t *store)
+{
+    sqlite3_stmt *look = store->has_alone ? NULL : statement(store, CHUNK_ALONE_LOOK);
+    if (!look)
+        return store->has_alone ? STORE_OK : STORE_TROUBLE;
+    int rc = sqlite3_step(look);
+    store->has_alone = rc == SQLITE_ROW;
+    sqlite3_reset(look);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look at the index of chunks");
+}
+
 enum store_result sealed_refresh(store_t *store)
 {
     sqlite3_stmt *get = statement(store, SEALED_UNTIL_GET);
@@ -14,7 +25,21 @@ enum store_result sealed_refresh(store_t *store)
     int rc = sqlite3_step(get);
     store->sealed_until = rc == SQLITE_ROW ? sqlite3_column_int64(get, 0) : 0;
     sqlite3_reset(get);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look how far the store is sealed");
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? look_for_alone(store) : trouble(store, "cannot look how far the store is sealed");
+}
+
+enum store_result sealed_not_alone(store_t *store, int64_t series, int64_t at)
+{
+    if (at >= store->sealed_until)
+        return STORE_OK;
+    sqlite3_stmt *mark = statement(store, CHUNK_NOT_ALONE);
+    if (!mark)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(mark, 1, series);
+    sqlite3_bind_int64(mark, 2, at);
+    int rc = sqlite3_step(mark);
+    sqlite3_reset(mark);
+    return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot note what lies beside a chunk");
 }
 
 enum store_result entry_read(store_t *store, sqlite3_stmt *stmt, int64_t series, struct chunk_entry *entry)

@@ -14,11 +14,13 @@ struct chunk_entry {
     double min, max;            /* of the numbers */
     int64_t bytes[2];
     uint32_t sums[2];
-    bool is_bad;
+    bool is_bad, is_alone;      /* alone: no row of `event` lies between its first and its last: of a moment alone (moment.c) */
 };
 enum { MAIN_HALF, REST_HALF };
 
-enum store_result sealed_refresh(store_t *); /* how far the file is sealed now: store->sealed_until, 0 if there is no chunk */
+enum store_result sealed_refresh(store_t *); /* how far the file is sealed now: store->sealed_until, 0 if there is no chunk; store->has_alone */
+/* A row of `event` is written at that time, in this transaction: the chunk in whose span it lies is alone no more. */
+enum store_result sealed_not_alone(store_t *, int64_t series, int64_t at);
 
 /* STORE_MISSING: there is none. at_or_before: the last that begins then or before. */
 enum store_result sealed_at_or_before(store_t *, int64_t series, int64_t at, struct chunk_entry *);

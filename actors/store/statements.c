@@ -114,10 +114,12 @@ static const char *const texts[STATEMENTS] = {
     [CHUNK_WALK]    = "SELECT " CHUNK_ENTRY ", series FROM chunk WHERE (series, first) > (?, ?) ORDER BY series, first LIMIT 1",
     [CHUNK_MAIN]    = "SELECT main FROM chunk_data WHERE id = ?",
     [CHUNK_REST]    = "SELECT rest FROM chunk_data WHERE id = ?",
-    [CHUNK_IN_FORCE] = "SELECT chunk.id, first, last, rows, main_bytes, main_sum, bad, main FROM chunk LEFT JOIN chunk_data ON chunk_data.id = chunk.id"
+    [CHUNK_IN_FORCE] = "SELECT chunk.id, first, last, rows, main_bytes, main_sum, bad, alone, main FROM chunk LEFT JOIN chunk_data ON chunk_data.id = chunk.id"
                       " WHERE series = ? AND first <= ? ORDER BY first DESC LIMIT 1",
-    [CHUNK_ADD]     = "INSERT INTO chunk (id, series, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad)"
-                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+    [CHUNK_ADD]     = "INSERT INTO chunk (id, series, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad, alone)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, NOT EXISTS (SELECT 1 FROM event WHERE series = ?2 AND at >= ?3 AND at <= ?4))",
+    [CHUNK_ALONE_LOOK] = "SELECT 1 FROM pragma_table_info('chunk') WHERE name = 'alone'",
+    [CHUNK_NOT_ALONE] = "UPDATE chunk SET alone = 0 WHERE series = ?1 AND first = (SELECT max(first) FROM chunk WHERE series = ?1 AND first <= ?2) AND last >= ?2 AND alone",
     [CHUNK_DATA_ADD] = "INSERT INTO chunk_data (main, rest) VALUES (?, ?)",
     [CHUNK_DROP]    = "DELETE FROM chunk WHERE series = ? AND first = ?",
     [CHUNK_DATA_DROP] = "DELETE FROM chunk_data WHERE id = ?",

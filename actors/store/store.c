@@ -60,7 +60,7 @@ static const char *const later_tables =
     /* Sealed rows: docs/store-format.md. A number of chunk_data is never given again. */
     "CREATE TABLE IF NOT EXISTS chunk (series INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, id INTEGER NOT NULL, rows INTEGER NOT NULL,"
     " numbers INTEGER NOT NULL, min REAL, max REAL, main_bytes INTEGER NOT NULL, rest_bytes INTEGER NOT NULL, main_sum INTEGER NOT NULL,"
-    " rest_sum INTEGER NOT NULL, bad INTEGER NOT NULL, PRIMARY KEY (series, first)) WITHOUT ROWID;"
+    " rest_sum INTEGER NOT NULL, bad INTEGER NOT NULL, alone INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (series, first)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS chunk_data (id INTEGER PRIMARY KEY AUTOINCREMENT, main BLOB NOT NULL, rest BLOB NOT NULL);"
     /* Which buckets are packed in `rollup`, until when; what of it is no longer true (dirty_to 0: nothing is). */
     "CREATE TABLE IF NOT EXISTS rolled (series INTEGER NOT NULL, tier INTEGER NOT NULL, chunk INTEGER NOT NULL, until INTEGER NOT NULL,"
@@ -154,7 +154,15 @@ static int make_tables(store_t *store)
     return 0;
 }
 
-/* Older programs would not find what is new. */
+/* Chunks of before say nothing of what lies beside them. */
+static int add_columns(store_t *store)
+{
+    if (sealed_refresh(store) != STORE_OK)
+        return -1;
+    return store->has_alone ? 0 : run(store, "ALTER TABLE chunk ADD COLUMN alone INTEGER NOT NULL DEFAULT 0", "cannot add a column");
+}
+
+/* Older programs would not find what is new, or keep it true. */
 static int number_format(store_t *store)
 {
     char text[64];
@@ -183,7 +191,7 @@ int store_prepare_file(store_t *store)
         return -1;
     if (state != 1 && make_tables(store))
         return -1;
-    if (run(store, later_tables, "cannot add tables") || number_format(store) || views_make(store) || sealed_refresh(store) != STORE_OK || late_open(store))
+    if (run(store, later_tables, "cannot add tables") || add_columns(store) || number_format(store) || views_make(store) || sealed_refresh(store) != STORE_OK || late_open(store))
         return -1;
     return settled_open(store);
 }

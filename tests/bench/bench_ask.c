@@ -94,10 +94,10 @@ static void ask_hours(struct asking *asking, const struct question *q, struct an
     read_end(store);
 }
 
-static int take_state(void *owner, size_t which, const struct event_full *e)
+static int take_state(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     struct answer *a = owner;
-    (void)which;
+    (void)which, (void)in_gap;
     a->rows++;
     a->sum += (double)e->state.size;
     return 0;

@@ -107,6 +107,7 @@ static void fill_state(struct state_row *row, const char *entity_id)
     SET(row, timestamp, 1795485404524490);
     SET(row, age_s, 1.5);
     SET(row, name, slice_of("\"K\u00fcche\""));
+    SET(row, in_gap, false);
     SET_TEXT(row, provenance, "live", 4);
 }
 

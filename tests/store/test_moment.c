@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include "absent.h"
+#include "inside.h"
 #include "spans.h"
 #include "moment.h"
+#include "rollup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +77,7 @@ static void commit(struct world *w)
 
 struct seen { struct world *w; char text[400]; int64_t stop; int commits; };
 
-static int look(void *owner, size_t which, const struct event_full *e)
+static int look(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     struct seen *seen = owner;
     char one[64];
@@ -84,7 +86,7 @@ static int look(void *owner, size_t which, const struct event_full *e)
     if (!e)
         snprintf(one, sizeof one, "%d:none ", (int)which);
     else
-        snprintf(one, sizeof one, "%d:%.*s=%.*s ", (int)which, (int)e->entity_id.size, (const char *)e->entity_id.data,
+        snprintf(one, sizeof one, "%d:%s%.*s=%.*s ", (int)which, in_gap ? "gap " : "", (int)e->entity_id.size, (const char *)e->entity_id.data,
                  e->has_state ? (int)e->state.size : 4, e->has_state ? (const char *)e->state.data : "gone");
     strcat(seen->text, one);
     return 0;
@@ -169,7 +171,7 @@ static void it_goes_on_with_the_entity_for_which_there_was_no_room(void **state)
 }
 
 /* In the midst of a look: rows come and are committed. */
-static int write_meanwhile(void *owner, size_t which, const struct event_full *e)
+static int write_meanwhile(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     struct seen *seen = owner;
     char entity[16];
@@ -178,7 +180,7 @@ static int write_meanwhile(void *owner, size_t which, const struct event_full *e
     add(seen->w, "a.b", 90 + seen->commits, "new");
     commit(seen->w);
     seen->commits++;
-    return look(owner, which, e);
+    return look(owner, which, in_gap, e);
 }
 
 static void a_reader_in_the_midst_holds_up_no_commit_and_sees_one_moment(void **state)
@@ -309,6 +311,98 @@ static void where_there_was_no_value_is_told_but_for_gaps(void **state)
     assert_true(open);
 }
 
+static void a_row_from_before_a_gap_of_its_own_or_of_all_is_told_as_such(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 3; i++) {
+        const char *names[] = { "a.a", "a.b", "a.c" };
+        add(w, names[i], 100, "1");
+    }
+    add(w, "a.b", 300, "2"); /* came in the midst of the gap: it says how it was after whatever is missing */
+    commit(w);
+    struct gap_said gaps[3] = { { .id = "g1", .entity_id = slice_of("a.a"), .from = 200, .to = 400 },
+        { .id = "g1", .entity_id = slice_of("a.b"), .from = 200, .to = 400 }, { .id = "g2", .from = 600, .to = 700 } };
+    assert_int_equal(store_set_gaps(w->writer, gaps, 3), STORE_OK);
+    commit(w);
+    assert_moment(w, (struct moment_question){ .at_us = { 199 }, .moments = 1 }, "0:a.a=1 0:a.b=1 0:a.c=1 ");
+    assert_moment(w, (struct moment_question){ .at_us = { 250 }, .moments = 1 }, "0:gap a.a=1 0:gap a.b=1 0:a.c=1 ");
+    assert_moment(w, (struct moment_question){ .at_us = { 399 }, .moments = 1 }, "0:gap a.a=1 0:a.b=2 0:a.c=1 ");
+    assert_moment(w, (struct moment_question){ .at_us = { 400 }, .moments = 1 }, "0:a.a=1 0:a.b=2 0:a.c=1 ");
+    assert_moment(w, (struct moment_question){ .at_us = { 650 }, .moments = 1 }, "0:gap a.a=1 0:gap a.b=2 0:gap a.c=1 ");
+    assert_moment(w, (struct moment_question){ .at_us = { 250, 500 }, .moments = 2 }, "0:gap a.b=1 1:a.b=2 ");
+}
+
+static void read_file(struct world *w, const char *sql, int64_t expected)
+{
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    int rc = sqlite3_step(stmt);
+    assert_true(rc == SQLITE_ROW || rc == SQLITE_DONE);
+    if (rc == SQLITE_ROW)
+        assert_int_equal(sqlite3_column_int64(stmt, 0), expected);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+}
+
+static void seal_all(struct world *w, int64_t days)
+{
+    enum store_result result;
+    while ((result = store_seal(w->writer, days * DAY_US, DAY_US)) == STORE_OK)
+        ;
+    assert_int_equal(result, STORE_MISSING);
+}
+
+enum { MANY = 600 };
+
+static void add_many(struct world *w)
+{
+    char text[16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        add(w, "a.a", 1000 * (i + 1), text);
+    }
+    commit(w);
+    seal_all(w, 100);
+    read_file(w, "SELECT sum(rows) FROM chunk", MANY - 1);
+}
+
+static void a_late_row_beside_a_chunk_is_found_before_and_after_it_is_merged(void **state)
+{
+    struct world *w = *state;
+    add_many(w);
+    read_file(w, "SELECT alone FROM chunk", 1);
+    assert_moment(w, (struct moment_question){ .at_us = { 300900 }, .moments = 1 }, "0:a.a=299 ");
+    add(w, "a.a", 300500, "late");
+    read_file(w, "SELECT alone FROM chunk", 1); /* in the transaction of the row, not before */
+    commit(w);
+    read_file(w, "SELECT alone FROM chunk", 0);
+    assert_moment(w, (struct moment_question){ .at_us = { 300499 }, .moments = 1 }, "0:a.a=299 ");
+    assert_moment(w, (struct moment_question){ .at_us = { 300500 }, .moments = 1 }, "0:a.a=late ");
+    assert_moment(w, (struct moment_question){ .at_us = { 301000 }, .moments = 1 }, "0:a.a=300 ");
+    seal_all(w, 102);
+    read_file(w, "SELECT alone FROM chunk", 1);
+    read_file(w, "SELECT sum(rows) FROM chunk", MANY);
+    assert_moment(w, (struct moment_question){ .at_us = { 300999 }, .moments = 1 }, "0:a.a=late ");
+}
+
+static void chunks_of_before_are_asked_with_what_lies_beside_them(void **state)
+{
+    struct world *w = *state;
+    add_many(w);
+    add(w, "a.a", 300500, "late");
+    commit(w);
+    store_close(&w->reader);
+    store_close(&w->writer);
+    read_file(w, "ALTER TABLE chunk DROP COLUMN alone", 0);
+    w->reader = open_store(w->path, false);
+    assert_moment(w, (struct moment_question){ .at_us = { 300900 }, .moments = 1 }, "0:a.a=late ");
+    w->writer = open_store(w->path, true);
+    read_file(w, "SELECT alone FROM chunk", 0);
+    assert_moment(w, (struct moment_question){ .at_us = { 300900 }, .moments = 1 }, "0:a.a=late ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +414,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_not_committed_holds_up_no_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(samples_go_on_under_the_other_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_there_was_no_value_is_told_but_for_gaps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_row_from_before_a_gap_of_its_own_or_of_all_is_told_as_such, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_late_row_beside_a_chunk_is_found_before_and_after_it_is_merged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chunks_of_before_are_asked_with_what_lies_beside_them, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

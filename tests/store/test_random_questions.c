@@ -404,9 +404,10 @@ static void ask_samples(struct world *w)
 
 struct house { struct world *w; int64_t at; size_t told; };
 
-static int on_state(void *owner, size_t which, const struct event_full *e)
+static int on_state(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     struct house *house = owner;
+    (void)in_gap;
     assert_int_equal(which, 0);
     for (size_t i = 0; i < LIVES; i++) {
         const struct life *l = &house->w->lives[i];

@@ -154,9 +154,10 @@ static void say_slice(struct said *said, bool has, struct slice text)
 }
 
 /* What states tell of a row. */
-static int say_state(void *owner, size_t which, const struct event_full *e)
+static int say_state(void *owner, size_t which, bool in_gap, const struct event_full *e)
 {
     struct said *said = owner;
+    (void)in_gap;
     say_number(said, (int64_t)which);
     if (!e)
         return 0;

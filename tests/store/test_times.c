@@ -214,7 +214,7 @@ static void a_file_of_the_first_format_is_read_and_written_on(void **state)
     compare_all(w);
     w->writer = open_store(w, true);
     assert_non_null(w->writer);
-    assert_int_equal(ask_file(w, "PRAGMA user_version"), 2);
+    assert_int_equal(ask_file(w, "PRAGMA user_version"), 3);
     add_some(w, 1000, &now);
     assert_true(ask_file(w, "SELECT count(*) FROM run") > 0);
     compare_all(w);
