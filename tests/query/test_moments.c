@@ -1,6 +1,8 @@
 /* test_moments.c - the house at a moment, what was different between two, and one entity's events. */
 #include "series_world.h"
 
+#include "rollup.h"
+
 static void a_house(struct world *w)
 {
     SAY(w, "light.desk", NOW_US - 9 * HOUR, "off", .area = "Study", .attributes = "{\"friendly_name\":\"Desk\"}");
@@ -62,6 +64,22 @@ static void the_house_is_as_it_was_with_the_names_of_then(void **state)
     assert_true(row.age_s == 0);
     read_moment(w, NOW_US - 4 * HOUR, "removed", "true", 3);
     read_moment(w, NOW_US - 10 * HOUR, NULL, NULL, 0);
+}
+
+static void an_entity_of_which_something_is_missing_is_told_as_such(void **state)
+{
+    struct world *w = *state;
+    a_house(w);
+    struct gap_said gap = { .id = "g", .entity_id = slice_of("sensor.t"), .from = NOW_US - 7 * HOUR, .to = NOW_US - 5 * HOUR };
+    assert_int_equal(store_set_gaps(w->store, &gap, 1), STORE_OK);
+    commit(w);
+    read_moment(w, NOW_US - 6 * HOUR, NULL, NULL, 3);
+    for (size_t i = 0; i < 3; i++) {
+        struct state_row row = row_at(w, i);
+        assert_int_equal(row.in_gap, row.entity_id.size == 8); /* sensor.t */
+    }
+    read_moment(w, NOW_US - 5 * HOUR, NULL, NULL, 2);
+    assert_false(row_at(w, 1).in_gap);
 }
 
 static void now_is_the_default_and_filters_choose(void **state)
@@ -247,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_house_is_as_it_was_with_the_names_of_then, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_entity_of_which_something_is_missing_is_told_as_such, set_up, tear_down),
         cmocka_unit_test_setup_teardown(now_is_the_default_and_filters_choose, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_more_rows_are_told_than_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_into_a_page_goes_on_at_the_same_moment, set_up, tear_down),
