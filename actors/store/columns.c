@@ -469,13 +469,33 @@ static size_t choices_pass(struct runs *r, size_t count, int64_t value)
     return found;
 }
 
+/* A run of a value that is new, its parts in a byte or two each: most of those that are no words again. */
+static bool turn_to_new(struct runs *r)
+{
+    const uint8_t *fresh = r->fresh.at;
+    if (r->lengths.at == r->lengths.end || *r->lengths.at & 0x80 || r->codes.at == r->codes.end || *r->codes.at != 0 || r->fresh.end - fresh < 2 || r->count == r->room)
+        return false;
+    uint64_t number = *fresh & 0x7f;
+    if (*fresh++ & 0x80) {
+        if (*fresh & 0x80)
+            return false;
+        number |= (uint64_t)*fresh++ << 7;
+    }
+    r->left = (uint64_t)*r->lengths.at++ + 1;
+    r->codes.at++;
+    r->fresh.at = fresh;
+    r->newest = (int64_t)((uint64_t)r->newest + unfold(number));
+    r->value = r->seen[r->count++] = r->newest;
+    return true;
+}
+
 size_t runs_pass(struct runs *r, size_t count, int64_t value)
 {
     size_t found = 0;
     if (r->width > 0)
         return choices_pass(r, count, value);
     while (count > 0 && !r->bad) {
-        if (r->left == 0)
+        if (r->left == 0 && !turn_to_new(r))
             runs_turn(r);
         size_t step = r->left < count ? (size_t)r->left : count;
         r->left -= step;
