@@ -85,11 +85,24 @@ struct listing {
     struct page *end;
     int64_t limit, skip, deadline_us;
     uint64_t looked;
+    struct row_key last;   /* looked at, where `looked` is not 0 */
 };
 
-static bool is_late(struct listing *l)
+static bool is_late(const struct listing *l)
 {
-    return ++l->looked % LOOK_EVERY == 0 && clock_us() > l->deadline_us;
+    return l->looked > 0 && l->looked % LOOK_EVERY == 0 && clock_us() > l->deadline_us;
+}
+
+/* The page ends before this row. The next one begins right behind the last row that was looked at, not with this one: a richer
+ * row may take its place meanwhile, with another time or place, and would lie before the cursor. */
+static enum store_result end_page(struct listing *l, const struct row_key *key)
+{
+    struct row_key start = l->looked > 0 ? l->last : *key;
+    bool is_edge = l->looked > 0 && start.rest == (l->merge.descending ? INT32_MIN : INT32_MAX); /* no key is right behind it */
+    if (l->looked > 0 && !is_edge)
+        start.rest += l->merge.descending ? -1 : 1;
+    cursor_write(is_edge ? key : &start, l->filter.mark, l->end);
+    return STORE_MISSING;
 }
 
 /* STORE_MISSING: the page ends here, its cursor is set. */
@@ -98,24 +111,23 @@ static enum store_result list_row(store_t *store, struct listing *l)
     struct event_full e;
     struct slice body;
     const struct row_key *key = merge_key(&l->merge);
-    if (l->end->count == l->limit || is_late(l)) {
-        cursor_write(key, l->filter.mark, l->end);
-        return STORE_MISSING;
-    }
+    if (l->end->count == l->limit || is_late(l))
+        return end_page(l, key);
     enum store_result result = merge_body(store, &l->merge, &body);
     if (result == STORE_OK)
         result = row_read(store, key, body, &e);
-    if (result != STORE_OK || !filter_takes(&l->filter, &e))
+    if (result != STORE_OK)
         return result;
-    if (l->skip > 0) {
-        l->skip--;
-        return STORE_OK;
+    if (filter_takes(&l->filter, &e)) {
+        if (l->skip > 0)
+            l->skip--;
+        else if (l->row(l->owner, &e) != 0)
+            return end_page(l, key);
+        else
+            l->end->count++;
     }
-    if (l->row(l->owner, &e) != 0) {
-        cursor_write(key, l->filter.mark, l->end);
-        return STORE_MISSING;
-    }
-    l->end->count++;
+    l->last = *key;
+    l->looked++;
     return STORE_OK;
 }
 
