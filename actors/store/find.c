@@ -28,12 +28,15 @@ static enum store_result read_words(store_t *store, const struct row_refs *refs,
     }
     if (result == STORE_OK && refs->user) {
         result = word_get(store, USER, refs->user, &bytes);
-        SET(e, context_user_id, bytes);
+        if (result == STORE_OK)
+            SET(e, context_user_id, bytes);
+        result = result == STORE_BAD ? STORE_OK : result;
     }
     if (result == STORE_OK && refs->readings) {
         result = word_get(store, READING, refs->readings, &bytes);
         if (result == STORE_OK && readings_read(bytes, e) != 0)
             result = trouble(store, "a reading is damaged");
+        result = result == STORE_BAD ? STORE_OK : result;
     }
     return result;
 }
@@ -61,6 +64,10 @@ enum store_result row_names(store_t *store, const struct row_key *key, struct sl
     if (body_read(body, key->at, e, refs, &store->room) != 0)
         return trouble(store, "a stored row is damaged");
     enum store_result result = word_get(store, SNAPSHOT, refs->snapshot, &bytes);
+    if (result == STORE_OK && bytes.size == 0) {
+        SET(e, event_type, series->is_state ? slice_of("state_changed") : (struct slice){ series->name, series->name_size });
+        return STORE_OK;
+    }
     return result == STORE_OK && snapshot_read(bytes, e) != 0 ? trouble(store, "a snapshot is damaged") : result;
 }
 

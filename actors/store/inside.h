@@ -53,7 +53,7 @@ struct slice column_bytes(sqlite3_stmt *, int at);
 
 /* --- words: bytes that repeat, kept once and known by a number ------------------------------ */
 
-enum word_kind { ATTRIBUTE, SNAPSHOT, READING, USER, WORD_KINDS };
+enum word_kind { ATTRIBUTE, SNAPSHOT, READING, USER, WORD_KINDS, SERIES_NAME = WORD_KINDS };
 
 /* A bounded memory of some of them: sets of four, the one unused for longest goes. */
 struct word { uint64_t hash; int64_t id; void *bytes; uint32_t size, used; };
@@ -68,8 +68,12 @@ struct word_place { uint32_t slot /* counted from 1 */; int64_t id; };
 const struct word *word_at(const struct words *, const struct word_place *); /* NULL: it is remembered there no more */
 enum store_result word_put(store_t *, enum word_kind, struct slice, struct word_place *); /* its id */
 /* Points into the memory or the statement: dies with the next one of its kind. */
-enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *); /* STORE_BAD: a packed set that is damaged (noted) */
-enum store_result word_get_plain(store_t *, enum word_kind, int64_t id, struct slice *); /* STORE_MISSING: it is not there as it is */
+enum store_result word_get(store_t *, enum word_kind, int64_t id, struct slice *); /* STORE_BAD: it is damaged (noted); a snapshot is empty then, and no trouble */
+enum store_result word_get_plain(store_t *, enum word_kind, int64_t id, struct slice *); /* STORE_MISSING: it is not there as it is; STORE_BAD */
+/* It is not what its hash says. Noted once, so that whoever asks is told once and has an answer without it after that. */
+enum store_result word_damaged(store_t *, enum word_kind, int64_t id); /* STORE_BAD */
+enum { BAD_WORDS = 64 };
+struct bad_words { int64_t ids[BAD_WORDS]; int kinds[BAD_WORDS]; size_t count; };
 void word_forget(struct words *, uint64_t hash, int64_t id); /* it is looked up the next time */
 
 /* --- series ----------------------------------------------------------------------------------
@@ -278,6 +282,7 @@ struct store {
     struct chunk_reader *spare_reader;
     struct chunk_tools *tools;
     struct damage damage;
+    struct bad_words bad_words; /* those that were noted */
     struct sealing *sealing;     /* of the writer, from the first step on */
     struct verifying *verifying; /* likewise */
     struct packing *packing;     /* likewise */

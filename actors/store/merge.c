@@ -161,7 +161,10 @@ static enum store_result want_by_snapshots(store_t *store, struct merge *m, cons
     while ((rc = sqlite3_step(all)) == SQLITE_ROW) {
         struct event_full e;
         schema_clear(event_full_schema(), &e);
-        if (snapshot_read(column_bytes(all, 1), &e) != 0 || !filter_takes_registry(q, &e))
+        bool is_well = hash_bytes(HASH_SEED, column_bytes(all, 1)) == (uint64_t)sqlite3_column_int64(all, 2);
+        if (!is_well)
+            word_damaged(store, SNAPSHOT, sqlite3_column_int64(all, 0));
+        if (!is_well || snapshot_read(column_bytes(all, 1), &e) != 0 || !filter_takes_registry(q, &e))
             continue;
         sqlite3_bind_int64(seen, 1, sqlite3_column_int64(all, 0));
         while (sqlite3_step(seen) == SQLITE_ROW) {

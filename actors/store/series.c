@@ -2,6 +2,7 @@
 #include "sealed.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +140,17 @@ static void list_add(struct series_list *list, const struct series *item)
     list->items[list->count++] = *item;
 }
 
+/* Its rows are nobody's then: better than another's. */
+static void name_damaged(store_t *store, struct series *item)
+{
+    enum { ROOM = 48 };
+    char *name = realloc(item->name, ROOM);
+    assert(name);
+    word_damaged(store, SERIES_NAME, item->id);
+    item->name = name;
+    item->name_size = (uint32_t)snprintf(name, ROOM, "damaged.series_%lld", (long long)item->id);
+}
+
 /* Series are only ever added, so what is known stays true. */
 enum store_result series_refresh(store_t *store)
 {
@@ -158,6 +170,8 @@ enum store_result series_refresh(store_t *store)
         assert(item.name);
         memcpy(item.name, name.data, name.size);
         item.name[name.size] = '\0';
+        if (series_hash(item.is_state, name) != item.hash)
+            name_damaged(store, &item);
         list_add(list, &item);
     }
     sqlite3_reset(after);

@@ -3,15 +3,11 @@
 
 #include "packed_set.h"
 
-#include <stdio.h>
-
 enum { ALIKE = 8 /* sets with the same half of a hash */ };
 
 enum store_result set_damaged(store_t *store, int64_t id)
 {
-    store->damage.count++;
-    snprintf(store->damage.what, sizeof store->damage.what, "attribute set %lld", (long long)id);
-    return STORE_BAD;
+    return word_damaged(store, ATTRIBUTE, id);
 }
 
 /* STORE_BAD: there is no such base, as in a file that is damaged. */

@@ -6,7 +6,7 @@
 #define WORDS(kind, table)                                                          \
     [kind##_FIND] = "SELECT id, bytes FROM " table " WHERE hash = ?",               \
     [kind##_ADD]  = "INSERT INTO " table " (hash, bytes) VALUES (?, ?)",            \
-    [kind##_GET]  = "SELECT bytes FROM " table " WHERE id = ?"
+    [kind##_GET]  = "SELECT bytes, hash FROM " table " WHERE id = ?"
 
 #define CHUNK_ENTRY "id, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad"
 
@@ -143,7 +143,7 @@ static const char *const texts[STATEMENTS] = {
     [RUN_DROP]      = "DELETE FROM run WHERE first = ?",
     [RUN_BEFORE]    = "SELECT first, keys FROM run WHERE first <= ? ORDER BY first DESC LIMIT 1",
     [RUN_AFTER]     = "SELECT first, keys FROM run WHERE first > ? AND first < ? ORDER BY first LIMIT 1",
-    [SNAPSHOT_ALL]  = "SELECT id, bytes FROM snapshot",
+    [SNAPSHOT_ALL]  = "SELECT id, bytes, hash FROM snapshot",
     [GAP_LOOK]      = "SELECT 1 FROM sqlite_master WHERE name = 'gap'",
     [GAP_LIST]      = "SELECT series, since, until FROM gap WHERE (until > ?1 OR until = 0) AND since < ?2 ORDER BY since",
     [GAP_PUT]       = "INSERT OR REPLACE INTO gap (id, series, since, until) VALUES (?, ?, ?, ?)",

@@ -4,6 +4,7 @@
 #include "sets.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,6 +166,22 @@ enum store_result word_put(store_t *store, enum word_kind kind, struct slice byt
     return result;
 }
 
+enum store_result word_damaged(store_t *store, enum word_kind kind, int64_t id)
+{
+    static const char *const names[] = { "attribute set", "snapshot", "reading", "user", "the name of series" };
+    struct bad_words *bad = &store->bad_words;
+    for (size_t i = 0; i < bad->count; i++)
+        if (bad->ids[i] == id && bad->kinds[i] == (int)kind)
+            return STORE_BAD;
+    if (bad->count < BAD_WORDS) {
+        bad->ids[bad->count] = id;
+        bad->kinds[bad->count++] = (int)kind;
+    }
+    store->damage.count++;
+    snprintf(store->damage.what, sizeof store->damage.what, "%s %lld is damaged", names[kind], (long long)id);
+    return STORE_BAD;
+}
+
 static uint64_t hash_of_number(int64_t id)
 {
     return hash_bytes((uint64_t)id, (struct slice){ NULL, 0 });
@@ -189,6 +206,8 @@ enum store_result word_get_plain(store_t *store, enum word_kind kind, int64_t id
     if (rc != SQLITE_ROW)
         return rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot read what repeats");
     *bytes = column_bytes(get, 0);
+    if (hash_bytes(HASH_SEED, *bytes) != (uint64_t)sqlite3_column_int64(get, 1))
+        return word_damaged(store, kind, id);
     remember(words, hash, id, *bytes);
     return STORE_OK; /* the statement stays where it is: its bytes are handed out */
 }
@@ -200,6 +219,10 @@ enum store_result word_get(store_t *store, enum word_kind kind, int64_t id, stru
         result = set_get(store, id, bytes);
         if (result == STORE_OK)
             remember(&store->words[kind], hash_of_number(id), id, *bytes);
+    }
+    if (result == STORE_BAD && kind == SNAPSHOT) {
+        *bytes = (struct slice){ "", 0 }; /* all that stands in it is absent */
+        return STORE_OK;
     }
     return result == STORE_MISSING ? trouble(store, "a row refers to what is not there") : result;
 }

@@ -209,6 +209,63 @@ static void a_damaged_set_is_named_and_rows_are_answered_without_it(void **state
     msgpack_sbuffer_destroy(&said.text);
 }
 
+static void flip(const struct twins *t, const char *table, const char *column)
+{
+    char sql[320];
+    snprintf(sql, sizeof sql, "UPDATE %s SET %s = CAST(substr(%s, 1, length(%s) - 1) || x'21' AS BLOB) WHERE id = (SELECT min(id) FROM %s)", table, column, column, column, table);
+    run_sql(t, sql);
+}
+
+static int count_entity(void *owner, const struct event_full *e)
+{
+    int *counts = owner;
+    assert_true(e->is_state && slice_equal(e->event_type, slice_of("state_changed")));
+    counts[0]++;
+    counts[1] += slice_equal(e->entity_id, slice_of("media_player.one"));
+    counts[2] += e->has_attributes;
+    counts[3] += e->has_domain;
+    return 0;
+}
+
+/* How many rows, of the entity, with attributes, with a domain (of the snapshot); how much damage was met. */
+static void look_at(const struct twins *t, int counts[5], const char *named)
+{
+    struct events_query q;
+    struct fault fault;
+    struct page end;
+    const char *what = "";
+    store_t *fresh = twin_open(t->paths[SEALED], false);
+    memset(counts, 0, 5 * sizeof *counts);
+    schema_clear(events_query_schema(), &q);
+    SET(&q, limit, 10000);
+    assert_int_equal(store_find(fresh, &q, count_entity, counts, &end, &fault), STORE_OK);
+    counts[4] = (int)store_damage(fresh, &what);
+    assert_non_null(strstr(what, named));
+    int again[5] = { 0 };
+    assert_int_equal(store_find(fresh, &q, count_entity, again, &end, &fault), STORE_OK);
+    assert_int_equal(store_damage(fresh, &what), counts[4]); /* told once, and then answered without it */
+    store_close(&fresh);
+}
+
+static void a_flipped_bit_in_what_repeats_is_told_and_never_answered(void **state)
+{
+    struct twins *t = *state;
+    int counts[5];
+    for (int i = 0; i < 40; i++)
+        happen(t, "media_player.one", i, i);
+    look_at(t, counts, "");
+    assert_memory_equal(counts, ((int[]){ 40, 40, 40, 40, 0 }), sizeof counts);
+    flip(t, "attribute", "bytes");
+    look_at(t, counts, "attribute set 1 is damaged");
+    assert_memory_equal(counts, ((int[]){ 40, 40, 39, 40, 1 }), sizeof counts);
+    flip(t, "snapshot", "bytes");
+    look_at(t, counts, "is damaged");
+    assert_memory_equal(counts, ((int[]){ 40, 40, 39, 0, 2 }), sizeof counts);
+    flip(t, "series", "name");
+    look_at(t, counts, "is damaged");
+    assert_memory_equal(counts, ((int[]){ 40, 0, 39, 0, 3 }), sizeof counts);
+}
+
 static void what_has_little_in_common_gets_a_base_of_its_own_or_stays(void **state)
 {
     struct twins *t = *state;
@@ -256,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_packed_set_that_comes_again_is_plain_again_under_its_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_number_is_never_given_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_set_is_named_and_rows_are_answered_without_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_flipped_bit_in_what_repeats_is_told_and_never_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_has_little_in_common_gets_a_base_of_its_own_or_stays, set_up, tear_down),
         cmocka_unit_test(bytes_come_back_from_any_base),
     };
