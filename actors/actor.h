@@ -143,13 +143,22 @@ struct lws_context *actor_lws(actor_t *); /* NULL unless spec.lws is set */
  * of, and never logs a query value. `done` runs once, from the loop; `body` dies when it
  * returns. -1 if the previous request is still in flight. */
 struct pair { const char *name, *value; };
-struct fetched { long status; struct slice body; const char *error; bool not_modified; };
+struct fetched {
+    long status;
+    struct slice body;
+    const char *error;
+    bool not_modified;
+    int attempts;                      /* requests that it took */
+    long retry_after_s;                /* what a refusal says; -1: nothing */
+};
 typedef void fetched_fn(struct self *, actor_t *, const struct fetched *);
 struct fetch {
     const char *url;
     struct pair query[8], headers[4];  /* each ends at the first NULL name */
-    size_t body_max;                   /* 0: 1 MiB */
-    int timeout_ms;                    /* 0: 10 s */
+    const char *user, *password;       /* for HTTP's basic authentication; NULL: none */
+    bool is_unconditional;             /* the whole answer, also where it has not changed */
+    size_t body_max;                   /* 0: 1 MiB; after unpacking */
+    int timeout_ms;                    /* of an attempt; 0: 10 s */
     fetched_fn *done;
 };
 int actor_fetch(actor_t *, const struct fetch *);

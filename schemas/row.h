@@ -1,5 +1,5 @@
-/* row.h - one row at work: where its member lies, what it may hold. Nothing outside schemas
- * needs it. Functions that can refuse return NULL, or why as static text. */
+/* row.h - one row at work: where its member lies, what it may hold. Outside of schemas only
+ * the runtime's source.c and its parts need it. Functions that can refuse return NULL, or why as static text. */
 #ifndef ROW_H
 #define ROW_H
 

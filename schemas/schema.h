@@ -72,6 +72,7 @@ struct field {
     const char *doc;
     const char *fallback;  /* as a user would type it; NULL if none */
     const char *env;       /* settings: the variable's name, where it is not SECTION_NAME */
+    const char *unit;      /* FIELD of a reading: the unit of its series, as Home Assistant spells it */
 };
 
 struct schema {

@@ -6,7 +6,7 @@
 #define LISTING(...)
 
 /* Pass 3: one function per message; self_t lets a row take its own offsets. Every row closes
- * with its documentation and then, optionally, its fallback and `.env = "NAME"`. */
+ * with its documentation and then, optionally, its fallback, `.env = "NAME"`, `.unit = "W"`. */
 #define MESSAGE(msg, form_, doc_)                                                             \
     const struct schema *msg##_schema(void)                                                   \
     {                                                                                         \

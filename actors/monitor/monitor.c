@@ -143,6 +143,8 @@ static void close_monitor(struct self *self, actor_t *actor)
     if (self->json)
         json_destroy(&self->json);
     free(self->event);
+    for (size_t i = 0; i < SOURCES_MAX; i++)
+        free(self->sources[i]);
     if (self->pipe >= 0)
         close(self->pipe);
     msgpack_sbuffer_destroy(&self->bytes);
@@ -152,6 +154,8 @@ static void close_monitor(struct self *self, actor_t *actor)
 static const struct handler handlers[] = {
     ON(actor_heartbeat, on_heartbeat),
     ON(ingest_session, on_session),
+    ON(source_status, on_source),
+    ANSWER(monitor_sources, on_sources),
     ANSWER(monitor_alerts, on_alerts),
     ANSWER(monitor_active, on_active),
     ANSWER(monitor_alert, on_alert),

@@ -18,6 +18,8 @@ struct known_gap { char id[41], cause[33], state[17]; int64_t start_us, end_us; 
 /* How long this house is silent by itself; times on the clock. */
 struct rhythm { int64_t last_us, longest_us, heard, base, canaries; bool has_base; };
 
+enum { SOURCES_MAX = 16 };
+
 struct self {
     struct monitor_config config;
     struct monitor_stats stats;
@@ -45,6 +47,7 @@ struct self {
     size_t gap_count;
     int64_t gaps_us, gaps_number;   /* on the clock: asked last; how many there were then */
     int64_t drift_us, jumped_us, jump_us; /* wall less clock; when on the clock it jumped, 0: never; how far */
+    struct source_row *sources[SOURCES_MAX]; /* in the order in which they were heard; NULL: no more */
     int pipe;                       /* of the logger, or -1 */
     int64_t piped, piped_us;        /* bytes that waited in it; on the clock: since when none was taken */
 };
@@ -60,6 +63,10 @@ void ask_sums(struct self *);
 void ask_gaps(struct self *);
 void canary_step(struct self *);
 int64_t canary_due_us(const struct self *); /* on the clock: when canary_step is to be called next */
+
+/* sources.c: what the sources say of themselves. */
+source_status_fn on_source;
+monitor_sources_fn on_sources;
 
 /* answers.c: what is asked of us. */
 monitor_alerts_fn on_alerts;

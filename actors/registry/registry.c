@@ -6,6 +6,7 @@
 
 #include "answers.h"
 #include "lists.h"
+#include "place.h"
 
 enum { FIRST_WAIT_MS = 10000, RETRY_MIN_MS = 5000, RETRY_MAX_MS = 300000, ROWS_WARNED = 10 };
 
@@ -125,6 +126,8 @@ static void end_refresh(struct self *self, actor_t *actor)
     }
     if (self->is_live && (self->session != r->session || self->changes != r->changes))
         settle(self, actor);
+    else if (self->is_live)
+        place_ask(actor, (int)self->config.ask_ms);
 }
 
 static void refuse_row(void *owner, const char *key, const char *why)

@@ -33,7 +33,8 @@ struct fetcher {
 
     char url[URL_MAX];
     struct curl_slist *headers;
-    bool has_headers;
+    bool has_headers;         /* of the actor's: its key may be among them */
+    char *login;              /* user:password, or NULL */
     size_t body_max;
     int timeout_ms;
     fetched_fn *done;
@@ -209,7 +210,9 @@ static void set_options(struct fetcher *self)
     curl_easy_setopt(easy, CURLOPT_URL, self->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, self->has_headers ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, self->has_headers || self->login ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_USERPWD, self->login);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)self->timeout_ms);
@@ -239,7 +242,9 @@ static void close_request(struct fetcher *self)
         curl_easy_cleanup(self->easy);
     curl_slist_free_all(self->headers);
     self->easy = NULL;
+    free(self->login);
     self->headers = NULL;
+    self->login = NULL;
     self->has_headers = false;
     self->retry_us = -1;
 }
@@ -279,7 +284,9 @@ int actor_fetch(actor_t *actor, const struct fetch *fetch)
         close_request(self);
         return -1;
     }
-    const struct validator *known = find_validator(self, self->url);
+    if (fetch->user && asprintf(&self->login, "%s:%s", fetch->user, fetch->password ? fetch->password : "") < 0)
+        abort();
+    const struct validator *known = fetch->is_unconditional ? NULL : find_validator(self, self->url);
     bool has_headers = self->has_headers;
     if (known && *known->etag)
         add_header(self, "If-None-Match", known->etag);
@@ -327,7 +334,7 @@ static void finish(actor_t *actor, CURLcode code)
     if (code == CURLE_OK && status == 200)
         remember_validator(self);
     struct fetched fetched = { .status = status, .not_modified = code == CURLE_OK && status == 304,
-        .body = { self->body.data, self->body.size } };
+        .body = { self->body.data, self->body.size }, .attempts = self->attempt, .retry_after_s = self->retry_after_s };
     if (code != CURLE_OK)
         fetched.error = self->is_too_large ? "the body is too large" : curl_easy_strerror(code);
     msgpack_sbuffer body = self->body;  /* done may begin the next request */

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { EXIT_SETTINGS = 100, EXIT_WORLD = 111 };
+/* OFF: its settings say that there is nothing to do; started again when they change. */
+enum { EXIT_SETTINGS = 100, EXIT_OFF = 101, EXIT_WORLD = 111 };
 
 /* Under a supervisor that gave us NOTIFY_FD, get SIGTERM when it dies, so that the one that
  * takes its place never runs a second one of us. -1: it is dead already; exit 111. */

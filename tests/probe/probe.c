@@ -512,10 +512,13 @@ static void finish_fetch(probe_t *self, const struct fetched *fetched)
 
 void probe_fetched(probe_t *self, long status, const char *body)
 {
-    finish_fetch(self, &(struct fetched){ .status = status, .body = slice_of(body), .not_modified = status == 304 });
+    finish_fetch(self, &(struct fetched){ .status = status, .body = slice_of(body), .not_modified = status == 304,
+        .attempts = 1, .retry_after_s = -1 });
 }
 
-void probe_fetch_failed(probe_t *self, const char *error) { finish_fetch(self, &(struct fetched){ .error = error }); }
+void probe_fetched_as(probe_t *self, const struct fetched *fetched) { finish_fetch(self, fetched); }
+
+void probe_fetch_failed(probe_t *self, const char *error) { finish_fetch(self, &(struct fetched){ .error = error, .attempts = 1, .retry_after_s = -1 }); }
 
 /* --- time --------------------------------------------------------------------------------------------------- */
 

@@ -62,6 +62,7 @@ int probe_answer_fault(probe_t *, const struct contract *, int verdict, const ch
 const char *probe_fetch_url(const probe_t *);    /* NULL: no request is open */
 const char *probe_fetching(const probe_t *, const char *parameter); /* of the query, or a header */
 void probe_fetched(probe_t *, long status, const char *body);
+void probe_fetched_as(probe_t *, const struct fetched *); /* any answer */
 void probe_fetch_failed(probe_t *, const char *error);
 
 /* --- the rest */

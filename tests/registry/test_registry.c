@@ -44,9 +44,25 @@ static void say_session(probe_t *probe, const char *state, int64_t session, int6
     assert_int_equal(probe_deliver(probe, &ingest_session_contract, &m), OK);
 }
 
+static const char config[] = "{\"latitude\":52.37,\"longitude\":4.89,\"elevation\":2,\"time_zone\":\"Europe/Amsterdam\",\"country\":\"NL\","
+    "\"currency\":\"EUR\"}";
+
+/* How many lists are asked for. Where the home is, which is asked behind them, is answered. */
+static size_t lists_asked(probe_t *probe)
+{
+    const struct ha_command *q;
+    while ((q = probe_asked(probe, &ingest_ask_contract)) && memmem(q->command.data, q->command.size, "get_config", 10)) {
+        struct ha_result result = { .has_success = true, .success = true, .has_session = true, .session = 1 };
+        SET(&result, result, slice_of(config));
+        assert_int_equal(probe_answer(probe, &ingest_ask_contract, OK, &result), 0);
+    }
+    return probe_asked_count(probe, &ingest_ask_contract);
+}
+
 /* Which list is asked for; fails if none is. */
 static int asked(probe_t *probe, int64_t session)
 {
+    lists_asked(probe);
     const struct ha_command *q = probe_asked(probe, &ingest_ask_contract);
     assert_non_null(q);
     assert_true(q->has_session && q->session == session);
@@ -82,7 +98,7 @@ static void answer_all(probe_t *probe, int64_t session, const char *const lists[
         int list = asked(probe, session);
         answer_list(probe, session, lists && lists[list] ? lists[list] : home[list]);
     }
-    assert_int_equal(probe_asked_count(probe, &ingest_ask_contract), 0);
+    assert_int_equal(lists_asked(probe), 0);
 }
 
 static void refresh(probe_t *probe, int64_t session, int64_t changes, const char *const lists[LISTS])
@@ -346,7 +362,7 @@ static void a_refused_list_is_not_asked_for_again_and_again(void **state)
     }
     assert_true(last_mark(probe)->partial);
     probe_advance(probe, 600000);
-    assert_int_equal(probe_asked_count(probe, &ingest_ask_contract), 0);
+    assert_int_equal(lists_asked(probe), 0);
     probe_destroy(&probe);
 }
 
@@ -370,7 +386,7 @@ static void a_connection_lost_ends_the_reading(void **state)
     asked(probe, 2);
     say_session(probe, "waiting", 2, 0);
     assert_int_equal(probe_answer_fault(probe, &ingest_ask_contract, UNAVAILABLE, "", "not connected"), 0);
-    assert_int_equal(probe_asked_count(probe, &ingest_ask_contract), 0);
+    assert_int_equal(lists_asked(probe), 0);
     refresh(probe, 3, 0, NULL);
     assert_true(last_mark(probe)->session == 3 && !last_mark(probe)->partial);
     probe_destroy(&probe);
@@ -384,7 +400,7 @@ static void changes_are_gathered_and_none_is_missed(void **state)
     probe_t *probe = open_home();
     say_session(probe, "live", 1, 1);
     probe_advance(probe, 150);
-    assert_int_equal(probe_asked_count(probe, &ingest_ask_contract), 0);
+    assert_int_equal(lists_asked(probe), 0);
     say_session(probe, "live", 1, 2);
     probe_advance(probe, 50); /* from the first change, not from the last */
     asked(probe, 1);
@@ -396,7 +412,7 @@ static void changes_are_gathered_and_none_is_missed(void **state)
     assert_int_equal(last_mark(probe)->registry_changes, 3);
     say_session(probe, "live", 1, 3);
     probe_advance(probe, 10000);
-    assert_int_equal(probe_asked_count(probe, &ingest_ask_contract), 0);
+    assert_int_equal(lists_asked(probe), 0);
     probe_destroy(&probe);
 }
 
@@ -406,7 +422,7 @@ static void nothing_is_asked_while_home_assistant_is_away(void **state)
     probe_t *probe = probe_new((const char *const[]){ NULL });
     say_session(probe, "connecting", 4, 0);
     probe_advance(probe, 5000);
-    assert_int_equal(probe_asked_count(probe, &ingest_ask_contract), 0);
+    assert_int_equal(lists_asked(probe), 0);
     assert_null(last_mark(probe));
     probe_advance(probe, 6000);
     const struct registry_mark *mark = last_mark(probe); /* what was captured must not wait for ever */
@@ -674,6 +690,19 @@ static void ten_thousand_entities_are_taken(void **state)
     free(list);
 }
 
+static void says_where_the_home_is(void **state)
+{
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ NULL });
+    refresh(probe, 1, 0, NULL);
+    const struct home_place *place = probe_published(probe, &registry_home_contract, 0);
+    assert_non_null(place);
+    assert_true(place->latitude == 52.37 && place->longitude == 4.89 && place->elevation_m == 2);
+    assert_string_equal(place->time_zone, "Europe/Amsterdam");
+    assert_string_equal(place->currency, "EUR");
+    probe_destroy(&probe);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -699,6 +728,7 @@ int main(void)
         cmocka_unit_test(an_integration_is_counted_by_domain),
         cmocka_unit_test(an_unknown_id_is_not_found),
         cmocka_unit_test(a_listing_ends_when_the_answer_is_full),
+        cmocka_unit_test(says_where_the_home_is),
         cmocka_unit_test(ten_thousand_entities_are_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

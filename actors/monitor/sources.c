@@ -1,0 +1,47 @@
+/* sources.c - what the sources say of themselves, and whether they are there to say it. */
+#include "monitor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int on_source(struct self *self, actor_t *actor, const struct source_row *said)
+{
+    size_t i = 0;
+    (void)actor;
+    while (i < SOURCES_MAX && self->sources[i] && strcmp(self->sources[i]->source, said->source))
+        i++;
+    if (i == SOURCES_MAX)
+        return OK;
+    if (!self->sources[i])
+        self->sources[i] = malloc(sizeof *said);
+    if (self->sources[i])
+        *self->sources[i] = *said;
+    return OK;
+}
+
+/* A process that was ended, or switched off, leaves its last words behind. */
+static bool is_heard(struct self *self, const char *source, int64_t clock_us)
+{
+    for (struct process *p = watch_first(self->watch); p; p = watch_next(self->watch))
+        if (strcmp(p->actor, source) == 0 && p->is_heard && clock_us - p->heard_us < 10 * SECOND_US)
+            return true;
+    return false;
+}
+
+int on_sources(struct self *self, actor_t *actor, const struct nothing *query, rows_t *rows, struct page *end)
+{
+    size_t count = 0;
+    (void)query;
+    for (; count < SOURCES_MAX && self->sources[count]; count++) {
+        struct source_row row = *self->sources[count];
+        if (row.has_stale_at)
+            SET(&row, stale, actor_now_us(actor) > row.stale_at);
+        if (!is_heard(self, row.source, actor_clock_us(actor)))
+            SET_TEXT(&row, status, "silent", 6);
+        if (row_monitor_sources(rows, &row))
+            return BROKEN;
+    }
+    SET(end, count, (int64_t)count);
+    return OK;
+}

@@ -1,0 +1,496 @@
+/* source.c - what a source knows, and what is told of it. */
+#include "source_inside.h"
+#include "life.h"
+#include "row.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SLOT_ROOM = 32 };
+static const int64_t future_us = INT64_C(3600000000); /* a reading may be ahead of our clock by so much */
+
+/* --- settings ------------------------------------------------------------------------------------ */
+
+struct source *source_of(struct self *owner)
+{
+    return *(struct source **)((char *)owner + source_spec.at);
+}
+
+struct self *source_self(const source_t *self)
+{
+    return (struct self *)self->owner;
+}
+
+static const void *section(const source_t *self)
+{
+    return (const char *)self->owner + actor_spec.config.at;
+}
+
+const char *source_setting(const source_t *self, const char *name)
+{
+    const struct field *f = schema_field(actor_spec.config.schema(), name, strlen(name));
+    assert(f && f->kind == TEXT_KIND);
+    return row_is_set(f, section(self)) ? row_in(f, section(self)) : "";
+}
+
+/* The settings that every source has, out of its own section. */
+static void read_settings(source_t *self)
+{
+    const struct schema *own = actor_spec.config.schema(), *shared = source_config_schema();
+    schema_clear(shared, &self->config);
+    for (const struct field *f = shared->fields; f < shared->fields + shared->count; f++) {
+        const struct field *from = schema_field(own, f->name, strlen(f->name));
+        assert(from && from->kind == f->kind);
+        if (!row_is_set(from, section(self)))
+            continue;
+        if (f->kind == TEXT_KIND)
+            row_put_bytes(f, row_bytes(from, section(self)), &self->config);
+        else if (f->kind == REAL_KIND)
+            row_put_real(f, *(const double *)row_in(from, section(self)), &self->config);
+        else
+            row_put_int(f, *(const int64_t *)row_in(from, section(self)), &self->config);
+    }
+}
+
+static const struct provider *find_provider(const char *name)
+{
+    for (const struct provider *p = source_spec.providers; p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
+}
+
+static int need_settings(source_t *self, const struct provider *provider)
+{
+    for (size_t i = 0; i < SETTINGS_MAX && provider->needs[i]; i++)
+        if (!*source_setting(self, provider->needs[i])) {
+            actor_error(self->actor, "%s.%s: %s cannot be asked without it", actor_spec.name, provider->needs[i], provider->name);
+            return -1;
+        }
+    if (self->config.has_latitude == self->config.has_longitude)
+        return 0;
+    actor_error(self->actor, "%s.%s: latitude and longitude belong together", actor_spec.name, self->config.has_latitude ? "longitude" : "latitude");
+    return -1;
+}
+
+static void tell_names(source_t *self)
+{
+    char names[200] = "";
+    for (const struct provider *p = source_spec.providers; p->name; p++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s, ", p->name);
+    actor_error(self->actor, "%s.provider: \"%s\" is none of %soff", actor_spec.name, self->config.provider, names);
+}
+
+/* 0, or the exit code; has said why. */
+static int choose(source_t *self)
+{
+    read_settings(self);
+    if (strcmp(self->config.provider, "off") == 0) {
+        actor_info(self->actor, "%s.provider is off: nothing to do", actor_spec.name);
+        return EXIT_OFF;
+    }
+    const struct provider *provider = find_provider(self->config.provider);
+    if (!provider)
+        tell_names(self);
+    if (!provider || need_settings(self, provider))
+        return EXIT_SETTINGS;
+    self->provider = provider;
+    return 0;
+}
+
+bool source_use(source_t *self, const char *provider)
+{
+    const struct provider *found = find_provider(provider);
+    if (found)
+        self->provider = found;
+    return found != NULL;
+}
+
+/* --- the place ------------------------------------------------------------------------------------ */
+
+static void set_place(source_t *self, double latitude, double longitude)
+{
+    self->has_place = true;
+    self->place_latitude = latitude;
+    self->place_longitude = longitude;
+    snprintf(self->latitude, sizeof self->latitude, "%.2f", latitude);
+    snprintf(self->longitude, sizeof self->longitude, "%.2f", longitude);
+}
+
+static void place_of_settings(source_t *self)
+{
+    if (self->config.has_latitude)
+        set_place(self, self->config.latitude, self->config.longitude);
+}
+
+void source_move(struct source *self, const struct home_place *home)
+{
+    if (self->config.has_latitude || (self->has_place && self->place_latitude == home->latitude && self->place_longitude == home->longitude))
+        return;
+    bool is_elsewhere = self->has_place;
+    set_place(self, home->latitude, home->longitude);
+    if (self->provider->needs_place && is_elsewhere && !self->is_asking)
+        self->due_us = 0; /* what is known is of another place */
+    actor_wake(self->actor, 0);
+}
+
+int source_home(struct self *owner, actor_t *actor, const struct home_place *home)
+{
+    (void)actor;
+    source_move(source_of(owner), home);
+    return OK;
+}
+
+const char *source_latitude(const source_t *self) { return self->latitude; }
+const char *source_longitude(const source_t *self) { return self->longitude; }
+actor_t *source_actor(const source_t *self) { return self->actor; }
+int64_t source_now_us(const source_t *self) { return actor_now_us(self->actor); }
+json_t *source_json(const source_t *self) { return self->json; }
+
+/* --- the draft -------------------------------------------------------------------------------------- */
+
+void *source_draft(const source_t *self) { return self->draft; }
+void source_odd(source_t *self, size_t count) { self->stats->odd += (int64_t)count; }
+size_t source_draft_slots(const source_t *self) { return self->drafts.count; }
+void source_drop_slots(source_t *self) { self->drafts.count = 0; }
+
+void *source_slot_at(source_t *self, size_t index, bool may_grow)
+{
+    struct slots *slots = &self->drafts;
+    size_t size = self->slot_schema->size;
+    if (index >= SLOTS_MAX || (index >= slots->count && !may_grow))
+        return NULL;
+    if (index >= slots->room) {
+        slots->room = index + SLOT_ROOM;
+        slots->bytes = realloc(slots->bytes, slots->room * size);
+        assert(slots->bytes);
+    }
+    if (index >= slots->count) {
+        memset(slots->bytes + slots->count * size, 0, (index + 1 - slots->count) * size);
+        slots->count = index + 1;
+    }
+    return slots->bytes + index * size;
+}
+
+void *source_slot(source_t *self)
+{
+    return source_slot_at(self, self->drafts.count, true);
+}
+
+int source_read(source_t *self, const struct step *step, struct slice body, struct fault *fault)
+{
+    struct json_value root;
+    const char *why;
+    *fault = (struct fault){ "", "is no answer that can be read" };
+    if (json_read(self->json, body, &root, &why)) {
+        *fault = (struct fault){ "", why };
+        return -1;
+    }
+    return step->read(self, root, fault);
+}
+
+static int64_t time_of(const struct schema *schema, const void *row, const char *name)
+{
+    const struct field *f = schema_field(schema, name, strlen(name));
+    return f && row_is_set(f, row) ? *(const int64_t *)row_in(f, row) : -1;
+}
+
+static int by_from(const void *a, const void *b)
+{
+    int64_t one = time_of(source_spec.slot(), a, "from"), other = time_of(source_spec.slot(), b, "from");
+    return (one > other) - (one < other);
+}
+
+/* In the order of time; of two that begin at the same moment the later said counts; what breaks its schema goes. */
+static void sort_slots(source_t *self)
+{
+    struct slots *slots = &self->drafts;
+    size_t size = self->slot_schema ? self->slot_schema->size : 0, kept = 0;
+    struct fault fault;
+    for (size_t i = 0; i < slots->count; i++) {
+        char *slot = slots->bytes + i * size;
+        bool is_good = !schema_check(self->slot_schema, slot, &fault)
+            && time_of(self->slot_schema, slot, "from") < time_of(self->slot_schema, slot, "to");
+        source_odd(self, !is_good);
+        if (is_good && i != kept)
+            memcpy(slots->bytes + kept * size, slot, size);
+        kept += is_good;
+    }
+    slots->count = kept;
+    if (kept > 1)
+        qsort(slots->bytes, kept, size, by_from);
+    kept = 0;
+    for (size_t i = 0; i < slots->count; i++) {
+        bool is_double = kept > 0 && by_from(slots->bytes + (kept - 1) * size, slots->bytes + i * size) == 0;
+        kept -= is_double;
+        if (i != kept)
+            memcpy(slots->bytes + kept * size, slots->bytes + i * size, size);
+        kept++;
+    }
+    slots->count = kept;
+}
+
+static void set_text(const struct schema *schema, const char *name, const char *text, void *message)
+{
+    row_put_bytes(schema_field(schema, name, strlen(name)), slice_of(text), message);
+}
+
+static void set_time(const struct schema *schema, const char *name, int64_t at_us, void *message)
+{
+    row_put_int(schema_field(schema, name, strlen(name)), at_us, message);
+}
+
+int source_check(source_t *self, struct fault *fault)
+{
+    set_text(self->schema, "provider", self->provider->name, self->draft);
+    set_text(self->schema, "attribution", self->provider->attribution, self->draft);
+    set_time(self->schema, "fetched_at", actor_now_us(self->actor), self->draft);
+    sort_slots(self);
+    if (schema_check(self->schema, self->draft, fault))
+        return -1;
+    if (source_as_of(self->draft) <= actor_now_us(self->actor) + future_us)
+        return 0;
+    *fault = (struct fault){ "as_of", "lies in the future" };
+    return -1;
+}
+
+/* --- what is known --------------------------------------------------------------------------------------- */
+
+int64_t source_as_of(const void *reading)
+{
+    return time_of(source_spec.reading->in(), reading, "as_of");
+}
+
+int64_t source_stale_us(const struct source *self)
+{
+    return source_as_of(self->reading) + INT64_C(1000000) * (self->config.has_stale_s ? self->config.stale_s : self->provider->stale_s);
+}
+
+bool source_is_stale(const struct source *self)
+{
+    return actor_now_us(self->actor) > source_stale_us(self);
+}
+
+void source_take(struct source *self)
+{
+    self->fetched_us = actor_now_us(self->actor);
+    if (self->has_reading && source_as_of(self->draft) < source_as_of(self->reading))
+        return; /* it has said something newer before */
+    memcpy(self->reading, self->draft, self->schema->size);
+    struct slots slots = self->slots;
+    self->slots = self->drafts;
+    self->drafts = slots;
+    self->has_reading = true;
+    self->stats->readings++;
+    actor_publish(self->actor, source_spec.reading, self->reading);
+}
+
+int source_current(source_t *self, void *reading)
+{
+    if (!self->has_reading)
+        return actor_refuse(self->actor, UNAVAILABLE, "", "nothing is known yet; GET /api/v1/sources tells why");
+    memcpy(reading, self->reading, self->schema->size);
+    row_put_flag(schema_field(self->schema, "stale", 5), source_is_stale(self), reading);
+    set_time(self->schema, "fetched_at", self->fetched_us, reading);
+    return OK;
+}
+
+const void *source_slots(const source_t *self, size_t *count)
+{
+    *count = self->slots.count;
+    return self->slots.bytes;
+}
+
+void source_end_fill(source_t *self, struct source_end *end)
+{
+    SET_TEXT(end, provider, self->provider->name, strlen(self->provider->name));
+    SET_TEXT(end, attribution, self->provider->attribution, strlen(self->provider->attribution));
+    SET(end, as_of, source_as_of(self->reading));
+    SET(end, fetched_at, self->fetched_us);
+    SET(end, stale, source_is_stale(self));
+}
+
+int source_forecast(source_t *self, const struct source_query *query, rows_t *rows, slot_row_fn *row, struct source_end *end)
+{
+    int64_t from_us = query->has_start_time ? query->start_time : actor_now_us(self->actor), count = 0;
+    if (query->has_end_time && query->end_time <= from_us)
+        return actor_refuse(self->actor, BAD_REQUEST, "end_time", "is not after start_time");
+    if (!self->has_reading || self->slots.count == 0)
+        return actor_refuse(self->actor, UNAVAILABLE, "", "no forecast is known; GET /api/v1/sources tells why");
+    for (size_t i = 0; i < self->slots.count && count < query->limit; i++) {
+        const char *slot = self->slots.bytes + i * self->slot_schema->size;
+        if (time_of(self->slot_schema, slot, "to") <= from_us || (query->has_end_time && time_of(self->slot_schema, slot, "from") >= query->end_time))
+            continue;
+        if (row(rows, slot))
+            return BROKEN;
+        count++;
+    }
+    SET(end, count, count);
+    source_end_fill(self, end);
+    return OK;
+}
+
+/* --- how it does --------------------------------------------------------------------------------------------- */
+
+static const char *status_of(const source_t *self)
+{
+    if (self->refused[0])
+        return "refused";
+    if (self->provider->needs_place && !self->has_place)
+        return "waiting";
+    if (self->provider->quota > 0 && self->quota_used >= self->provider->quota)
+        return "over_quota";
+    if (self->why[0])
+        return "failing";
+    return self->has_reading ? "ok" : "starting";
+}
+
+static const char *why_of(const source_t *self, const char *status)
+{
+    if (strcmp(status, "waiting") == 0)
+        return "where the home is has not been said: set latitude and longitude, or connect Home Assistant";
+    if (strcmp(status, "over_quota") == 0)
+        return "the provider's requests of this day are used up; it is asked again after midnight, UTC";
+    return self->refused[0] ? self->refused : self->why;
+}
+
+static void fill_row(const source_t *self, const char *status, struct source_row *row)
+{
+    const char *why = why_of(self, status);
+    SET_TEXT(row, source, actor_spec.name, strlen(actor_spec.name));
+    SET_TEXT(row, provider, self->provider->name, strlen(self->provider->name));
+    SET_TEXT(row, status, status, strlen(status));
+    SET_TEXT(row, attribution, self->provider->attribution, strlen(self->provider->attribution));
+    if (*why)
+        SET_TEXT(row, why, why, strlen(why));
+    if (self->has_reading) {
+        SET(row, as_of, source_as_of(self->reading));
+        SET(row, stale_at, source_stale_us(self));
+        SET(row, fetched_at, self->fetched_us);
+    }
+    if (!self->refused[0])
+        SET(row, next_poll_at, self->due_us ? self->due_us : actor_now_us(self->actor));
+    SET(row, polls, self->stats->polls);
+    SET(row, failures, self->stats->failures);
+    SET(row, quota_used, self->quota_used);
+    if (self->provider->quota > 0)
+        SET(row, quota_limit, self->provider->quota);
+}
+
+static void show_counters(source_t *self)
+{
+    struct source_stats *s = self->stats;
+    int64_t left_us = self->due_us - actor_now_us(self->actor);
+    s->has_polls = s->has_requests = s->has_failures = s->has_unchanged = s->has_readings = s->has_odd = s->has_stored = s->has_not_stored = true;
+    SET(s, quota_used, self->quota_used);
+    if (self->provider->quota > 0)
+        SET(s, quota_limit, self->provider->quota);
+    s->has_next_poll_s = false;
+    if (!self->refused[0])
+        SET(s, next_poll_s, left_us > 0 ? left_us / 1000000 : 0);
+}
+
+void source_say(struct source *self)
+{
+    struct source_row row = { .has_source = false };
+    const char *status = status_of(self);
+    show_counters(self);
+    if (strcmp(status, self->said) != 0)
+        actor_info(self->actor, "%s: %s%s%s", self->provider->name, status, *why_of(self, status) ? ": " : "", why_of(self, status));
+    snprintf(self->said, sizeof self->said, "%s", status);
+    fill_row(self, status, &row);
+    publish_source_status(self->actor, &row);
+}
+
+enum health source_health(struct self *owner, actor_t *actor, char *why, size_t size)
+{
+    source_t *self = source_of(owner);
+    (void)actor;
+    const char *status = status_of(self);
+    show_counters(self);
+    if (strcmp(status, "starting") == 0 || (strcmp(status, "ok") == 0 && !source_is_stale(self)))
+        return HEALTHY;
+    if (self->has_reading && !source_is_stale(self) && strcmp(status, "failing") == 0)
+        return HEALTHY; /* what is known is fresh still */
+    snprintf(why, size, "%s: %s", self->provider->name, *why_of(self, status) ? why_of(self, status) : "says nothing new: what is known is stale");
+    return DEGRADED;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------- */
+
+static source_t *source_new(struct self *owner, actor_t *actor)
+{
+    source_t *self = calloc(1, sizeof *self);
+    assert(self);
+    self->owner = (char *)owner;
+    self->actor = actor;
+    self->stats = (struct source_stats *)((char *)owner + actor_spec.stats.at);
+    self->json = json_new();
+    self->schema = source_spec.reading->in();
+    self->slot_schema = source_spec.slot ? source_spec.slot() : NULL;
+    self->reading = calloc(1, self->schema->size);
+    self->draft = calloc(1, self->schema->size);
+    assert(self->json && self->reading && self->draft);
+    self->random = ((uint64_t)actor_now_us(actor) ^ (uint64_t)getpid() << 40) | 1;
+    return self;
+}
+
+static void source_destroy(source_t **self_p)
+{
+    source_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    json_destroy(&self->json);
+    free(self->reading);
+    free(self->draft);
+    free(self->slots.bytes);
+    free(self->drafts.bytes);
+    free(self);
+}
+
+void source_close(struct self *owner, actor_t *actor)
+{
+    (void)actor;
+    source_destroy((source_t **)((char *)owner + source_spec.at));
+}
+
+int source_open(struct self *owner, actor_t *actor)
+{
+    source_t *self = source_new(owner, actor);
+    int rc = choose(self);
+    if (rc) {
+        source_destroy(&self);
+        return rc;
+    }
+    *(source_t **)((char *)owner + source_spec.at) = self;
+    place_of_settings(self);
+    kept_load(self);
+    if (self->has_reading)
+        actor_publish(actor, source_spec.reading, self->reading);
+    series_store(self); /* where a kill came before */
+    source_say(self);
+    return 0;
+}
+
+void source_reload(struct self *owner, actor_t *actor)
+{
+    source_t *self = source_of(owner);
+    (void)actor;
+    if (choose(self)) {
+        actor_error(self->actor, "%s is asked as before", self->provider->name);
+        return;
+    }
+    place_of_settings(self);
+    self->refused[0] = self->why[0] = '\0';
+    self->login_us = 0;
+    self->failures = 0;
+    self->was_good = false;
+    if (!self->is_asking)
+        self->due_us = 0;
+    actor_wake(self->actor, 0);
+    source_say(self);
+}

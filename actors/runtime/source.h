@@ -1,0 +1,91 @@
+/* source.h - what every source shares: when its provider is asked, what is kept of the answers.
+ *
+ * A source is an actor that asks a provider on the internet for a reading, and mostly for a
+ * forecast: slots of time [from, to). It says who may be asked, how, and how an answer is read;
+ * everything else is here:
+ *
+ *   source.c         what is known, and what is told of it
+ *   source_poll.c    when to ask; refusals, back-off, quotas, logins
+ *   source_kept.c    the last good answer on the disk, so that a restart asks nobody before it is due
+ *   source_series.c  each reading's FIELD members as states of entities of their own: the series
+ *
+ * What cannot be read, or breaks its schema, changes nothing: the last good reading stays, and is
+ * told as stale when it is. */
+#ifndef SOURCE_H
+#define SOURCE_H
+
+#include "actor.h"
+#include "pick.h"
+
+typedef struct source source_t;
+
+enum { SLOTS_MAX = 600, SETTINGS_MAX = 4 };
+
+/* One request of a poll, and how its answer is read. */
+struct step {
+    /* Fills in what follows the base address, query, headers. 1: this step is not needed now. */
+    int (*ask)(source_t *, struct fetch *, char *path, size_t size);
+    /* Into source_draft(), source_slot(); `root` is the answer. 0, or -1 with *fault. */
+    int (*read)(source_t *, struct json_value root, struct fault *);
+    bool is_login;     /* asked when source_login_us() has passed, and again after a 401 of another step */
+    bool may_fail;     /* without it the reading is poorer, not wrong */
+};
+
+struct provider {
+    const char *name, *base, *attribution;
+    const char *needs[SETTINGS_MAX]; /* settings without which it cannot be asked */
+    bool needs_place;                /* the home's latitude and longitude */
+    int every_s, stale_s, timeout_ms; /* unless the settings say otherwise; timeout 0: 10 s */
+    int quota;                       /* requests a day; 0: none is known */
+    const struct step *steps;        /* ends with one that has no `read` */
+};
+
+struct source_spec {
+    const struct provider *providers; /* ends with one without a name */
+    const struct contract *reading;   /* the topic */
+    const struct schema *(*slot)(void); /* NULL: there is no forecast */
+    size_t at;                        /* of the source_t * in struct self */
+    const char *chosen[SETTINGS_MAX]; /* settings that choose what is asked for: kept answers to others are of no use */
+};
+extern const struct source_spec source_spec; /* each source defines exactly one */
+
+/* What actor_spec wants, and the handler of registry.home. The actor's stats are a source_stats.
+ * Reading settings again asks the provider again, also one that had refused. */
+int source_open(struct self *, actor_t *);
+int source_tick(struct self *, actor_t *);
+void source_reload(struct self *, actor_t *);
+enum health source_health(struct self *, actor_t *, char *why, size_t size);
+void source_close(struct self *, actor_t *);
+int source_home(struct self *, actor_t *, const struct home_place *);
+
+/* What is known. A copy with `stale` as of now; the verdict of a service: UNAVAILABLE where nothing is. */
+int source_current(source_t *, void *reading);
+const void *source_slots(const source_t *, size_t *count); /* in the order of time, without doubles */
+typedef int slot_row_fn(rows_t *, const void *slot);
+int source_forecast(source_t *, const struct source_query *, rows_t *, slot_row_fn *, struct source_end *);
+void source_end_fill(source_t *, struct source_end *); /* provider, as_of, stale ... of what is known */
+
+/* --- for `ask` */
+actor_t *source_actor(const source_t *);
+struct self *source_self(const source_t *);
+const char *source_setting(const source_t *, const char *name); /* TEXT; "" where it is not set */
+const char *source_latitude(const source_t *), *source_longitude(const source_t *); /* two decimals */
+int64_t source_now_us(const source_t *);
+
+/* --- for `read` */
+json_t *source_json(const source_t *);
+void *source_draft(const source_t *);      /* the reading to be: empty at the first step */
+void *source_slot(source_t *);             /* one more, empty; NULL: there are enough */
+void *source_slot_at(source_t *, size_t index, bool may_grow); /* NULL: there are not so many, or there are enough */
+void source_drop_slots(source_t *);        /* those of the draft */
+size_t source_draft_slots(const source_t *);
+void source_odd(source_t *, size_t count); /* values that were left out */
+void source_login(source_t *, int64_t until_us); /* the step that is_login has what it wanted */
+
+/* One answer read into the draft, as a poll does: 0 or -1 with *fault. Fuzzers call it as well. */
+int source_read(source_t *, const struct step *, struct slice body, struct fault *);
+/* The draft, all steps read: 0, or -1 and why it is no reading. */
+int source_check(source_t *, struct fault *);
+bool source_use(source_t *, const char *provider); /* another one; for tests */
+
+#endif

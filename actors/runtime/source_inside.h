@@ -1,0 +1,62 @@
+/* source_inside.h - what the files of a source's runtime share. */
+#ifndef SOURCE_INSIDE_H
+#define SOURCE_INSIDE_H
+
+#include "source.h"
+
+/* Rows of one schema, one behind the other. */
+struct slots { char *bytes; size_t count, room; };
+
+struct source {
+    char *owner;                    /* struct self */
+    actor_t *actor;
+    const struct provider *provider;
+    struct source_config config;
+    struct source_stats *stats;
+    json_t *json;
+    const struct schema *schema, *slot_schema;
+
+    bool has_place;
+    double place_latitude, place_longitude;
+    char latitude[16], longitude[16];
+
+    void *reading, *draft;          /* the last good one, and the one that is being read */
+    bool has_reading;
+    struct slots slots, drafts;
+    int64_t fetched_us;             /* wall clock */
+
+    size_t step;                    /* of the poll that is under way */
+    bool is_asking, was_good;       /* was_good: the last poll; only then is a 304 of use */
+    bool is_conditional, has_tried_login;
+    int64_t login_us;               /* wall clock: until when the login holds */
+    int64_t due_us;                 /* wall clock; 0: at once */
+    int64_t failures;               /* in a row */
+    char refused[200], why[200];    /* "": not */
+    int64_t quota_day, quota_used;
+    uint64_t random;
+
+    int64_t stored;                 /* fingerprint of the reading whose states the capture log has */
+    int64_t storing;                /* ... and of the one that it has been given; 0: none */
+    char said[16];                  /* the status that was said last */
+};
+
+/* source.c */
+struct source *source_of(struct self *);
+void source_move(struct source *, const struct home_place *);
+void source_take(struct source *);          /* the draft is the reading now */
+void source_say(struct source *);           /* counters and source.status */
+bool source_is_stale(const struct source *);
+int64_t source_as_of(const void *reading);
+int64_t source_stale_us(const struct source *);
+
+/* source_poll.c */
+void poll_later(struct source *, int64_t seconds);
+
+/* source_kept.c */
+void kept_load(struct source *);
+void kept_save(struct source *);
+
+/* source_series.c */
+void series_store(struct source *);
+
+#endif

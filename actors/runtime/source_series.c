@@ -1,0 +1,159 @@
+/* source_series.c - a reading as states of entities of its own, on the way that all events take.
+ *
+ * Each FIELD member becomes `_<source>.<member>`: Home Assistant has no entity whose domain begins
+ * with an underscore. The states go to ingest as a frame (ingest.again), which appends it to the
+ * capture log before it answers: from there on a kill loses nothing, they are in the sum of
+ * conservation, and they are typed, stored and rolled up like all others. The context is made of
+ * the reading itself, so that one that is handed over twice is stored once. */
+#include "source_inside.h"
+#include "row.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ANSWER_MS = 5000, AGAIN_MS = 5000, STATE_BYTES = 400 };
+
+static uint64_t mix(uint64_t hash, const void *data, size_t size)
+{
+    const unsigned char *at = data;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ at[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static bool is_series(const struct field *f, const void *reading)
+{
+    return (f->flags & FIELD) && row_is_set(f, reading);
+}
+
+/* Of what the states say, and of when. */
+static int64_t fingerprint(const struct source *self)
+{
+    char text[STATE_BYTES];
+    uint64_t hash = mix(UINT64_C(14695981039346656037), actor_spec.name, strlen(actor_spec.name));
+    int64_t as_of = source_as_of(self->reading);
+    hash = mix(hash, &as_of, sizeof as_of);
+    for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
+        if (is_series(f, self->reading)) {
+            size_t size = schema_get_text(f, self->reading, text, sizeof text);
+            hash = mix(hash, f->name, strlen(f->name));
+            hash = mix(hash, text, size < sizeof text ? size : sizeof text - 1);
+        }
+    return (int64_t)(hash >> 1) | 1;
+}
+
+/* --- the frame ------------------------------------------------------------------------------------ */
+
+static void put(msgpack_sbuffer *to, const char *text) { msgpack_sbuffer_write(to, text, strlen(text)); }
+
+/* A ULID: the reading's moment, and what it says. */
+static void tell_context(int64_t as_of_us, int64_t print, char to[27])
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    int64_t ms = as_of_us / 1000;
+    for (int i = 9; i >= 0; i--, ms >>= 5)
+        to[i] = digits[ms & 31];
+    uint64_t rest = (uint64_t)print;
+    for (int i = 10; i < 26; i++, rest = rest >> 4 | rest << 60)
+        to[i] = digits[rest & 31];
+    to[26] = '\0';
+}
+
+static void put_state(const struct source *self, const struct field *f, const char *when, const char *context, msgpack_sbuffer *to)
+{
+    char text[STATE_BYTES], entity[100];
+    snprintf(entity, sizeof entity, "_%s.%s", actor_spec.name, f->name);
+    schema_get_text(f, self->reading, text, sizeof text);
+    put(to, "{\"type\":\"event\",\"event\":{\"event_type\":\"state_changed\",\"data\":{\"entity_id\":\"");
+    put(to, entity);
+    put(to, "\",\"old_state\":null,\"new_state\":{\"entity_id\":\"");
+    put(to, entity);
+    put(to, "\",\"state\":");
+    json_write_text(slice_of(text), to);
+    put(to, ",\"attributes\":{");
+    if (f->unit) {
+        put(to, "\"unit_of_measurement\":");
+        json_write_text(slice_of(f->unit), to);
+        put(to, ",");
+    }
+    bool is_angle = f->unit && strcmp(f->unit, "°") == 0;
+    if (f->kind != TEXT_KIND)
+        put(to, is_angle ? "\"state_class\":\"measurement_angle\"," : "\"state_class\":\"measurement\",");
+    put(to, "\"friendly_name\":");
+    json_write_text(slice_of(f->doc), to);
+    put(to, ",\"attribution\":");
+    json_write_text(slice_of(self->provider->attribution), to);
+    static const char *const times[] = { "},\"last_changed\":\"", "\",\"last_updated\":\"", "\",\"last_reported\":\"" };
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        put(to, times[i]);
+        put(to, when);
+    }
+    put(to, "\"}},\"origin\":\"LOCAL\",\"time_fired\":\"");
+    put(to, when);
+    put(to, "\",\"context\":{\"id\":\"");
+    put(to, context);
+    put(to, "\",\"parent_id\":null,\"user_id\":null}}}");
+}
+
+static int64_t put_frame(const struct source *self, int64_t print, msgpack_sbuffer *to)
+{
+    char when[TIME_TEXT], context[27];
+    int64_t count = 0, as_of = source_as_of(self->reading);
+    time_text(as_of, when);
+    tell_context(as_of, print, context);
+    for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
+        if (is_series(f, self->reading)) {
+            put(to, count++ ? "," : "[");
+            put_state(self, f, when, context, to);
+        }
+    put(to, "]");
+    return count;
+}
+
+/* --- handing it over ---------------------------------------------------------------------------------- */
+
+static void on_again(struct self *owner, actor_t *actor, int64_t tag)
+{
+    (void)actor, (void)tag;
+    series_store(source_of(owner));
+}
+
+static void on_stored(struct self *owner, actor_t *actor, int64_t print, const struct answer *answer, const struct again_reply *reply)
+{
+    struct source *self = source_of(owner);
+    self->storing = 0;
+    if (answer->verdict == OK)
+        self->stats->stored += reply->events;
+    else if (answer->verdict == UNPROCESSABLE)
+        actor_error(actor, "ingest cannot read a reading: %s", answer->fault.why ? answer->fault.why : "");
+    if (answer->verdict == OK || answer->verdict == UNPROCESSABLE) {
+        self->stored = print;
+        kept_save(self);
+    }
+    int64_t now = fingerprint(self);
+    if (now != print && answer->verdict != OK) {
+        self->stats->not_stored++;
+        actor_warn(actor, "a reading is in no series: ingest could not be given it before the next one came");
+    }
+    if (now != self->stored)
+        actor_after(actor, AGAIN_MS, on_again, 0);
+}
+
+void series_store(struct source *self)
+{
+    if (!self->has_reading || self->storing)
+        return;
+    int64_t print = fingerprint(self);
+    struct again_query query = { .has_bytes = false };
+    msgpack_sbuffer frame;
+    if (print == self->stored)
+        return;
+    msgpack_sbuffer_init(&frame);
+    if (put_frame(self, print, &frame) > 0) {
+        SET(&query, bytes, (struct slice){ frame.data, frame.size });
+        self->storing = print;
+        ask_ingest_again(self->actor, &query, ANSWER_MS, on_stored, print);
+    }
+    msgpack_sbuffer_destroy(&frame);
+}
