@@ -238,8 +238,8 @@ static void put_page_headers(connection_t *c, const struct page *page, msgpack_s
     put(to, ">; rel=\"next\"\r\n");
 }
 
-/* {"key": [rows], ...end}: the end's object continues the envelope's. */
-static int put_envelope(connection_t *c, const struct answer *answer, const struct page *page)
+/* {"key": [rows], ...end}: the end's object, which is ready in `packed`, continues the envelope's. */
+static int put_envelope(connection_t *c, const struct answer *answer)
 {
     const struct route *r = c->route;
     msgpack_sbuffer *b = &c->self->body;
@@ -249,17 +249,17 @@ static int put_envelope(connection_t *c, const struct answer *answer, const stru
         return -1;
     size_t at = b->size;
     put(b, "]");
-    schema_json(r->service->out(), page, b);
+    put_slice(b, (struct slice){ c->self->packed.data, c->self->packed.size });
     b->data[at + 1] = ','; /* the brace that opened the end */
     return 0;
 }
 
-static int make_listing(connection_t *c, const struct answer *answer, const struct page *page)
+static int make_listing(connection_t *c, const struct answer *answer)
 {
     const struct route *r = c->route;
     msgpack_sbuffer *b = &c->self->body;
     if (r->shape == LIST)
-        return put_envelope(c, answer, page) ? 500 : 200;
+        return put_envelope(c, answer) ? 500 : 200;
     if (r->shape != ONE)
         put(b, "[");
     int64_t count = put_rows(c->self, r->service, answer->rows, b);
@@ -273,10 +273,17 @@ static int make_listing(connection_t *c, const struct answer *answer, const stru
 static void reply_listing(connection_t *c, const struct answer *answer)
 {
     struct self *self = c->self;
-    struct page page;
+    const struct contract *service = c->route->service;
+    struct page page = { .has_count = false };
     struct fault fault;
-    assert(c->route->service->out == page_schema);
-    int status = page_decode(answer->end, &page, &fault) ? 500 : make_listing(c, answer, &page);
+    int status = 500;
+    if (schema_decode(service->out(), answer->end, self->row, &fault) == 0) {
+        if (service->out == page_schema)
+            page = *(const struct page *)self->row;
+        msgpack_sbuffer_clear(&self->packed);
+        schema_json(service->out(), self->row, &self->packed);
+        status = make_listing(c, answer);
+    }
     if (status != 200) {
         reply_error(c, status, NULL, status == 404 ? "there is no such thing" : "the answer cannot be read", NULL);
         return;

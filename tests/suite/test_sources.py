@@ -1,0 +1,95 @@
+"""The sources as they run: real processes, a fake internet (tests/upstream), faults, kills, series."""
+
+import json
+import os
+import signal
+import sys
+import unittest
+
+from system import ROOT, Workspace, wait_for
+
+sys.path.insert(0, str(ROOT / "tests" / "upstream"))
+from upstream import Upstream  # noqa: E402
+
+
+class Sources(unittest.TestCase):
+    def setUp(self):
+        self.upstream = Upstream().start()
+        self.addCleanup(self.upstream.stop)
+
+    def row(self, system, source):
+        return next((row for row in system.api.get("/api/v1/sources")["sources"] if row["source"] == source), None)
+
+    def wait_status(self, system, source, *statuses):
+        return wait_for(lambda: (row := self.row(system, source)) and row["status"] in statuses and row, 20, f"{source} to be {statuses}")
+
+    def poke(self, system, source, fault, *statuses):
+        """Let the provider have a fault, and the source ask it; its row after that."""
+        row = self.row(system, source)
+        self.upstream.faults[row["provider"]] = fault
+        system.signal(source, signal.SIGHUP)
+        return wait_for(lambda: (new := self.row(system, source)) and new["polls"] > row["polls"] and new["status"] in statuses and new,
+                        20, f"{source} to be {statuses} after {fault}")
+
+    def test_a_reading_is_told_kept_over_a_kill_and_stored_as_series(self):
+        with Workspace() as place:
+            home = place.home("--entities", "20", "--rate", "1")
+            system = place.system(home_port=home.port, WEATHER_PROVIDER="open-meteo", WEATHER_URL=self.upstream.url("open-meteo")).start()
+            self.wait_status(system, "weather", "ok")
+            now = system.api.get("/api/v1/sources/weather/current")
+            self.assertEqual((now["temperature_c"], now["sky"], now["stale"], now["provider"]), (6.4, "rain", False, "open-meteo"))
+            self.assertIn("Open-Meteo", now["attribution"])
+            forecast = system.api.get("/api/v1/sources/weather/forecast")
+            self.assertGreaterEqual(len(forecast["forecast"]), 4)
+            self.assertEqual(forecast["forecast"][0]["to"], forecast["forecast"][1]["from"])
+            path, headers = self.upstream.log[0]
+            self.assertIn("latitude=52.37&", path)  # as the home says, and no more exactly
+            self.assertIn("ha-ingestor/", headers["User-Agent"])
+
+            def series():
+                return system.api.get("/api/v1/series", ids="_weather.temperature_c,_weather.sky", **{"from": "2020-01-01T00:00:00Z"}, step="raw")["series"]
+            wait_for(lambda: series()[0]["value"], 20, "the series of the temperature")
+            self.assertEqual((series()[0]["value"], series()[0]["unit"], series()[1]["state"]), ([6.4], "°C", ["rain"]))
+
+            asked = len(self.upstream.log)
+            pid = system.pid("weather")
+            system.signal("weather", signal.SIGKILL)
+            wait_for(lambda: system.pid("weather") not in (None, pid), 10, "weather to come back")
+            wait_for(lambda: system.api.get("/api/v1/sources/weather/current")["temperature_c"] == 6.4, 10, "the reading to be told again")
+            wait_for(lambda: self.row(system, "weather")["polls"] == 0, 10, "its new row")
+            self.assertEqual(len(self.upstream.log), asked)
+            self.assertEqual(len(series()[0]["value"]), 1)
+            for sum in system.api.get("/api/v1/conservation")["sources"]:
+                self.assertIn(sum["missing"], (0, None))
+            system.stop()
+
+    def test_a_provider_that_lies_hangs_or_refuses_costs_no_reading(self):
+        with Workspace() as place:
+            system = place.system(WEATHER_PROVIDER="open-meteo", WEATHER_URL=self.upstream.url("open-meteo"), WEATHER_LATITUDE="52.5",
+                                  WEATHER_LONGITUDE="13.4", WEATHER_TIMEOUT_MS="300").start(live=False)
+            self.wait_status(system, "weather", "ok")
+            for fault in ("null", "missing", "wrong", "error", "empty", "deep", "huge", "bomb", "429", "loop"):
+                row = self.poke(system, "weather", fault, "failing")
+                self.assertTrue(row["why"], fault)
+                self.assertEqual(system.api.get("/api/v1/sources/weather/current")["temperature_c"], 6.4, fault)
+            for fault in ("gzip", "redirect", ""):
+                self.poke(system, "weather", fault, "ok")
+            row = self.poke(system, "weather", "401", "refused")
+            self.assertIsNone(row["next_poll_at"])
+            for fault in ("500", "slow"):
+                self.poke(system, "weather", fault, "failing")
+            system.stop()
+
+    def test_a_source_that_is_switched_off_is_not_there(self):
+        with Workspace() as place:
+            system = place.system().start(live=False)
+            wait_for(lambda: (system.service("weather") / "off").exists(), 10, "weather to be off")
+            self.assertIsNone(system.pid("weather"))
+            status, _, body = system.api.request("GET", "/api/v1/sources/weather/current")
+            self.assertEqual((status, json.loads(body)["error_code"]), (503, "ACTOR_UNAVAILABLE"))
+            self.assertEqual(system.api.get("/api/v1/sources")["sources"], [])
+            system.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
