@@ -19,13 +19,14 @@
 
 typedef struct source source_t;
 
-enum { SLOTS_MAX = 600, SETTINGS_MAX = 4 };
+enum { SLOTS_MAX = 600, SETTINGS_MAX = 4, STEP_REFUSED = -2 };
 
 /* One request of a poll, and how its answer is read. */
 struct step {
     /* Fills in what follows the base address, query, headers. 1: this step is not needed now. */
     int (*ask)(source_t *, struct fetch *, char *path, size_t size);
-    /* Into source_draft(), source_slot(); `root` is the answer. 0, or -1 with *fault. */
+    /* Into source_draft(), source_slot(); `root` is the answer. 0, or -1 with *fault, or STEP_REFUSED: it is
+     * refused, whatever the status says, and not asked again until the settings change. */
     int (*read)(source_t *, struct json_value root, struct fault *);
     bool is_login;     /* asked when source_login_us() has passed, and again after a 401 of another step */
     bool may_fail;     /* without it the reading is poorer, not wrong */
@@ -82,7 +83,7 @@ size_t source_draft_slots(const source_t *);
 void source_odd(source_t *, size_t count); /* values that were left out */
 void source_login(source_t *, int64_t until_us); /* the step that is_login has what it wanted */
 
-/* One answer read into the draft, as a poll does: 0 or -1 with *fault. Fuzzers call it as well. */
+/* One answer read into the draft, as a poll does: what the step returns, with *fault. Fuzzers call it as well. */
 int source_read(source_t *, const struct step *, struct slice body, struct fault *);
 /* The draft, all steps read: 0, or -1 and why it is no reading. */
 int source_check(source_t *, struct fault *);

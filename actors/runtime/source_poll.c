@@ -142,18 +142,20 @@ static void take_answer(struct source *self, const struct fetched *fetched)
     const struct step *step = &self->provider->steps[self->step];
     struct fault fault;
     char why[160] = "";
+    bool is_refused = !fetched->error && is_refusal(fetched->status);
+    int rc = 0;
     if (fetched->error)
         snprintf(why, sizeof why, "%s", fetched->error);
     else if (fetched->status != 200)
         snprintf(why, sizeof why, "status %ld", fetched->status);
-    else if (source_read(self, step, fetched->body, &fault))
+    else if ((rc = source_read(self, step, fetched->body, &fault)) != 0)
         snprintf(why, sizeof why, "%s%s%s", fault.field, *fault.field ? " " : "", fault.why);
     if (!*why)
         next_step(self);
     else if (step->may_fail) {
         actor_warn(self->actor, "%s: a part of the answer was not had: %s", self->provider->name, why);
         next_step(self);
-    } else if (!fetched->error && is_refusal(fetched->status))
+    } else if (is_refused || rc == STEP_REFUSED)
         refuse(self, fetched->status);
     else
         fail(self, fetched->retry_after_s, why);

@@ -60,7 +60,7 @@ static int check(source_t *source, struct json_value root, struct fault *fault)
     if (root.kind != JSON_OBJECT)
         return -1;
     pick_number(source_json(source), root.raw, "cod", &code);
-    return code == 200 ? 0 : -1;
+    return code == 200 ? 0 : code == 401 ? STEP_REFUSED : -1;
 }
 
 /* Rain and snow are told only while they fall. */
@@ -83,8 +83,9 @@ static int read_now(source_t *source, struct json_value root, struct fault *faul
     struct weather_reading *reading = source_draft(source);
     int64_t at_us, sunrise_us, sunset_us;
     double mm;
-    if (check(source, root, fault))
-        return -1;
+    int rc = check(source, root, fault);
+    if (rc)
+        return rc;
     *fault = (struct fault){ "dt", "is missing" };
     if (!pick_time(json, root.raw, "dt", &at_us))
         return -1;

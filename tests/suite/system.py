@@ -201,7 +201,7 @@ class System:
             "GATEWAY_WEB_ROOT": str(ROOT / "dashboard"),
             "ENRICH_WORKERS": str(enrich), "QUERY_WORKERS": str(query), "INGEST_RETRY_MAX_MS": "2000",
             "MONITOR_CANARY": "off",  # rows are counted
-            "WEATHER_PROVIDER": "off",  # no test asks the internet
+            "WEATHER_PROVIDER": "off", "AIRQUALITY_PROVIDER": "off",  # no test asks the internet
             "ASAN_OPTIONS": "detect_leaks=0",
             **{k: str(v) for k, v in environment.items()},
         }

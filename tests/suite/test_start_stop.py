@@ -48,7 +48,7 @@ class StartStop(unittest.TestCase):
         data = place.path / name
         port = free_port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("HOME_ASSISTANT_", "HA_INGESTOR_"))}
-        environment.update({"HA_INGESTOR_DATA": name, "GATEWAY_PORT": str(port), "LOG_TERMINAL": "0", "WEATHER_PROVIDER": "off", **settings})
+        environment.update({"HA_INGESTOR_DATA": name, "GATEWAY_PORT": str(port), "LOG_TERMINAL": "0", "WEATHER_PROVIDER": "off", "AIRQUALITY_PROVIDER": "off", **settings})
         log = open(place.path / f"{name}.log", "wb")
         run = subprocess.Popen([str(ROOT / "deploy" / "run")], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                start_new_session=True, cwd=place.path)
