@@ -23,6 +23,13 @@ BEGIN = 1767225600  # the moment that the fixtures are about
 
 # (path below the provider's base, fixture); the first that matches.
 PAGES = [
+    (r"uk/intensity/[^/]+/fw48h", "uk-intensity"),
+    (r"uk/generation", "uk-generation"),
+    (r"uk/regional/intensity/[^/]+/fw48h/regionid/13", "uk-regional"),
+    (r"electricitymaps/v3/carbon-intensity/latest", "electricitymaps"),
+    (r"electricitymaps/v3/power-breakdown/latest", "electricitymaps-mix"),
+    (r"watttime/login", "watttime-login"),
+    (r"watttime/v3/forecast", "watttime"),
     (r"air/v1/air-quality", "air"),
     (r"airnow/aq/observation/current/ziplatlong/", "airnow"),
     (r"openaq/v3/locations", "openaq-locations"),
