@@ -134,6 +134,7 @@ static int on_again(struct self *self, actor_t *actor, const struct again_query 
     if (chain_take(self, &record, 1, self->read_items.list))
         return actor_refuse(actor, UNAVAILABLE, "", "the capture log cannot be written");
     self->stats.again++;
+    self->own += record.events;
     SET(reply, events, record.events);
     return OK;
 }
@@ -145,6 +146,7 @@ static int on_totals(struct self *self, actor_t *actor, const struct nothing *qu
     SET(reply, received, totals.received);
     SET(reply, in_flight, totals.in_flight);
     SET(reply, given_up, totals.given_up);
+    SET(reply, own, self->own);
     return OK;
 }
 

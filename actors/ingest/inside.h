@@ -19,6 +19,7 @@
 struct self {
     struct ingest_config config;
     struct ingest_stats stats;
+    int64_t own;                /* events that others handed over, since the start */
     actor_t *actor;
     struct endpoint endpoints[MAX_ENDPOINTS];
     int endpoint_count;

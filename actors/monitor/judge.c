@@ -110,7 +110,7 @@ static void note_event(struct self *self)
         file_save_number(self->file, "longest_silence_us", gap_us);
 }
 
-/* Canaries do not count: what has been received beyond them has never been so much. */
+/* Neither canaries nor readings of our own count: what has been received beyond them has never been so much. */
 static void judge_rhythm(struct self *self)
 {
     struct rhythm *r = &self->rhythm;
@@ -118,9 +118,10 @@ static void judge_rhythm(struct self *self)
         r->last_us = clock_of(self);
         return;
     }
+    int64_t received = self->sums.received.received - self->sums.received.own;
     if (!r->has_base)
-        *r = (struct rhythm){ .has_base = true, .base = self->sums.received.received, .last_us = clock_of(self), .longest_us = r->longest_us };
-    int64_t heard = self->sums.received.received - r->base - r->canaries;
+        *r = (struct rhythm){ .has_base = true, .base = received, .last_us = clock_of(self), .longest_us = r->longest_us };
+    int64_t heard = received - r->base - r->canaries;
     if (heard > r->heard) {
         r->heard = heard;
         note_event(self);

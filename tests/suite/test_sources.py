@@ -31,6 +31,16 @@ class Sources(unittest.TestCase):
         return wait_for(lambda: (new := self.row(system, source)) and new["polls"] > row["polls"] and new["status"] in statuses and new,
                         20, f"{source} to be {statuses} after {fault}")
 
+    def poke_all(self, system, chosen, fault, status):
+        """The same of several sources at once; the fault is of the page that each is served from."""
+        before = {source: self.row(system, source)["polls"] for source in chosen}
+        for source, page in chosen.items():
+            self.upstream.faults[page] = fault
+            system.signal(source, signal.SIGHUP)
+        for source in chosen:
+            wait_for(lambda: (row := self.row(system, source))["polls"] > before[source] and row["status"] == status, 20,
+                     f"{source} to be {status} after {fault}: {self.row(system, source)}")
+
     def test_a_reading_is_told_kept_over_a_kill_and_stored_as_series(self):
         with Workspace() as place:
             home = place.home("--entities", "20", "--rate", "1")
@@ -59,6 +69,11 @@ class Sources(unittest.TestCase):
             wait_for(lambda: self.row(system, "weather")["polls"] == 0, 10, "its new row")
             self.assertEqual(len(self.upstream.log), asked)
             self.assertEqual(len(series()[0]["value"]), 1)
+            system.signal("ingest", signal.SIGKILL)  # a gap: Home Assistant is asked for all that it has, and does not have readings
+            wait_for(lambda: len(system.api.gaps()) >= 2, 20, "a gap")
+            wait_for(system.api.gaps_are_settled, 30, "the gap to be filled")
+            self.assertEqual(system.api.gaps()[-1]["state"], "filled")
+            self.assertEqual(system.api.count(entity_id="_weather.temperature_c"), 1)
             for sum in system.api.get("/api/v1/conservation")["sources"]:
                 self.assertIn(sum["missing"], (0, None))
             system.stop()
@@ -79,6 +94,38 @@ class Sources(unittest.TestCase):
             for fault in ("500", "slow"):
                 self.poke(system, "weather", fault, "failing")
             system.stop()
+
+    def test_every_provider_survives_what_the_internet_does(self):
+        providers = {
+            "weather": {"open-meteo": {}, "openweathermap": {"WEATHER_API_KEY": "k"}},
+            "airquality": {"open-meteo": {}, "airnow": {"AIRQUALITY_API_KEY": "k"}, "openaq": {"AIRQUALITY_API_KEY": "k"}},
+            "carbon": {"uk": {}, "electricitymaps": {"CARBON_API_KEY": "k", "CARBON_ZONE": "DE"},
+                       "watttime": {"CARBON_USERNAME": "u", "CARBON_PASSWORD": "p", "CARBON_ZONE": "CAISO_NORTH"}},
+        }
+        for turn in range(3):
+            chosen, settings = {}, {}
+            for source, of in providers.items():
+                provider = list(of)[turn % len(of)]
+                chosen[source] = "air" if (source, provider) == ("airquality", "open-meteo") else provider
+                settings.update({f"{source.upper()}_PROVIDER": provider, f"{source.upper()}_URL": self.upstream.url(chosen[source]),
+                                 f"{source.upper()}_LATITUDE": "52.52", f"{source.upper()}_LONGITUDE": "13.4", f"{source.upper()}_TIMEOUT_MS": "2000"})
+                settings.update(of[provider])
+            self.upstream.faults.clear()
+            with Workspace() as place, self.subTest(chosen):
+                system = place.system(**settings).start(live=False)
+                for source in chosen:
+                    self.wait_status(system, source, "ok")
+                for fault, status in (("null", "failing"), ("missing", "failing"), ("wrong", "failing"), ("error", "failing"), ("empty", "failing"),
+                                      ("deep", "failing"), ("huge", "failing"), ("429", "failing"), ("gzip", "ok"), ("401", "refused"), ("", "ok")):
+                    self.poke_all(system, chosen, fault, status)
+                for source in chosen:
+                    self.assertFalse(system.api.get(f"/api/v1/sources/{source}/current")["stale"])
+                if turn == 0:
+                    self.assertEqual(system.api.get("/current-aqi")["aqi"], 71)
+                    self.assertGreaterEqual(len(system.api.get("/api/v1/sources/airquality/forecast")["forecast"]), 2)
+                    best = system.api.get("/api/v1/sources/carbon/cleanest", hours=0.5)
+                    self.assertLessEqual(best["intensity_g_kwh"], best["now_g_kwh"])
+                system.stop()
 
     def test_a_source_that_is_switched_off_is_not_there(self):
         with Workspace() as place:

@@ -50,6 +50,10 @@ def moved(text, by):
         form = "%Y-%m-%dT%H:%M:%S" if plain.count(":") == 2 else "%Y-%m-%dT%H:%M"
         seconds = calendar.timegm(time.strptime(plain, form)) + by
         return time.strftime(form, time.gmtime(seconds)) + old[len(plain):]
+    def airnow(match):
+        at = calendar.timegm(time.strptime(match.group(1) + match.group(2), "%Y-%m-%d%H:%M")) + by
+        return time.strftime('"dateObserved":"%Y-%m-%d","hourObserved":"%H:00"', time.gmtime(at))
+    text = re.sub(r'"dateObserved":"([-0-9]+)","hourObserved":"([0-9:]+)"', airnow, text)
     text = ISO.sub(iso, text)
     return re.sub(r"\b17[56]\d{7}\b", lambda m: str(int(m.group(0)) + by), text)
 
