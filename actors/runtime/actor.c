@@ -164,7 +164,8 @@ void actor_destroy(actor_t **self_p)
         self->spec->close(self->self, self);
     if (self->loop)
         loop_destroy(&self->loop);
-    fetch_destroy(self);
+    if (self->fetcher)
+        self->fetch_ops->destroy(self);
     if (self->bus) {
         outlets_destroy(self);
         inlets_destroy(self);
@@ -188,7 +189,8 @@ static void do_what_is_due(actor_t *self)
 {
     inlets_resume(self);
     timers_fire(self);
-    fetch_work(self);
+    if (self->fetcher)
+        self->fetch_ops->work(self);
     heartbeat_work(self);
     outlets_flush(self, false);
 }
@@ -200,7 +202,8 @@ static int wait_ms(const actor_t *self, int most_ms)
     int64_t due = earlier(timers_due_us(self), self->beat_us);
     due = earlier(due, inlets_due_us(self));
     due = earlier(due, outlets_due_us(self));
-    due = earlier(due, fetch_due_us(self));
+    if (self->fetcher)
+        due = earlier(due, self->fetch_ops->due_us(self));
     int64_t ms = due < 0 ? most_ms : due <= self->clock_us ? 0 : (due - self->clock_us + 999) / 1000;
     int bus_ms = bus_wait_ms(self->bus, self->clock_us);
     if (bus_ms >= 0 && bus_ms < ms)

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +216,8 @@ static void set_options(struct fetcher *self)
     curl_easy_setopt(easy, CURLOPT_USERPWD, self->login);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);       /* the next one is minutes away, */
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);   /* and what TLS keeps until then is 2 MB */
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)self->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "ha-ingestor/" SUITE_VERSION);
@@ -236,6 +239,11 @@ static void begin_attempt(struct fetcher *self)
     curl_multi_add_handle(self->multi, self->easy);
 }
 
+static void work(actor_t *);
+static int64_t due_us(const actor_t *);
+static void destroy(actor_t *);
+static const struct fetch_ops ops = { work, due_us, destroy };
+
 static void close_request(struct fetcher *self)
 {
     if (self->easy)
@@ -254,6 +262,7 @@ static struct fetcher *new_fetcher(actor_t *actor)
     struct fetcher *self = calloc(1, sizeof *self);
     assert(self);
     actor->fetcher = self;
+    actor->fetch_ops = &ops;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     self->multi = curl_multi_init();
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -342,6 +351,8 @@ static void finish(actor_t *actor, CURLcode code)
     close_request(self);
     self->done(actor->self, actor, &fetched);
     msgpack_sbuffer_destroy(&body);
+    if (!self->easy)
+        malloc_trim(0);
 }
 
 static void look_for_end(actor_t *actor)
@@ -353,7 +364,7 @@ static void look_for_end(actor_t *actor)
             finish(actor, message->data.result);
 }
 
-void fetch_work(actor_t *actor)
+static void work(actor_t *actor)
 {
     struct fetcher *self = actor->fetcher;
     struct epoll_event events[8];
@@ -375,7 +386,7 @@ void fetch_work(actor_t *actor)
     look_for_end(actor);
 }
 
-int64_t fetch_due_us(const actor_t *actor)
+static int64_t due_us(const actor_t *actor)
 {
     const struct fetcher *self = actor->fetcher;
     if (!self || !self->easy)
@@ -383,7 +394,7 @@ int64_t fetch_due_us(const actor_t *actor)
     return self->timer_us >= 0 && (self->retry_us < 0 || self->timer_us < self->retry_us) ? self->timer_us : self->retry_us;
 }
 
-void fetch_destroy(actor_t *actor)
+static void destroy(actor_t *actor)
 {
     struct fetcher *self = actor->fetcher;
     if (!self)
