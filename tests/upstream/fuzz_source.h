@@ -22,6 +22,8 @@ static size_t choose(size_t number)
     return count;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const settings[] = { SETTINGS, NULL };
