@@ -256,13 +256,14 @@ static enum store_result read_told(store_t *store, const struct series *series, 
     if (row->has_updated)
         SET(e, last_updated, row->at);
     enum store_result result = word_get(store, SNAPSHOT, row->snapshot, &bytes);
-    if (result == STORE_OK && snapshot_read(bytes, e) != 0)
+    if (result == STORE_OK && bytes.size > 0 && snapshot_read(bytes, e) != 0)
         result = trouble(store, "a snapshot is damaged");
     if (result != STORE_OK || !row->attributes)
         return result;
     result = word_get(store, ATTRIBUTE, row->attributes, &bytes);
-    SET(e, attributes, bytes);
-    return result;
+    if (result == STORE_OK)
+        SET(e, attributes, bytes);
+    return result == STORE_BAD ? STORE_OK : result; /* damaged, and noted: absent */
 }
 
 static bool is_wanted(const struct moment_question *q, const struct series *s)
