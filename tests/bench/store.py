@@ -6,7 +6,7 @@ store's writer, the peers as line protocol over HTTP, 5,000 lines a request, wit
 registry (VictoriaMetrics: numbers only, milliseconds). The clock runs only while a server or the store works.
 
 Writing is told in fifths of the data, questions in rounds: each round restarts the server, lets the kernel
-forget its files, asks each question once (cold), then many times with other entities and times (warm). The
+forget its files, asks each question once (cold), reads the files, then asks many times with other entities and times (warm). The
 figure is the median of the rounds. Peers' memory is what they take by default.
 """
 
@@ -28,7 +28,7 @@ import time
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
-from peers import Influx, VictoriaMetrics, cpu_seconds, folder_bytes, forget_pages, pss_mb  # noqa: E402
+from peers import Influx, VictoriaMetrics, cpu_seconds, folder_bytes, forget_pages, load_pages, pss_mb  # noqa: E402
 from system import BIN, Api, Process, free_port, wait_for  # noqa: E402
 
 END = 1767225600 * 10**6
@@ -199,6 +199,7 @@ def ask_ours(ours, data, options):
             first, many = data.questions(name, 1, f"cold {turn}"), data.questions(name, count, turn)
             forget_pages(ours.data)
             cold, _, _ = in_actor(ours.store, first)
+            load_pages(ours.data)
             warm, cpu, mb = in_actor(ours.store, many[:5] + many)
             actor.add(name, cold[0], warm[5:], cpu)
             actor.memory.append(mb)
@@ -221,6 +222,7 @@ def ours_round(ours, data, figures, turn):
         first, many = data.questions(name, 1, f"cold {turn}"), data.questions(name, count, turn)
         forget_pages(ours.data)
         cold = over_http(ours.port, [ours.path(q) for q in first])
+        load_pages(ours.data)
         pids = [process.child.pid for process in ours.processes.values()]
         warm, cpu = with_cpu(pids, lambda: over_http(ours.port, [ours.path(q) for q in many[:5] + many]))
         figures.add(name, cold[0], warm[5:], cpu)
@@ -264,6 +266,7 @@ def ask_peer(peer, data, options):
                     continue
                 first, many = data.questions(name, 1, f"cold {turn}"), data.questions(name, count, turn)
                 cold = over_http(peer.port, [peer_path(peer, name, q) for q in first])
+                load_pages(peer.directory)
                 warm, cpu = with_cpu([peer.pid], lambda: over_http(peer.port, [peer_path(peer, name, q) for q in many]))
                 figures.add(name, cold[0], warm, cpu)
             figures.memory.append(pss_mb(peer.pid))
