@@ -156,6 +156,7 @@ struct fetch {
     const char *url;
     struct pair query[8], headers[4];  /* each ends at the first NULL name */
     const char *user, *password;       /* for HTTP's basic authentication; NULL: none */
+    struct slice body;                 /* JSON that is posted; empty: GET */
     bool is_unconditional;             /* the whole answer, also where it has not changed */
     size_t body_max;                   /* 0: 1 MiB; after unpacking */
     int timeout_ms;                    /* of an attempt; 0: 10 s */

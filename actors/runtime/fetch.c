@@ -35,6 +35,7 @@ struct fetcher {
     char url[URL_MAX];
     struct curl_slist *headers;
     bool has_headers;         /* of the actor's: its key may be among them */
+    bool is_post;
     char *login;              /* user:password, or NULL */
     size_t body_max;
     int timeout_ms;
@@ -205,7 +206,7 @@ static int build_url(struct fetcher *self, const struct fetch *fetch)
     return n < URL_MAX ? 0 : -1;
 }
 
-static void set_options(struct fetcher *self)
+static void set_options(struct fetcher *self, struct slice body)
 {
     CURL *easy = self->easy;
     curl_easy_setopt(easy, CURLOPT_URL, self->url);
@@ -226,6 +227,10 @@ static void set_options(struct fetcher *self)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, self);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, self);
+    if (self->is_post) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)body.size);
+        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body.data);
+    }
 }
 
 static void begin_attempt(struct fetcher *self)
@@ -287,6 +292,7 @@ int actor_fetch(actor_t *actor, const struct fetch *fetch)
     self->body_max = fetch->body_max ? fetch->body_max : BODY_MAX;
     self->timeout_ms = fetch->timeout_ms ? fetch->timeout_ms : TIMEOUT_MS;
     self->done = fetch->done;
+    self->is_post = fetch->body.size > 0;
     self->attempt = 0;
     if (build_url(self, fetch) || take_headers(self, fetch)) {
         actor_error(actor, "a request is too long or holds a line break");
@@ -295,14 +301,18 @@ int actor_fetch(actor_t *actor, const struct fetch *fetch)
     }
     if (fetch->user && asprintf(&self->login, "%s:%s", fetch->user, fetch->password ? fetch->password : "") < 0)
         abort();
-    const struct validator *known = fetch->is_unconditional ? NULL : find_validator(self, self->url);
+    if (self->is_post) {
+        add_header(self, "Content-Type", "application/json");
+        self->has_headers = true; /* what is posted is followed nowhere */
+    }
+    const struct validator *known = fetch->is_unconditional || self->is_post ? NULL : find_validator(self, self->url);
     bool has_headers = self->has_headers;
     if (known && *known->etag)
         add_header(self, "If-None-Match", known->etag);
     if (known && *known->modified)
         add_header(self, "If-Modified-Since", known->modified);
     self->has_headers = has_headers;
-    set_options(self);
+    set_options(self, fetch->body);
     begin_attempt(self);
     return 0;
 }
@@ -340,7 +350,7 @@ static void finish(actor_t *actor, CURLcode code)
             curl_easy_strerror(code), status);
         return;
     }
-    if (code == CURLE_OK && status == 200)
+    if (code == CURLE_OK && status == 200 && !self->is_post)
         remember_validator(self);
     struct fetched fetched = { .status = status, .not_modified = code == CURLE_OK && status == 304,
         .body = { self->body.data, self->body.size }, .attempts = self->attempt, .retry_after_s = self->retry_after_s };

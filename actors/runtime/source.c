@@ -36,6 +36,13 @@ const char *source_setting(const source_t *self, const char *name)
     return row_is_set(f, section(self)) ? row_in(f, section(self)) : "";
 }
 
+size_t source_setting_text(const struct source *self, const char *name, char *to, size_t size)
+{
+    const struct field *f = schema_field(actor_spec.config.schema(), name, strlen(name));
+    assert(f);
+    return schema_get_text(f, section(self), to, size);
+}
+
 /* The settings that every source has, out of its own section. */
 static void read_settings(source_t *self)
 {
@@ -95,7 +102,7 @@ static int choose(source_t *self)
     const struct provider *provider = find_provider(self->config.provider);
     if (!provider)
         tell_names(self);
-    if (!provider || need_settings(self, provider))
+    if (!provider || need_settings(self, provider) || (source_spec.check && source_spec.check(source_self(self), self->actor)))
         return EXIT_SETTINGS;
     self->provider = provider;
     return 0;
@@ -182,10 +189,10 @@ void *source_slot(source_t *self)
 
 int source_read(source_t *self, const struct step *step, struct slice body, struct fault *fault)
 {
-    struct json_value root;
+    struct json_value root = { JSON_NOTHING, body };
     const char *why;
     *fault = (struct fault){ "", "is no answer that can be read" };
-    if (json_read(self->json, body, &root, &why)) {
+    if (!step->is_text && json_read(self->json, body, &root, &why)) {
         *fault = (struct fault){ "", why };
         return -1;
     }
@@ -249,6 +256,10 @@ int source_check(source_t *self, struct fault *fault)
     set_text(self->schema, "attribution", self->provider->attribution, self->draft);
     set_time(self->schema, "fetched_at", actor_now_us(self->actor), self->draft);
     sort_slots(self);
+    *fault = (struct fault){ "", "no slot of the answer is in force now" };
+    int64_t now_us = actor_now_us(self->actor), until_us;
+    if (source_spec.make && source_spec.make(self, self->drafts.bytes, self->drafts.count, now_us, self->draft, &until_us))
+        return -1;
     if (schema_check(self->schema, self->draft, fault))
         return -1;
     if (source_as_of(self->draft) <= actor_now_us(self->actor) + future_us)
@@ -266,6 +277,9 @@ int64_t source_as_of(const void *reading)
 
 int64_t source_stale_us(const struct source *self)
 {
+    int64_t valid_to_us = source_spec.make ? time_of(self->schema, self->reading, "valid_to") : -1;
+    if (valid_to_us >= 0 && !self->config.has_stale_s)
+        return valid_to_us;
     return source_as_of(self->reading) + INT64_C(1000000) * (self->config.has_stale_s ? self->config.stale_s : self->provider->stale_s);
 }
 
@@ -277,7 +291,7 @@ bool source_is_stale(const struct source *self)
 void source_take(struct source *self)
 {
     self->fetched_us = actor_now_us(self->actor);
-    if (self->has_reading && source_as_of(self->draft) < source_as_of(self->reading))
+    if (self->has_reading && !source_spec.make && source_as_of(self->draft) < source_as_of(self->reading))
         return; /* it has said something newer before */
     memcpy(self->reading, self->draft, self->schema->size);
     struct slots slots = self->slots;
@@ -286,6 +300,50 @@ void source_take(struct source *self)
     self->has_reading = true;
     self->stats->readings++;
     actor_publish(self->actor, source_spec.reading, self->reading);
+    self->until_us = 0;
+    source_renew(self);
+}
+
+/* Another reading than the one that is known: of now, out of the slots that are. */
+static void make_again(source_t *self)
+{
+    int64_t now_us = actor_now_us(self->actor);
+    void *fresh = calloc(1, self->schema->size);
+    struct fault fault;
+    assert(fresh);
+    memcpy(fresh, self->reading, self->schema->size);
+    set_time(self->schema, "fetched_at", self->fetched_us, fresh);
+    if (source_spec.make(self, self->slots.bytes, self->slots.count, now_us, fresh, &self->until_us) == 0
+        && schema_check(self->schema, fresh, &fault) == 0 && memcmp(fresh, self->reading, self->schema->size) != 0) {
+        memcpy(self->reading, fresh, self->schema->size);
+        actor_publish(self->actor, source_spec.reading, self->reading);
+        series_store(self);
+        source_say(self);
+    }
+    free(fresh);
+}
+
+int source_renew(struct source *self)
+{
+    int64_t now_us = actor_now_us(self->actor);
+    if (!source_spec.make || !self->has_reading)
+        return -1;
+    if (self->until_us <= now_us || source_as_of(self->reading) > now_us)
+        make_again(self);
+    if (self->until_us <= now_us)
+        return -1; /* no slot is to come */
+    int64_t left_ms = (self->until_us - now_us + 999) / 1000;
+    int ms = left_ms < 3600000 ? (int)left_ms : 3600000;
+    actor_wake(self->actor, ms);
+    return ms;
+}
+
+void source_again(source_t *self)
+{
+    self->until_us = 0;
+    if (self->provider->steps[0].is_local && !self->is_asking)
+        self->due_us = 0;
+    actor_wake(self->actor, 0);
 }
 
 int source_current(source_t *self, void *reading)
@@ -469,6 +527,7 @@ int source_open(struct self *owner, actor_t *actor)
     *(source_t **)((char *)owner + source_spec.at) = self;
     place_of_settings(self);
     kept_load(self);
+    source_renew(self);
     if (self->has_reading)
         actor_publish(actor, source_spec.reading, self->reading);
     series_store(self); /* where a kill came before */

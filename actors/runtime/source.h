@@ -19,7 +19,7 @@
 
 typedef struct source source_t;
 
-enum { SLOTS_MAX = 600, SETTINGS_MAX = 4, STEP_REFUSED = -2 };
+enum { SLOTS_MAX = 600, SETTINGS_MAX = 10, STEP_REFUSED = -2 };
 
 /* One request of a poll, and how its answer is read. */
 struct step {
@@ -30,6 +30,9 @@ struct step {
     int (*read)(source_t *, struct json_value root, struct fault *);
     bool is_login;     /* asked when source_login_us() has passed, and again after a 401 of another step */
     bool may_fail;     /* without it the reading is poorer, not wrong */
+    bool is_text;      /* the answer is no JSON: `root` is JSON_NOTHING and holds all of it */
+    bool is_local;     /* nobody is asked: read() makes it up from the settings */
+    long passing;      /* a refusal's status that may mean "nothing at this time": asked again later */
 };
 
 struct provider {
@@ -47,6 +50,11 @@ struct source_spec {
     const struct schema *(*slot)(void); /* NULL: there is no forecast */
     size_t at;                        /* of the source_t * in struct self */
     const char *chosen[SETTINGS_MAX]; /* settings that choose what is asked for: kept answers to others are of no use */
+    /* The source's own settings: 0, or -1 and has said why. Called at the start and whenever they are read again. */
+    int (*check)(struct self *, actor_t *);
+    /* The reading is the slot in force, and changes where a slot begins without anybody being asked.
+     * Overwrites what changes with the slot, as_of and valid_to among it, or says -1: none is in force. *until_us: when to look again; 0: no more. */
+    int (*make)(source_t *, const void *slots, size_t count, int64_t now_us, void *reading, int64_t *until_us);
 };
 extern const struct source_spec source_spec; /* each source defines exactly one */
 
@@ -58,6 +66,9 @@ void source_reload(struct self *, actor_t *);
 enum health source_health(struct self *, actor_t *, char *why, size_t size);
 void source_close(struct self *, actor_t *);
 int source_home(struct self *, actor_t *, const struct home_place *);
+
+/* Something else that the reading depends on has changed, such as the home's zone: it is made again. */
+void source_again(source_t *);
 
 /* What is known. A copy with `stale` as of now; the verdict of a service: UNAVAILABLE where nothing is. */
 int source_current(source_t *, void *reading);

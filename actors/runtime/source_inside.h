@@ -30,6 +30,7 @@ struct source {
     bool is_conditional, has_tried_login;
     int64_t login_us;               /* wall clock: until when the login holds */
     int64_t due_us;                 /* wall clock; 0: at once */
+    int64_t until_us;               /* wall clock: when the reading is made again of the slots; 0: not */
     int64_t failures;               /* in a row */
     char refused[200], why[200];    /* "": not */
     int64_t quota_day, quota_used;
@@ -41,11 +42,13 @@ struct source {
 };
 
 /* source.c */
+size_t source_setting_text(const struct source *, const char *name, char *to, size_t size); /* of any kind; "": not set */
 struct source *source_of(struct self *);
 void source_move(struct source *, const struct home_place *);
 void source_take(struct source *);          /* the draft is the reading now */
 void source_say(struct source *);           /* counters and source.status */
 bool source_is_stale(const struct source *);
+int source_renew(struct source *);          /* what is known as of now; ms until that changes, -1: it does not */
 int64_t source_as_of(const void *reading);
 int64_t source_stale_us(const struct source *);
 

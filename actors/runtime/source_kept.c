@@ -14,15 +14,18 @@ static int file_path(const struct source *self, char *to, size_t size)
     return actor_path(self->actor, to, size, name);
 }
 
+enum { QUERY_BYTES = 1200 };
+
 /* What an answer depends on, in words. Keys do not belong there. */
-static void tell_query(const struct source *self, char to[480])
+static void tell_query(const struct source *self, char to[QUERY_BYTES])
 {
-    int n = snprintf(to, 480, "%s", self->config.has_url ? self->config.url : self->provider->base);
+    int n = snprintf(to, QUERY_BYTES, "%s", self->config.has_url ? self->config.url : self->provider->base);
     if (self->config.has_latitude)
-        n += snprintf(to + n, n < 480 ? (size_t)(480 - n) : 0, " %s,%s", self->latitude, self->longitude);
-    for (size_t i = 0; i < SETTINGS_MAX && source_spec.chosen[i] && n < 400; i++)
-        n += snprintf(to + n, (size_t)(480 - n), " %s", source_setting(self, source_spec.chosen[i]));
-    to[n < 480 ? n : 479] = '\0';
+        n += snprintf(to + n, (size_t)(QUERY_BYTES - n), " %s,%s", self->latitude, self->longitude);
+    for (size_t i = 0; i < SETTINGS_MAX && source_spec.chosen[i] && n < QUERY_BYTES - 2; i++) {
+        to[n++] = ' ';
+        n += (int)source_setting_text(self, source_spec.chosen[i], to + n, (size_t)(QUERY_BYTES - n));
+    }
 }
 
 static void put_slots(const struct source *self, msgpack_sbuffer *to)
@@ -37,7 +40,7 @@ void kept_save(struct source *self)
     struct source_kept kept = { .has_provider = false };
     msgpack_sbuffer reading, slots;
     struct fault fault;
-    char path[600], query[480];
+    char path[600], query[QUERY_BYTES];
     msgpack_sbuffer_init(&reading);
     msgpack_sbuffer_init(&slots);
     tell_query(self, query);
@@ -98,7 +101,7 @@ void kept_load(struct source *self)
 {
     struct source_kept kept;
     msgpack_sbuffer pool;
-    char path[600], query[480];
+    char path[600], query[QUERY_BYTES];
     msgpack_sbuffer_init(&pool);
     tell_query(self, query);
     if (file_path(self, path, sizeof path) == 0 && small_file_load(path, source_kept_schema(), &kept, &pool) == 0) {

@@ -67,13 +67,14 @@ static void fail(struct source *self, long retry_after_s, const char *why)
 /* The name of the setting that the provider may not like. */
 static void refuse(struct source *self, long status)
 {
-    char settings[120] = "";
+    char settings[120] = "", text[16];
     end_poll(self);
     self->stats->failures++;
     for (size_t i = 0; i < SETTINGS_MAX && self->provider->needs[i]; i++)
         snprintf(settings + strlen(settings), sizeof settings - strlen(settings), "%s%s.%s", i ? ", " : "", actor_spec.name, self->provider->needs[i]);
     for (size_t i = 0; i < SETTINGS_MAX && source_spec.chosen[i] && strlen(settings) < 80; i++)
-        snprintf(settings + strlen(settings), sizeof settings - strlen(settings), "%s%s.%s", *settings ? ", " : "", actor_spec.name, source_spec.chosen[i]);
+        if (source_setting_text(self, source_spec.chosen[i], text, sizeof text) > 0 && !strstr(settings, source_spec.chosen[i]))
+            snprintf(settings + strlen(settings), sizeof settings - strlen(settings), "%s%s.%s", *settings ? ", " : "", actor_spec.name, source_spec.chosen[i]);
     snprintf(self->refused, sizeof self->refused, "refused with status %ld; not asked again until the settings change%s%s", status,
         *settings ? ": see " : "", settings);
     actor_error(self->actor, "%s: %s", self->provider->name, self->refused);
@@ -90,7 +91,7 @@ static void finish(struct source *self)
         succeed(self);
         return;
     }
-    snprintf(why, sizeof why, "%s %s", fault.field, fault.why);
+    snprintf(why, sizeof why, "%s%s%s", fault.field, *fault.field ? " " : "", fault.why);
     fail(self, -1, why);
 }
 
@@ -142,7 +143,7 @@ static void take_answer(struct source *self, const struct fetched *fetched)
     const struct step *step = &self->provider->steps[self->step];
     struct fault fault;
     char why[160] = "";
-    bool is_refused = !fetched->error && is_refusal(fetched->status);
+    bool is_refused = !fetched->error && is_refusal(fetched->status) && fetched->status != step->passing;
     int rc = 0;
     if (fetched->error)
         snprintf(why, sizeof why, "%s", fetched->error);
@@ -181,6 +182,15 @@ static bool is_logged_in(const struct source *self)
     return self->login_us > actor_now_us(self->actor);
 }
 
+static void read_local(struct source *self, const struct step *step)
+{
+    struct fault fault;
+    if (step->read(self, (struct json_value){ JSON_NOTHING, { "", 0 } }, &fault) == 0)
+        next_step(self);
+    else
+        fail(self, -1, fault.why);
+}
+
 /* Only the first request of a poll may be answered with "nothing new": with it, the poll is over. */
 static void ask_step(struct source *self)
 {
@@ -189,6 +199,10 @@ static void ask_step(struct source *self)
     const char *base = self->config.has_url ? self->config.url : self->provider->base;
     if (!step->read) {
         finish(self);
+        return;
+    }
+    if (step->is_local) {
+        read_local(self, step);
         return;
     }
     self->is_conditional = self->step == 0 && !step->is_login && self->was_good && self->has_reading;
@@ -229,10 +243,8 @@ static bool is_over_quota(struct source *self)
     return self->provider->quota > 0 && self->quota_used >= self->provider->quota;
 }
 
-int source_tick(struct self *owner, actor_t *actor)
+static int poll_if_due(source_t *self)
 {
-    source_t *self = source_of(owner);
-    (void)actor;
     int64_t now_us = actor_now_us(self->actor), most_us = 2 * every_s(self) * second_us;
     if (self->is_asking || self->refused[0])
         return -1;
@@ -251,4 +263,12 @@ int source_tick(struct self *owner, actor_t *actor)
     }
     begin(self);
     return -1;
+}
+
+int source_tick(struct self *owner, actor_t *actor)
+{
+    source_t *self = source_of(owner);
+    (void)actor;
+    int renew_ms = source_renew(self), poll_ms = poll_if_due(self);
+    return poll_ms < 0 || (renew_ms >= 0 && renew_ms < poll_ms) ? renew_ms : poll_ms;
 }

@@ -60,6 +60,20 @@ static void tell_context(int64_t as_of_us, int64_t print, char to[27])
     to[26] = '\0';
 }
 
+/* Money is per something: "/kWh" is of the reading's currency, and nothing where that is not known. */
+static void put_unit(const struct source *self, const struct field *f, msgpack_sbuffer *to)
+{
+    const struct field *currency = schema_field(self->schema, "currency", 8);
+    char unit[40];
+    bool is_price = f->unit && f->unit[0] == '/';
+    if (!f->unit || (is_price && (!currency || !row_is_set(currency, self->reading))))
+        return;
+    snprintf(unit, sizeof unit, "%.8s%s", is_price ? (const char *)row_in(currency, self->reading) : "", f->unit);
+    put(to, "\"unit_of_measurement\":");
+    json_write_text(slice_of(unit), to);
+    put(to, ",");
+}
+
 static void put_state(const struct source *self, const struct field *f, const char *when, const char *context, msgpack_sbuffer *to)
 {
     char text[STATE_BYTES], entity[100];
@@ -72,11 +86,7 @@ static void put_state(const struct source *self, const struct field *f, const ch
     put(to, "\",\"state\":");
     json_write_text(slice_of(text), to);
     put(to, ",\"attributes\":{");
-    if (f->unit) {
-        put(to, "\"unit_of_measurement\":");
-        json_write_text(slice_of(f->unit), to);
-        put(to, ",");
-    }
+    put_unit(self, f, to);
     bool is_angle = f->unit && strcmp(f->unit, "°") == 0;
     if (f->kind != TEXT_KIND)
         put(to, is_angle ? "\"state_class\":\"measurement_angle\"," : "\"state_class\":\"measurement\",");

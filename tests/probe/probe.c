@@ -494,6 +494,8 @@ int probe_answer_fault(probe_t *self, const struct contract *contract, int verdi
 
 const char *probe_fetch_url(const probe_t *self) { return self->fetched ? self->url : NULL; }
 
+const char *probe_fetch_body(const probe_t *self) { return self->fetched ? self->posted : NULL; }
+
 const char *probe_fetching(const probe_t *self, const char *parameter)
 {
     for (size_t i = 0; self->fetched && i < sizeof self->words / sizeof *self->words; i++)

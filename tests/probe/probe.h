@@ -60,6 +60,7 @@ int probe_answer_fault(probe_t *, const struct contract *, int verdict, const ch
 
 /* --- HTTP out */
 const char *probe_fetch_url(const probe_t *);    /* NULL: no request is open */
+const char *probe_fetch_body(const probe_t *);   /* what is posted; "": it is a GET */
 const char *probe_fetching(const probe_t *, const char *parameter); /* of the query, or a header */
 void probe_fetched(probe_t *, long status, const char *body);
 void probe_fetched_as(probe_t *, const struct fetched *); /* any answer */

@@ -234,6 +234,7 @@ int actor_fetch(actor_t *self, const struct fetch *fetch)
         return -1;
     self->fetched = fetch->done;
     snprintf(self->url, sizeof self->url, "%s", fetch->url);
+    snprintf(self->posted, sizeof self->posted, "%.*s", (int)fetch->body.size, fetch->body.size ? (const char *)fetch->body.data : "");
     memset(self->words, 0, sizeof self->words);
     struct word *next = keep_words(self->words, fetch->query, sizeof fetch->query / sizeof *fetch->query);
     keep_words(next, fetch->headers, sizeof fetch->headers / sizeof *fetch->headers);

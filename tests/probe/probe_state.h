@@ -53,7 +53,7 @@ struct actor {
     struct copy query;               /* of the last call */
 
     fetched_fn *fetched;
-    char url[NAME_BYTES];
+    char url[NAME_BYTES], posted[1024];
     struct word words[12];
 
     int stopped;

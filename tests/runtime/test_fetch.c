@@ -214,6 +214,19 @@ static void a_header_cannot_break_out_of_its_line(void **state)
     SERVE_UNTIL(world, ok, world->self->done);
 }
 
+static void posts_a_body_and_follows_nowhere_with_it(void **state)
+{
+    struct world *world = *state;
+    struct fetch fetch = simple(world);
+    fetch.body = slice_of("{\"query\":1}");
+    assert_int_equal(actor_fetch(world->actor, &fetch), 0);
+    SERVE_UNTIL(world, "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", world->self->done);
+    assert_int_equal(world->self->last.status, 302);
+    assert_int_equal(strncmp(world->request, "POST /now HTTP/1.1\r\n", 20), 0);
+    assert_non_null(strstr(world->request, "Content-Type: application/json\r\n"));
+    assert_non_null(strstr(world->request, "Content-Length: 11\r\n"));
+}
+
 static void done_may_begin_the_next_request(void **state)
 {
     struct world *world = *state;
@@ -246,6 +259,7 @@ int main(void)
         TEST(refuses_a_body_above_the_limit),
         TEST(times_out_and_says_so_after_four_attempts),
         TEST(a_header_cannot_break_out_of_its_line),
+        TEST(posts_a_body_and_follows_nowhere_with_it),
         TEST(done_may_begin_the_next_request),
         TEST(a_request_under_way_is_dropped_at_the_end),
     };

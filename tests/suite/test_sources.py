@@ -127,6 +127,40 @@ class Sources(unittest.TestCase):
                     self.assertLessEqual(best["intensity_g_kwh"], best["now_g_kwh"])
                 system.stop()
 
+    def test_what_electricity_costs_and_when_it_costs_least(self):
+        with Workspace() as place:
+            home = place.home("--entities", "20", "--rate", "1")
+            system = place.system(home_port=home.port, ELECTRICITY_PROVIDER="tibber", ELECTRICITY_TOKEN="t0ken",
+                                  ELECTRICITY_URL=self.upstream.url("tibber")).start()
+            self.wait_status(system, "electricity", "ok")
+            self.assertEqual(self.upstream.log[0][1]["Authorization"], "Bearer t0ken")
+            now = system.api.get("/api/v1/sources/electricity/current")
+            self.assertEqual((now["price"], now["market"], now["net"], now["currency"], now["stale"]), (0.2853, 0.1012, None, "EUR", False))
+            self.assertEqual(now["valid_to"], now["next_from"])
+            wait_for(lambda: system.api.get("/api/v1/sources/pricing/current")["today_hours"] in (23, 24, 25), 10, "the home's day")
+            slots = system.api.get("/api/v1/sources/electricity/forecast")["forecast"]
+            self.assertGreater(len(slots), 80)
+            least = min(slots, key=lambda slot: slot["price"])
+            for path in ("/api/v1/sources/electricity/cheapest-hours", "/api/v1/sources/pricing/cheapest-hours", "/cheapest-hours"):
+                for contiguous in ("true", "false"):
+                    found = system.api.get(path, hours="0.25", contiguous=contiguous)
+                    self.assertEqual([(part["from"], part["price"]) for part in found["cheapest_hours"]], [(least["from"], least["price"])])
+            for wrong, field in (({"hours": "70"}, "hours"), ({"hours": "x"}, "hours"), ({"contiguous": "maybe"}, "contiguous")):
+                status, _, body = system.api.request("GET", "/cheapest-hours?" + "&".join(f"{k}={v}" for k, v in wrong.items()))
+                self.assertEqual(status, 422, body)
+                self.assertIn(field, body.decode() if isinstance(body, bytes) else body)
+
+            def series():
+                return system.api.get("/api/v1/series", ids="_electricity.price", **{"from": "2020-01-01T00:00:00Z"}, step="raw")["series"][0]
+            wait_for(lambda: series()["value"], 20, "the series of the price")
+            self.assertEqual((series()["value"][0], series()["unit"]), (0.2853, "EUR/kWh"))
+            for fault in ("null", "missing", "wrong", "error", "empty", "deep", "huge"):
+                self.poke(system, "electricity", fault, "failing")
+                self.assertEqual(system.api.get("/api/v1/sources/electricity/current")["currency"], "EUR", fault)
+            self.poke(system, "electricity", "401", "refused")
+            self.poke(system, "electricity", "gzip", "ok")
+            system.stop()
+
     def test_a_source_that_is_switched_off_is_not_there(self):
         with Workspace() as place:
             system = place.system().start(live=False)

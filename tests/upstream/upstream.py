@@ -37,13 +37,18 @@ PAGES = [
     (r"open-meteo/v1/forecast", "open-meteo"),
     (r"openweathermap/data/2.5/weather", "openweathermap"),
     (r"openweathermap/data/2.5/forecast", "openweathermap-forecast"),
+    (r"awattar/v1/marketdata", "awattar"),
+    (r"energy-charts/price", "energy-charts"),
+    (r"octopus/v1/products/.*", "octopus"),
+    (r"tibber/v1-beta/gql", "tibber"),
+    (r"entsoe/api", "entsoe.xml"),
 ]
 
 ISO = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\.\d+)?")
 
 
 def moved(text, by):
-    """Times in the text, moved: seconds since the epoch, and RFC 3339 as it is written there."""
+    """Times in the text, moved: seconds and milliseconds since the epoch, and RFC 3339 as it is written there."""
     def iso(match):
         old = match.group(0)
         plain = old.split(".")[0]
@@ -55,6 +60,7 @@ def moved(text, by):
         return time.strftime('"dateObserved":"%Y-%m-%d","hourObserved":"%H:00"', time.gmtime(at))
     text = re.sub(r'"dateObserved":"([-0-9]+)","hourObserved":"([0-9:]+)"', airnow, text)
     text = ISO.sub(iso, text)
+    text = re.sub(r"\b17[56]\d{10}\b", lambda m: str(int(m.group(0)) + by * 1000), text)
     return re.sub(r"\b17[56]\d{7}\b", lambda m: str(int(m.group(0)) + by), text)
 
 
@@ -102,7 +108,7 @@ class Upstream(http.server.ThreadingHTTPServer):
         for pattern, name in PAGES:
             if re.match(pattern + r"(\?|$)", path):
                 by = int(time.time() - BEGIN) // self.step * self.step
-                return moved((FIXTURES / f"{name}.json").read_text(encoding="utf-8"), by)
+                return moved((FIXTURES / (name if "." in name else f"{name}.json")).read_text(encoding="utf-8"), by)
         return None
 
 
@@ -127,12 +133,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.faults.update(json.loads(body))
             self.send(200, "{}")
         else:
-            self.send(404, "{}")
+            self.page()
 
     def do_GET(self):
         if self.path == "/log":
             self.send(200, json.dumps([path for path, _ in self.server.log]))
             return
+        self.page()
+
+    def page(self):
         self.server.log.append((self.path, dict(self.headers)))
         path = self.path.lstrip("/")
         body = self.server.fixture(path)
