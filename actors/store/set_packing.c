@@ -228,11 +228,14 @@ static enum store_result read_base(store_t *store, struct packing *p)
         return STORE_TROUBLE;
     sqlite3_bind_int64(find, 1, p->series);
     int rc = sqlite3_step(find);
-    p->base = rc == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+    p->base = 0;
     buffer_clear(&p->base_bytes);
     if (rc == SQLITE_ROW) {
-        struct slice bytes = column_bytes(find, 1);
-        pack_bytes(&p->base_bytes, bytes.data, bytes.size);
+        struct slice bytes = column_bytes(find, 2);
+        if ((int64_t)hash_bytes(HASH_SEED, bytes) == sqlite3_column_int64(find, 1)) { /* else no reader takes it as a base */
+            p->base = sqlite3_column_int64(find, 0);
+            pack_bytes(&p->base_bytes, bytes.data, bytes.size);
+        }
     }
     sqlite3_reset(find);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read a base");

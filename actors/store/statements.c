@@ -32,7 +32,7 @@ static const char *const texts[STATEMENTS] = {
     [PLAIN_GET]     = "SELECT hash, bytes FROM attribute WHERE id = ? AND id < (SELECT max(id) FROM attribute)",
     [PLAIN_ADD]     = "INSERT INTO attribute (id, hash, bytes) VALUES (?, ?, ?)",
     [PLAIN_DROP]    = "DELETE FROM attribute WHERE id = ?",
-    [BASE_OF]       = "SELECT id, bytes FROM attribute_base JOIN attribute USING (id) WHERE series = ? ORDER BY id DESC LIMIT 1",
+    [BASE_OF]       = "SELECT id, hash, bytes FROM attribute_base JOIN attribute USING (id) WHERE series = ? ORDER BY id DESC LIMIT 1",
     [BASE_IS]       = "SELECT 1 FROM attribute_base WHERE id = ?",
     [BASE_ADD]      = "INSERT INTO attribute_base (id, series) VALUES (?, ?)",
     [SETS_WALK]     = "SELECT id, hash, bytes, NULL, EXISTS (SELECT 1 FROM attribute_bad b WHERE b.id = attribute.id) FROM attribute WHERE id > ?1"

@@ -266,6 +266,33 @@ static void a_flipped_bit_in_what_repeats_is_told_and_never_answered(void **stat
     assert_memory_equal(counts, ((int[]){ 40, 0, 39, 0, 3 }), sizeof counts);
 }
 
+static int with_attributes(const struct twins *t)
+{
+    struct events_query q;
+    struct fault fault;
+    struct page end;
+    int counts[5] = { 0 };
+    store_t *fresh = twin_open(t->paths[SEALED], false);
+    schema_clear(events_query_schema(), &q);
+    SET(&q, limit, 10000);
+    assert_int_equal(store_find(fresh, &q, count_entity, counts, &end, &fault), STORE_OK);
+    store_close(&fresh);
+    return counts[2];
+}
+
+static void no_set_is_packed_with_a_base_that_is_damaged(void **state)
+{
+    struct twins *t = *state;
+    fill(t, 200);
+    int64_t before = packed(t);
+    assert_true(number(t, "SELECT count(*) FROM attribute_base") > 0);
+    run_sql(t, "UPDATE attribute SET bytes = CAST(x'7b' || x'20' || substr(bytes, 3) AS BLOB) WHERE id IN (SELECT id FROM attribute_base)");
+    int left = with_attributes(t);
+    twins_seal(t, START_US + INT64_C(203) * 60000000, INT64_MAX); /* so few that another base is not worth it */
+    assert_true(packed(t) > before);
+    assert_int_equal(with_attributes(t), left);
+}
+
 static void what_has_little_in_common_gets_a_base_of_its_own_or_stays(void **state)
 {
     struct twins *t = *state;
@@ -314,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_number_is_never_given_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_set_is_named_and_rows_are_answered_without_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flipped_bit_in_what_repeats_is_told_and_never_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_set_is_packed_with_a_base_that_is_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_has_little_in_common_gets_a_base_of_its_own_or_stays, set_up, tear_down),
         cmocka_unit_test(bytes_come_back_from_any_base),
     };
