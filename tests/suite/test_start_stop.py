@@ -71,6 +71,8 @@ class StartStop(unittest.TestCase):
                     wait_for(lambda: "Ctrl-C stops" in log.read_text(), 600, "the address to be printed")
                     self.assertIn(f"http://127.0.0.1:{api.port}/", log.read_text())
                     self.assertIn("Health:         healthy", log.read_text())
+                    self.assertRegex(log.read_text(), r"carbon +off\n")
+                    self.assertNotIn("NOT READY", log.read_text())
                     wait_for(lambda: api.count() > 20, 30, "events of the simulated home")
                     self.assertEqual(api.get("/health")["status"], "healthy")
                 self.assertEqual(listening(runs[0][1]), ["0100007F"] * 2)  # the gateway and the home, 127.0.0.1
