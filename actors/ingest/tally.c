@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 enum { ROWS_MAX = 65536, LINE = 64 };
+static const char *const names[] = { "tally.0", "tally.1" };
+static const char older_version[] = "tally";
 
 void tally_free(struct tally *self)
 {
@@ -31,8 +33,11 @@ static uint32_t add_line(const struct crc32c *crc, uint32_t sum, const char *lin
     return crc32c_add(crc, sum, line, strlen(line));
 }
 
+/* Number 0: that of an older version, which had one file without a number. */
 static int head_line(const struct tally *self, char line[LINE])
 {
+    if (self->number == 0)
+        return snprintf(line, LINE, "%zu %" PRId64 "\n", self->count, self->given_up);
     return snprintf(line, LINE, "%" PRId64 " %zu %" PRId64 "\n", self->number, self->count, self->given_up);
 }
 
@@ -42,11 +47,13 @@ static int row_line(const struct tally_row *row, char line[LINE])
 }
 
 /* The sum is of the lines as they would be written. */
-static bool read_rows(struct tally *self, FILE *file, const struct crc32c *crc)
+static bool read_rows(struct tally *self, FILE *file, bool is_numbered, const struct crc32c *crc)
 {
     char line[LINE];
     uint32_t sum, is = 0;
-    if (fscanf(file, "%" SCNd64 " %zu %" SCNd64, &self->number, &self->count, &self->given_up) != 3 || self->count > ROWS_MAX)
+    if (is_numbered && fscanf(file, "%" SCNd64, &self->number) != 1)
+        return false;
+    if (fscanf(file, "%zu %" SCNd64, &self->count, &self->given_up) != 2 || self->count > ROWS_MAX)
         return false;
     self->rows = calloc(self->count + 1, sizeof *self->rows);
     assert(self->rows);
@@ -62,21 +69,21 @@ static bool read_rows(struct tally *self, FILE *file, const struct crc32c *crc)
     return fscanf(file, "%" SCNx32, &sum) == 1 && sum == is;
 }
 
-static void path_of(char path[PATH_MAX], const char *directory, int64_t number)
+static void path_of(char path[PATH_MAX], const char *directory, const char *name)
 {
-    int length = snprintf(path, PATH_MAX, "%s/tally.%d", directory, (int)(number & 1));
+    int length = snprintf(path, PATH_MAX, "%s/%s", directory, name);
     assert(length > 0 && length < PATH_MAX);
 }
 
-static bool read_one(struct tally *self, const char *directory, const struct crc32c *crc, int64_t number)
+static bool read_one(struct tally *self, const char *directory, const char *name, const struct crc32c *crc)
 {
     char path[PATH_MAX];
+    path_of(path, directory, name);
     *self = (struct tally){ 0 };
-    path_of(path, directory, number);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
-    bool good = read_rows(self, file, crc);
+    bool good = read_rows(self, file, name != older_version, crc);
     fclose(file);
     if (!good)
         tally_free(self);
@@ -86,9 +93,9 @@ static bool read_one(struct tally *self, const char *directory, const struct crc
 bool tally_read(struct tally *self, const char *directory, const struct crc32c *crc)
 {
     struct tally other;
-    bool good = read_one(self, directory, crc, 0);
-    if (!read_one(&other, directory, crc, 1))
-        return good;
+    bool good = read_one(self, directory, names[0], crc);
+    if (!read_one(&other, directory, names[1], crc))
+        return good || read_one(self, directory, older_version, crc);
     struct tally older = other.number > self->number ? *self : other;
     *self = other.number > self->number ? other : *self;
     tally_free(&older);
@@ -114,7 +121,7 @@ int tally_write(const struct tally *self, const char *directory, const struct cr
         at += row_line(&self->rows[i], at);
     uint32_t sum = crc32c_add(crc, 0, text, (size_t)(at - text));
     at += snprintf(at, LINE, "%08" PRIx32 "\n", sum);
-    path_of(path, directory, self->number);
+    path_of(path, directory, names[self->number & 1]);
     int bad = write_out(path, text, (size_t)(at - text));
     free(text);
     return bad;

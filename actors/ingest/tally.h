@@ -2,7 +2,8 @@
  *
  * <data>/capture/tally.0 and tally.1, written in turns, in place and never synced: a kill -9 in the middle of one leaves
  * the other, a power cut perhaps none. Then what the log still holds is counted anew, from 0. (A file that takes another's
- * place has the old one's blocks freed, which a disk that is told of it takes 45 ms for.)
+ * place has the old one's blocks freed, which a disk that is told of it takes 45 ms for.) Where there is neither, the one
+ * file "tally" of an older version is read.
  * Only the log itself (log.h) uses this. */
 #ifndef TALLY_H
 #define TALLY_H

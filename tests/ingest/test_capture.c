@@ -693,6 +693,22 @@ static void a_tally_torn_by_a_kill_leaves_the_one_before_it(void **state)
     assert_int_equal(received_in_a_new_process(world), 33); /* of what went before nobody knows */
 }
 
+static void the_tally_of_an_older_version_is_read(void **state)
+{
+    struct world *world = *state;
+    capture_t *log = open_log(world);
+    append(world, log, "one of this version", 3);
+    capture_close(&log);
+    folder_write(&world->folder, "tally.0", "", 0);
+    folder_write(&world->folder, "tally.1", "", 0);
+    static const char tally[] = "1 7\n0 1200\nfeaa3608\n"; /* one segment, 1200 events before it, 7 given up */
+    folder_write(&world->folder, "tally", tally, strlen(tally));
+    log = open_log(world);
+    assert_int_equal(capture_totals(log).received, 1203);
+    assert_int_equal(capture_totals(log).given_up, 7);
+    capture_close(&log);
+}
+
 static void what_is_given_up_is_known_in_every_process(void **state)
 {
     struct world *world = *state;
@@ -1119,6 +1135,7 @@ int main(void)
         IN_A_FOLDER(a_full_log_gives_up_half_read_segments_too),
         IN_A_FOLDER(what_was_ever_appended_is_known_in_every_process),
         IN_A_FOLDER(a_tally_torn_by_a_kill_leaves_the_one_before_it),
+        IN_A_FOLDER(the_tally_of_an_older_version_is_read),
         IN_A_FOLDER(what_is_given_up_is_known_in_every_process),
         IN_A_FOLDER(a_full_log_drops_what_is_acknowledged_without_a_word),
         IN_A_FOLDER(a_frame_larger_than_a_segment_is_kept_whole),
