@@ -60,13 +60,13 @@ int on_discard(struct self *self, actor_t *actor, const struct bad_id *query, st
     if (replay_has_row(self->replay, query->id))
         return actor_refuse(actor, CONFLICT, "id", "is being replayed");
     enum store_result result = store_refused_drop(self->store, query->id);
-    if (result == STORE_MISSING)
-        return NOT_FOUND;
-    self->has_changed = true;
+    self->has_changed = true; /* also where there was none: the transaction is open */
     if (result == STORE_TROUBLE)
         batch_trouble(self, actor);
     if (result == STORE_TROUBLE || batch_commit(self, actor) != STORE_OK)
         return actor_refuse(actor, UNAVAILABLE, "", "the store takes nothing now");
+    if (result == STORE_MISSING)
+        return NOT_FOUND;
     self->stats.discarded++;
     SET(reply, id, query->id);
     return OK;
