@@ -387,6 +387,35 @@ static enum store_result guess_moved(store_t *store, const struct fact *fact, st
     return result;
 }
 
+/* STORE_DUPLICATE: what is noted leads from the one name to the other, by however many steps: renames may come in another order
+ * than they were made in, and then who holds the name stays behind. */
+static enum store_result leads_to(store_t *store, struct name name, int64_t since, struct slice to)
+{
+    for (int i = 0; i < STEPS_BACK; i++) {
+        sqlite3_stmt *above = statement(store, LINEAGE_ABOVE), *out = statement(store, LINEAGE_OUT);
+        if (!above || !out)
+            return STORE_TROUBLE;
+        bind_bytes(above, 1, name_slice(&name));
+        sqlite3_bind_int64(above, 2, since);
+        int rc = sqlite3_step(above);
+        since = rc == SQLITE_ROW ? sqlite3_column_int64(above, 0) : FOREVER_US;
+        sqlite3_reset(above);
+        bind_bytes(out, 1, name_slice(&name));
+        sqlite3_bind_int64(out, 2, since);
+        if (rc == SQLITE_ROW)
+            rc = sqlite3_step(out);
+        bool is_rename = rc == SQLITE_ROW && sqlite3_column_int(out, 1) == LINEAGE_RENAME;
+        if (is_rename)
+            name = name_of(column_bytes(out, 2));
+        sqlite3_reset(out);
+        if (!is_rename)
+            return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read the lineage");
+        if (slice_equal(name_slice(&name), to))
+            return STORE_DUPLICATE;
+    }
+    return STORE_OK;
+}
+
 /* It has the name in which we knew it no more. In a gap it was renamed at its beginning, since all that history says of it
  * is under the new name. */
 static enum store_result note_moved(store_t *store, const struct fact *fact, const struct holder *known)
@@ -397,6 +426,8 @@ static enum store_result note_moved(store_t *store, const struct fact *fact, con
     if (fact->seen_at < known->since)
         return STORE_DUPLICATE; /* it was read before */
     enum store_result result = look_for(store, before, fact->name, known->since + 1, INT64_MAX, 0);
+    if (result == STORE_OK)
+        result = leads_to(store, known->name, known->since, fact->name);
     if (result != STORE_OK) /* noted already */
         return result == STORE_DUPLICATE ? put_holder(store, fact, fact->seen_at) : result;
     result = gap_moment(store, fact->gap, &at);

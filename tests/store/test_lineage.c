@@ -402,6 +402,19 @@ static void what_the_event_says_takes_the_place_of_what_the_registry_let_conclud
     assert_int_equal(list_entity(w, "sensor.a", 1, 1, second(2), 0), STORE_DUPLICATE); /* an old reading, said again */
 }
 
+static void renames_that_come_out_of_order_are_no_further_one(void **state)
+{
+    struct world *w = *state;
+    list_entity(w, "sensor.a", 1, 1, second(0), 0);
+    write_state(w, "sensor.a", second(1), "1", NULL);
+    rename_live(w, "sensor.b", "sensor.c", 4, "1");
+    rename_live(w, "sensor.c", "sensor.d", 5, "1");
+    rename_live(w, "sensor.a", "sensor.b", 3, "1");
+    assert_int_equal(list_entity(w, "sensor.d", 1, 1, second(10), 0), STORE_OK); /* where it is now is known, and how it came there */
+    commit(w);
+    assert_history(w, "sensor.d", "sensor.a[,3.0003) sensor.b[3.0003,4.0003) sensor.c[4.0003,5.0003) sensor.d[5.0003,)");
+}
+
 static void there_and_back_is_one(void **state)
 {
     struct world *w = *state;
@@ -921,6 +934,7 @@ int main(void)
         TEST(names_exchanged_just_after_a_live_rename_are_told_apart),
         TEST(what_history_says_again_under_the_new_name_is_known),
         TEST(what_the_event_says_takes_the_place_of_what_the_registry_let_conclude),
+        TEST(renames_that_come_out_of_order_are_no_further_one),
         TEST(there_and_back_is_one),
         TEST(what_is_no_rename_is_let_be),
         TEST(two_that_are_one_are_merged_and_that_is_undone),

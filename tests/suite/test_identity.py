@@ -107,18 +107,17 @@ class Identity(unittest.TestCase):
                 now[name] = f"sensor.r{i}"
                 if i % 3 == 1:
                     system.signal("sink", signal.SIGKILL)
-            def noted():  # that the registry tells of one more, between two of them, changes no history: the chains show it
-                return [row for row in api.get("/api/v1/lineage", limit=100)["lineage"] if row["found"] == "event"]
-            wait_for(lambda: len(noted()) == 18, 60, "all renames to be noted")
+            wait_for(lambda: len(api.get("/api/v1/lineage", limit=100)["lineage"]) == 18, 60, "all renames to be noted")
             wait_for(lambda: api.get("/api/v1/conservation")["sources"][0]["in_flight"] == 0, 60, "everything to be stored")
             home.control("stop-events")
-            lineage = noted()
+            lineage = api.get("/api/v1/lineage", limit=100)["lineage"]
             chains = {name: names(api, latest) for name, latest in now.items()}
             system.stop()
             events, _ = home.truth()
             told = [(event["event"]["data"]["old_entity_id"], event["event"]["data"]["entity_id"], microseconds(event["event"]["time_fired"]))
                     for event in events if "old_entity_id" in (event["event"].get("data") or {})]
             self.assertEqual([(row["from"], row["to"], microseconds(row["at"])) for row in sorted(lineage, key=lambda row: row["at"])], told)
+            self.assertEqual({row["found"] for row in lineage}, {"event"})
             for name, chain in chains.items():
                 expected = [name]
                 for old, new, _ in told:
