@@ -8,9 +8,9 @@
 enum { SETS_AT_ONCE = 128, BYTES_AT_ONCE = 4 << 20 };
 
 /* Out of the file, not out of the memory of sets. */
-static bool plain_is_well(sqlite3_stmt *row)
+static bool plain_is_well(struct slice bytes, int64_t hash)
 {
-    return (int64_t)hash_bytes(HASH_SEED, column_bytes(row, 2)) == sqlite3_column_int64(row, 1);
+    return (int64_t)hash_bytes(HASH_SEED, bytes) == hash;
 }
 
 static enum store_result packed_is_well(store_t *store, sqlite3_stmt *row, bool *is_well)
@@ -24,7 +24,8 @@ static enum store_result packed_is_well(store_t *store, sqlite3_stmt *row, bool 
     int rc = base ? sqlite3_step(get) : SQLITE_ROW;
     if (rc == SQLITE_ROW && base)
         bytes = column_bytes(get, 0);
-    *is_well = rc == SQLITE_ROW && bytes.size <= SET_BYTES_MAX && set_unpack(store->tools, bytes, column_bytes(row, 2), &store->unpacked_set) == 0
+    bool has_base = rc == SQLITE_ROW && (!base || plain_is_well(bytes, sqlite3_column_int64(get, 1)));
+    *is_well = has_base && bytes.size <= SET_BYTES_MAX && set_unpack(store->tools, bytes, column_bytes(row, 2), &store->unpacked_set) == 0
         && (int32_t)(uint32_t)hash_bytes(HASH_SEED, (struct slice){ store->unpacked_set.data, store->unpacked_set.size }) == sqlite3_column_int(row, 1);
     sqlite3_reset(get);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read a base");
@@ -43,7 +44,7 @@ static enum store_result look_at_some(store_t *store, struct store_looked_sets *
         return STORE_TROUBLE;
     sqlite3_bind_int64(walk, 1, store->verified_set);
     for (int i = 0; i < SETS_AT_ONCE && bytes < BYTES_AT_ONCE && result == STORE_OK && (rc = sqlite3_step(walk)) == SQLITE_ROW; i++) {
-        bool is_packed = sqlite3_column_type(walk, 3) != SQLITE_NULL, is_well = !is_packed && plain_is_well(walk);
+        bool is_packed = sqlite3_column_type(walk, 3) != SQLITE_NULL, is_well = !is_packed && plain_is_well(column_bytes(walk, 2), sqlite3_column_int64(walk, 1));
         if (is_packed)
             result = packed_is_well(store, walk, &is_well);
         store->verified_set = sqlite3_column_int64(walk, 0);
