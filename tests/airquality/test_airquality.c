@@ -12,23 +12,10 @@ static const char *const model[] = { PLACE, NULL };
 static const char *const airnow[] = { "provider", "airnow", "api_key", "k", PLACE, NULL };
 static const char *const openaq[] = { "provider", "openaq", "api_key", "k", PLACE, NULL };
 
-static probe_t *begin(const char *const settings[])
-{
-    probe_t *probe = probe_new(settings);
-    assert_non_null(probe);
-    probe_tick(probe);
-    return probe;
-}
-
 static const struct airquality_reading *last(probe_t *probe)
 {
     size_t count = probe_published_count(probe, &reading_airquality_contract);
     return count ? probe_published(probe, &reading_airquality_contract, count - 1) : NULL;
-}
-
-static const struct source_row *status(probe_t *probe)
-{
-    return probe_published(probe, &source_status_contract, probe_published_count(probe, &source_status_contract) - 1);
 }
 
 struct expected {

@@ -13,23 +13,10 @@ static const char *const uk[] = { "provider", "uk", NULL }, *const london[] = { 
 static const char *const maps[] = { "provider", "electricitymaps", "api_key", "k", "zone", "DE", NULL };
 static const char *const watttime[] = { "provider", "watttime", "username", "me", "password", "secret", "zone", "CAISO_NORTH", NULL };
 
-static probe_t *begin(const char *const settings[])
-{
-    probe_t *probe = probe_new(settings);
-    assert_non_null(probe);
-    probe_tick(probe);
-    return probe;
-}
-
 static const struct carbon_reading *last(probe_t *probe)
 {
     size_t count = probe_published_count(probe, &reading_carbon_contract);
     return count ? probe_published(probe, &reading_carbon_contract, count - 1) : NULL;
-}
-
-static const struct source_row *status(probe_t *probe)
-{
-    return probe_published(probe, &source_status_contract, probe_published_count(probe, &source_status_contract) - 1);
 }
 
 struct expected {

@@ -25,17 +25,12 @@ static probe_t *begin_at(const char *const settings[], int64_t now_us)
     return probe;
 }
 
-static probe_t *begin(const char *const settings[]) { return begin_at(settings, begin_us); }
+static probe_t *begin_then(const char *const settings[]) { return begin_at(settings, begin_us); }
 
 static const struct electricity_reading *last(probe_t *probe)
 {
     size_t count = probe_published_count(probe, &reading_electricity_contract);
     return count ? probe_published(probe, &reading_electricity_contract, count - 1) : NULL;
-}
-
-static const struct source_row *status(probe_t *probe)
-{
-    return probe_published(probe, &source_status_contract, probe_published_count(probe, &source_status_contract) - 1);
 }
 
 /* All that is known, from the first on. */
@@ -102,7 +97,7 @@ static void takes_from_each_provider_what_is_right(void **state)
     (void)state;
     struct electricity_slot *slots = calloc(SLOTS_MAX, sizeof *slots);
     for (const struct fixture_case *c = table; c < table + sizeof table / sizeof *table; c++) {
-        probe_t *probe = begin(c->settings);
+        probe_t *probe = begin_then(c->settings);
         answer(probe, c->fixture);
         const struct electricity_reading *r = last(probe);
         if (!r != !c->is_taken || (!r && strcmp(status(probe)->why, c->why) != 0))
@@ -124,25 +119,25 @@ static void takes_from_each_provider_what_is_right(void **state)
 static void asks_each_provider_as_it_wants_to_be_asked(void **state)
 {
     (void)state;
-    probe_t *probe = begin(awattar);
+    probe_t *probe = begin_then(awattar);
     assert_string_equal(probe_fetch_url(probe), "https://api.awattar.de/v1/marketdata");
     assert_string_equal(probe_fetching(probe, "start"), "1767139200000");
     assert_string_equal(probe_fetching(probe, "end"), "1767484800000");
     probe_destroy(&probe);
-    probe = begin(energy_charts);
+    probe = begin_then(energy_charts);
     assert_string_equal(probe_fetching(probe, "start"), "2025-12-31");
     assert_string_equal(probe_fetching(probe, "end"), "2026-01-03");
     probe_destroy(&probe);
-    probe = begin(octopus);
+    probe = begin_then(octopus);
     assert_string_equal(probe_fetch_url(probe), "https://api.octopus.energy/v1/products/AGILE-24-10-01/electricity-tariffs/E-1R-AGILE-24-10-01-C/standard-unit-rates/");
     assert_string_equal(probe_fetching(probe, "period_from"), "2025-12-31T00:00Z");
     probe_destroy(&probe);
-    probe = begin(tibber);
+    probe = begin_then(tibber);
     assert_string_equal(probe_fetch_url(probe), "https://api.tibber.com/v1-beta/gql");
     assert_string_equal(probe_fetching(probe, "Authorization"), "Bearer t0ken");
     assert_non_null(strstr(probe_fetch_body(probe), "QUARTER_HOURLY"));
     probe_destroy(&probe);
-    probe = begin(entsoe);
+    probe = begin_then(entsoe);
     assert_string_equal(probe_fetching(probe, "periodStart"), "202512310000");
     assert_string_equal(probe_fetching(probe, "in_Domain"), "10Y1001A1001A82H");
     assert_string_equal(probe_fetching(probe, "securityToken"), "t0ken");
@@ -153,7 +148,7 @@ static void a_step_is_what_it_is_and_a_hole_is_no_price(void **state)
 {
     (void)state;
     struct electricity_slot *slots = calloc(SLOTS_MAX, sizeof *slots);
-    probe_t *probe = begin(energy_charts);
+    probe_t *probe = begin_then(energy_charts);
     answer(probe, "energy-charts-mixed");
     assert_int_equal(slots_of(probe, slots), 6);
     static const int minutes[] = { 60, 60, 15, 15, 15, 15 };
@@ -161,13 +156,13 @@ static void a_step_is_what_it_is_and_a_hole_is_no_price(void **state)
         assert_int_equal(slots[i].to - slots[i].from, minutes[i] * minute_us);
     assert_near(slots[3].price, -0.04);
     probe_destroy(&probe);
-    probe = begin(energy_charts);
+    probe = begin_then(energy_charts);
     answer(probe, "energy-charts-missing-row"); /* 00:15 is not there */
     assert_int_equal(slots_of(probe, slots), 5);
     assert_int_equal(slots[2].to, begin_us + 15 * minute_us);
     assert_int_equal(slots[3].from, begin_us + 30 * minute_us);
     probe_destroy(&probe);
-    probe = begin(energy_charts);
+    probe = begin_then(energy_charts);
     answer(probe, "energy-charts"); /* 00:15 is null */
     slots_of(probe, slots);
     assert_int_equal(slots[4].to, begin_us + 15 * minute_us);
@@ -181,14 +176,14 @@ static void what_entsoe_leaves_out_is_as_before(void **state)
 {
     (void)state;
     struct electricity_slot *slots = calloc(SLOTS_MAX, sizeof *slots);
-    probe_t *probe = begin(entsoe);
+    probe_t *probe = begin_then(entsoe);
     answer(probe, "entsoe.xml");
     assert_int_equal(slots_of(probe, slots), 96);
     static const double begin_prices[] = { 0.0712, 0.0712, 0.0712, 0.06905, 0.06905, 0.06905, 0.06905, -0.0031, 0.08 };
     for (size_t i = 0; i < 96; i++)
         assert_near(slots[i].price, i < 9 ? begin_prices[i] : 0.08);
     probe_destroy(&probe);
-    probe = begin(entsoe);
+    probe = begin_then(entsoe);
     answer(probe, "entsoe-two.xml"); /* quarters until 11:00, hours from there */
     assert_int_equal(slots_of(probe, slots), 60);
     assert_int_equal(slots[48].from, begin_us + 11 * hour_us);
@@ -202,7 +197,7 @@ static void octopus_is_asked_for_a_second_page(void **state)
 {
     (void)state;
     struct electricity_slot *slots = calloc(SLOTS_MAX, sizeof *slots);
-    probe_t *probe = begin(octopus);
+    probe_t *probe = begin_then(octopus);
     answer(probe, "octopus-first");
     assert_string_equal(probe_fetching(probe, "page"), "2");
     answer(probe, "octopus-second");
@@ -215,14 +210,14 @@ static void octopus_is_asked_for_a_second_page(void **state)
 static void a_token_that_is_not_valid_is_a_refusal_also_with_200(void **state)
 {
     (void)state;
-    probe_t *probe = begin(tibber);
+    probe_t *probe = begin_then(tibber);
     answer(probe, "tibber-unauthenticated");
     assert_string_equal(status(probe)->status, "refused");
     assert_non_null(strstr(status(probe)->why, "electricity.token"));
     probe_advance(probe, 86400 * 1000);
     assert_null(probe_fetch_url(probe));
     probe_destroy(&probe);
-    probe = begin(tibber);
+    probe = begin_then(tibber);
     probe_fetched(probe, 200, "Too many requests, you are blocked for a while");
     assert_string_equal(status(probe)->status, "failing");
     probe_destroy(&probe);
@@ -231,7 +226,7 @@ static void a_token_that_is_not_valid_is_a_refusal_also_with_200(void **state)
 static void no_data_is_no_refusal(void **state)
 {
     (void)state;
-    probe_t *probe = begin(entsoe);
+    probe_t *probe = begin_then(entsoe);
     probe_fetched(probe, 400, "<Acknowledgement_MarketDocument/>");
     assert_string_equal(status(probe)->status, "failing");
     probe_advance(probe, 3700 * 1000);
@@ -245,7 +240,7 @@ static void no_data_is_no_refusal(void **state)
 static void take_spoilt(void *owner, const char *text)
 {
     const char *const *settings = owner;
-    probe_t *probe = begin(settings);
+    probe_t *probe = begin_then(settings);
     probe_fetched(probe, 200, text);
     if (probe_fetch_url(probe)) /* octopus: the next page */
         probe_fetched(probe, 200, text);
@@ -292,7 +287,7 @@ static void taxes_and_fees_make_what_is_to_be_paid_of_what_the_exchange_says(voi
 {
     (void)state;
     const char *const settings[] = { "provider", "awattar", "factor", "1.03", "fee", "0.15", "vat_percent", "19", "fee_after_vat", "0.01", NULL };
-    probe_t *probe = begin(settings);
+    probe_t *probe = begin_then(settings);
     answer(probe, "awattar");
     const struct electricity_reading *r = last(probe);
     assert_near(r->market, 0.08531);
@@ -329,7 +324,7 @@ static void the_price_changes_where_a_slot_begins_and_nobody_is_asked(void **sta
 static void the_price_of_now_stands_in_the_homes_day(void **state)
 {
     (void)state;
-    probe_t *probe = begin(awattar);
+    probe_t *probe = begin_then(awattar);
     answer(probe, "awattar");
     const struct electricity_reading *r = last(probe);
     struct electricity_slot *slots = calloc(SLOTS_MAX, sizeof *slots);
@@ -350,7 +345,7 @@ static void the_price_of_now_stands_in_the_homes_day(void **state)
     assert_int_equal(r->rank_of, 24);
     probe_destroy(&probe);
     const char *const nowhere[] = { "provider", "awattar", NULL };
-    probe = begin(nowhere);
+    probe = begin_then(nowhere);
     answer(probe, "awattar");
     assert_false(last(probe)->has_today_mean || last(probe)->has_rank); /* whose day? */
     struct home_place home = { .has_latitude = true, .latitude = 1, .has_longitude = true, .longitude = 1, .has_time_zone = true, .time_zone = "Europe/Berlin", .time_zone_size = 13 };
@@ -365,7 +360,7 @@ static void the_price_of_now_stands_in_the_homes_day(void **state)
 static void where_no_price_is_known_any_more_the_last_is_stale(void **state)
 {
     (void)state;
-    probe_t *probe = begin(entsoe);
+    probe_t *probe = begin_then(entsoe);
     struct nothing nothing = { 0 };
     struct electricity_reading r;
     char why[240];
@@ -392,14 +387,14 @@ static void other_taxes_ask_again_after_a_restart(void **state)
     char data[] = "/tmp/test-electricity-XXXXXX", command[100];
     assert_non_null(mkdtemp(data));
     const char *const settings[] = { "data", data, "provider", "awattar", "fee", "0.1", NULL }, *const others[] = { "data", data, "provider", "awattar", "fee", "0.2", NULL };
-    probe_t *probe = begin(settings);
+    probe_t *probe = begin_then(settings);
     answer(probe, "awattar");
     probe_destroy(&probe);
-    probe = begin(settings);
+    probe = begin_then(settings);
     assert_null(probe_fetch_url(probe));
     assert_near(last(probe)->price, 0.18531);
     probe_destroy(&probe);
-    probe = begin(others);
+    probe = begin_then(others);
     assert_non_null(probe_fetch_url(probe));
     assert_null(last(probe));
     probe_destroy(&probe);
@@ -410,7 +405,7 @@ static void other_taxes_ask_again_after_a_restart(void **state)
 static void a_price_is_a_series_in_its_currency(void **state)
 {
     (void)state;
-    probe_t *probe = begin(octopus);
+    probe_t *probe = begin_then(octopus);
     answer(probe, "octopus");
     const struct again_query *query = probe_asked(probe, &ingest_again_contract);
     assert_non_null(query);
@@ -507,7 +502,7 @@ static void a_tariff_waits_for_the_homes_zone_unless_it_is_one_price(void **stat
     const char *const by_time[] = { "provider", "tariff", "tariff", "22:00-06:00 0.24; 0.36", NULL }, *const flat[] = { "provider", "tariff", "tariff", "0.32", NULL };
     struct home_place home = { .has_latitude = true, .latitude = 1, .has_longitude = true, .longitude = 1, .has_time_zone = true, .time_zone = "Asia/Tokyo", .time_zone_size = 10,
         .has_currency = true, .currency = "JPY", .currency_size = 3 };
-    probe_t *probe = begin(by_time);
+    probe_t *probe = begin_then(by_time);
     assert_null(last(probe));
     assert_non_null(strstr(status(probe)->why, "electricity.time_zone"));
     assert_int_equal(probe_deliver(probe, &registry_home_contract, &home), OK);
@@ -522,7 +517,7 @@ static void a_tariff_waits_for_the_homes_zone_unless_it_is_one_price(void **stat
         probe_advance(probe, 3600 * 1000);
     assert_int_equal(last(probe)->as_of, begin_us + INT64_C(6) * 24 * hour_us + 13 * hour_us);
     probe_destroy(&probe);
-    probe = begin(flat);
+    probe = begin_then(flat);
     assert_near(last(probe)->price, 0.32);
     assert_false(last(probe)->has_currency || last(probe)->has_net || last(probe)->has_market);
     probe_destroy(&probe);

@@ -29,6 +29,21 @@ static inline void answer(probe_t *probe, const char *name)
     free(text);
 }
 
+/* A source with these settings, its first request open. */
+static inline probe_t *begin(const char *const settings[])
+{
+    probe_t *probe = probe_new(settings);
+    assert_non_null(probe);
+    probe_tick(probe);
+    return probe;
+}
+
+/* What it said last of how it does. */
+static inline const struct source_row *status(probe_t *probe)
+{
+    return probe_published(probe, &source_status_contract, probe_published_count(probe, &source_status_contract) - 1);
+}
+
 static inline size_t value_size(const char *at)
 {
     if (*at != '"')

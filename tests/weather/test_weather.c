@@ -11,14 +11,6 @@ static const int64_t begin_us = INT64_C(1767225600000000), hour_us = INT64_C(360
 static const char *const open_meteo[] = { PLACE, NULL };
 static const char *const openweathermap[] = { "provider", "openweathermap", "api_key", "k", PLACE, NULL };
 
-static probe_t *begin(const char *const settings[])
-{
-    probe_t *probe = probe_new(settings);
-    assert_non_null(probe);
-    probe_tick(probe);
-    return probe;
-}
-
 static const struct weather_reading *last(probe_t *probe)
 {
     size_t count = probe_published_count(probe, &reading_weather_contract);
@@ -40,11 +32,6 @@ static size_t forecast(probe_t *probe, struct source_query query, struct weather
     for (size_t i = 0; i < count && i < room; i++)
         assert_int_equal(probe_row(probe, i, &slots[i]), 0);
     return count;
-}
-
-static const struct source_row *status(probe_t *probe)
-{
-    return probe_published(probe, &source_status_contract, probe_published_count(probe, &source_status_contract) - 1);
 }
 
 /* --- Open-Meteo ------------------------------------------------------------------------------------ */
