@@ -11,21 +11,6 @@
 
 /* --- steps --------------------------------------------------------------------------------------------- */
 
-static void put_durations(msgpack_sbuffer *to, const struct bucket *b)
-{
-    char text[NUMBER_TEXT];
-    piece_comma(to);
-    const char *comma = "{";
-    for (size_t i = 0; i < b->states + (b->other_us > 0); i++, comma = ",") {
-        int64_t us = i < b->states ? b->durations[i].us : b->other_us;
-        msgpack_sbuffer_write(to, comma, 1);
-        json_write_text(i < b->states ? b->durations[i].state : slice_of("(others)"), to);
-        msgpack_sbuffer_write(to, ":", 1);
-        msgpack_sbuffer_write(to, text, number_write((double)us / 1e6, text));
-    }
-    msgpack_sbuffer_write(to, *comma == '{' ? "{}" : "}", *comma == '{' ? 2 : 1);
-}
-
 static double stat_of(const struct bucket *b, enum series_class class, enum stat stat)
 {
     double mean;
@@ -84,8 +69,10 @@ static int take_bucket(void *owner, const struct bucket *b)
         piece_text(&p->first_states, b->has_first, b->first_state);
     if (states && plan_has(&self->plan, STAT_LAST))
         piece_text(&p->last_states, b->has_last, b->last_state);
-    if (plan_has(&self->plan, STAT_DURATIONS))
-        put_durations(&p->texts, b);
+    if (plan_has(&self->plan, STAT_DURATIONS)) {
+        piece_comma(&p->texts);
+        bucket_durations(b, &p->texts);
+    }
     if (plan_has(&self->plan, STAT_RESETS))
         for (int64_t i = 0; i < b->resets && i < RESETS_MAX && b->reset_at; i++)
             piece_int(&p->resets, b->reset_at[i]);

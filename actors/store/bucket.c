@@ -32,6 +32,21 @@ struct bucketer {
 
 /* --- one bucket ---------------------------------------------------------------------------------- */
 
+void bucket_durations(const struct bucket *b, msgpack_sbuffer *to)
+{
+    char text[NUMBER_TEXT];
+    msgpack_sbuffer_write(to, "{", 1);
+    for (size_t i = 0; i < b->states + (b->other_us > 0); i++) {
+        int64_t us = i < b->states ? b->durations[i].us : b->other_us;
+        if (i > 0)
+            msgpack_sbuffer_write(to, ",", 1);
+        json_write_text(i < b->states ? b->durations[i].state : slice_of("(others)"), to);
+        msgpack_sbuffer_write(to, ":", 1);
+        msgpack_sbuffer_write(to, text, number_write((double)us / 1e6, text));
+    }
+    msgpack_sbuffer_write(to, "}", 1);
+}
+
 bool bucket_mean(const struct bucket *b, enum series_class class, double *mean)
 {
     if (class == CLASS_STATES || b->value_us == 0)

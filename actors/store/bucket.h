@@ -54,6 +54,7 @@ struct bucket {
     struct slice first_state, last_state;     /* CLASS_STATES */
 };
 bool bucket_mean(const struct bucket *, enum series_class, double *mean); /* false: no value was in force */
+void bucket_durations(const struct bucket *, msgpack_sbuffer *to); /* appends {"state": seconds ...}; what is beyond STATES_MAX is "(others)" */
 
 void angle_of(double degrees, int64_t us, double *sine, double *cosine); /* so long in that direction */
 

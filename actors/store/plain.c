@@ -21,20 +21,6 @@ struct plain_rows { struct plain_row *items; size_t count, room; msgpack_sbuffer
 
 /* --- rows in the making --------------------------------------------------------------------------- */
 
-static void write_durations(const struct bucket *b, msgpack_sbuffer *to)
-{
-    char text[NUMBER_TEXT];
-    const char *comma = "{";
-    for (size_t i = 0; i < b->states + (b->other_us > 0); i++, comma = ",") {
-        int64_t us = i < b->states ? b->durations[i].us : b->other_us;
-        msgpack_sbuffer_write(to, comma, 1);
-        json_write_text(i < b->states ? b->durations[i].state : slice_of("(others)"), to);
-        msgpack_sbuffer_write(to, ":", 1);
-        msgpack_sbuffer_write(to, text, number_write((double)us / 1e6, text));
-    }
-    msgpack_sbuffer_write(to, "}", 1);
-}
-
 /* One state that was there all the time is told by `last`: the view says the rest. */
 static void take_states(struct plain_rows *rows, struct plain_row *row, const struct bucket *b)
 {
@@ -45,7 +31,7 @@ static void take_states(struct plain_rows *rows, struct plain_row *row, const st
     row->durations = rows->texts.size;
     row->has_durations = !is_one && b->states > 0;
     if (row->has_durations)
-        write_durations(b, &rows->texts);
+        bucket_durations(b, &rows->texts);
 }
 
 /* Where nothing changed in it, a number is written once. */

@@ -219,20 +219,9 @@ static double seconds(int64_t us)
 
 static void put_durations(struct reading *r, const struct bucket *b, struct point *point)
 {
-    char number[NUMBER_TEXT];
-    msgpack_sbuffer *out = &r->durations;
-    msgpack_sbuffer_clear(out);
-    msgpack_sbuffer_write(out, "{", 1);
-    for (size_t i = 0; i < b->states + (b->other_us > 0); i++) {
-        bool is_known = i < b->states;
-        if (i > 0)
-            msgpack_sbuffer_write(out, ",", 1);
-        json_write_text(is_known ? b->durations[i].state : slice_of("(others)"), out);
-        msgpack_sbuffer_write(out, ":", 1);
-        msgpack_sbuffer_write(out, number, number_write(seconds(is_known ? b->durations[i].us : b->other_us), number));
-    }
-    msgpack_sbuffer_write(out, "}", 1);
-    SET(point, durations, (struct slice){ out->data, out->size });
+    msgpack_sbuffer_clear(&r->durations);
+    bucket_durations(b, &r->durations);
+    SET(point, durations, (struct slice){ r->durations.data, r->durations.size });
 }
 
 static void put_numbers(const struct reading *r, const struct bucket *b, struct point *point)
