@@ -43,6 +43,11 @@ def listening(data):
 
 
 class StartStop(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """What deploy/run would build in a clean clone, while a test waits for its address."""
+        subprocess.run([str(ROOT / "deploy" / "build"), "release"], check=True)
+
     def start(self, place, name, **settings):
         """deploy/run as a child; its data directory is given as a relative path."""
         data = place.path / name
