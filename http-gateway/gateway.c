@@ -1,8 +1,21 @@
 /* gateway.c - the one HTTP server: what it listens to, asks, and counts. Owns nothing. */
 #include "paged.h"
 #include "reply.h"
+#include "off.h"
 
 #include <sys/random.h>
+
+/* Nobody answers: where the actor has been switched off, it has left a note that says so. False: it has not. */
+static bool reply_off(connection_t *c)
+{
+    char actor[40], why[OFF_WHY], text[OFF_WHY + 40];
+    snprintf(actor, sizeof actor, "%.*s", (int)strcspn(c->route->service->subject, "."), c->route->service->subject);
+    if (!off_is(actor_suite(c->self->actor)->data, actor, why))
+        return false;
+    snprintf(text, sizeof text, "%s %s", actor, why);
+    reply_error(c, 503, NULL, text, NULL);
+    return true;
+}
 
 static void on_answer(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer)
 {
@@ -12,7 +25,7 @@ static void on_answer(struct self *self, actor_t *actor, int64_t tag, const stru
         return; /* the client has left */
     if (answer->verdict == OK)
         reply_answer(c, answer);
-    else
+    else if (answer->verdict != NO_OWNER || !reply_off(c))
         reply_verdict(c, answer);
     self->transport->flush(c);
 }

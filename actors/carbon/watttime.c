@@ -32,7 +32,7 @@ static int ask_forecast(source_t *source, struct fetch *fetch, char *path, size_
     snprintf(self->header, sizeof self->header, "Bearer %s", self->token);
     fetch->query[0] = (struct pair){ "region", source_setting(source, "zone") };
     fetch->query[1] = (struct pair){ "signal_type", "co2_moer" };
-    fetch->query[2] = (struct pair){ "horizon_hours", "24" };
+    fetch->query[2] = (struct pair){ "horizon_hours", "48" };
     fetch->headers[0] = (struct pair){ "Authorization", self->header };
     return 0;
 }

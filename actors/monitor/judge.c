@@ -1,8 +1,10 @@
 /* judge.c - every condition that there is a rule for, looked at together. */
 #include "monitor.h"
 #include "event_id.h"
+#include "off.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -71,8 +73,23 @@ static void judge_process(struct self *self, const struct process *p)
     }
 }
 
+/* Whoever has been switched off is no longer expected: true, if it was somebody. */
+static bool forget_one(struct self *self)
+{
+    char name[sizeof ((struct process *)0)->name];
+    for (struct process *p = watch_first(self->watch); p; p = watch_next(self->watch))
+        if (is_silent(self, p) && off_is(actor_suite(self->actor)->data, p->actor, NULL)) {
+            snprintf(name, sizeof name, "%s", p->name);
+            watch_forget(self->watch, name);
+            return true;
+        }
+    return false;
+}
+
 static void judge_processes(struct self *self)
 {
+    while (!self->is_deaf && forget_one(self))
+        continue;
     SET(&self->stats, silent, 0);
     SET(&self->stats, expected, (int64_t)watch_count(self->watch));
     for (struct process *p = watch_first(self->watch); p; p = watch_next(self->watch))

@@ -1,5 +1,6 @@
 /* sources.c - what the sources say of themselves, and whether they are there to say it. */
 #include "monitor.h"
+#include "off.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,19 +30,42 @@ static bool is_heard(struct self *self, const char *source, int64_t clock_us)
     return false;
 }
 
+struct listing { rows_t *rows; int64_t count; int failed; };
+
+/* Who is off says nothing: he has left a note. */
+static int put_off(void *owner, const char *source, const char *why)
+{
+    struct listing *listing = owner;
+    struct source_row row = { .has_source = false };
+    SET_TEXT(&row, source, source, strnlen(source, sizeof row.source - 1));
+    SET_TEXT(&row, provider, "off", 3);
+    SET_TEXT(&row, status, "off", 3);
+    SET_TEXT(&row, why, why, strlen(why));
+    listing->failed = row_monitor_sources(listing->rows, &row);
+    listing->count++;
+    return listing->failed || listing->count >= SOURCES_MAX;
+}
+
 int on_sources(struct self *self, actor_t *actor, const struct nothing *query, rows_t *rows, struct page *end)
 {
-    size_t count = 0;
+    struct listing listing = { rows, 0, 0 };
+    const char *data = actor_suite(actor)->data;
     (void)query;
-    for (; count < SOURCES_MAX && self->sources[count]; count++) {
-        struct source_row row = *self->sources[count];
+    for (size_t i = 0; i < SOURCES_MAX && self->sources[i]; i++) {
+        struct source_row row = *self->sources[i];
+        if (off_is(data, row.source, NULL))
+            continue;
         if (row.has_stale_at)
             SET(&row, stale, actor_now_us(actor) > row.stale_at);
         if (!is_heard(self, row.source, actor_clock_us(actor)))
             SET_TEXT(&row, status, "silent", 6);
         if (row_monitor_sources(rows, &row))
             return BROKEN;
+        listing.count++;
     }
-    SET(end, count, (int64_t)count);
+    off_each(data, put_off, &listing);
+    if (listing.failed)
+        return BROKEN;
+    SET(end, count, listing.count);
     return OK;
 }

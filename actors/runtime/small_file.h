@@ -4,7 +4,7 @@
 
 #include "schema.h"
 
-enum { SMALL_FILE_MAX = 65536 };
+enum { SMALL_FILE_MAX = 1048576 };
 
 /* Appends what is in it to `to`. 0, or -1 with errno; EFBIG: it has more than SMALL_FILE_MAX. */
 int small_file_read(const char *path, msgpack_sbuffer *to);

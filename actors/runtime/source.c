@@ -1,9 +1,12 @@
 /* source.c - what a source knows, and what is told of it. */
 #include "source_inside.h"
 #include "life.h"
+#include "off.h"
 #include "row.h"
 
 #include <assert.h>
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,12 +94,27 @@ static void tell_names(source_t *self)
     actor_error(self->actor, "%s.provider: \"%s\" is none of %soff", actor_spec.name, self->config.provider, names);
 }
 
+/* A note for those who are asked about us: we shall not be there. */
+static void note_off(source_t *self)
+{
+    char why[OFF_WHY], names[160] = "", upper[40];
+    size_t size = 0;
+    for (const struct provider *p = source_spec.providers; p->name; p++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? ", " : "", p->name);
+    for (const char *c = actor_spec.name; *c && size < sizeof upper - 1; c++)
+        upper[size++] = (char)toupper((unsigned char)*c);
+    snprintf(why, sizeof why, "is off: %.*s_PROVIDER (%s.provider) turns it on at the next start, as one of: %s", (int)size, upper, actor_spec.name, names);
+    actor_info(self->actor, "%s", why);
+    if (off_note(actor_suite(self->actor)->data, actor_spec.name, why))
+        actor_warn(self->actor, "that it is off cannot be noted on the disk: %s", strerror(errno));
+}
+
 /* 0, or the exit code; has said why. */
 static int choose(source_t *self)
 {
     read_settings(self);
     if (strcmp(self->config.provider, "off") == 0) {
-        actor_info(self->actor, "%s.provider is off: nothing to do", actor_spec.name);
+        note_off(self);
         return EXIT_OFF;
     }
     const struct provider *provider = find_provider(self->config.provider);
@@ -164,10 +182,8 @@ void source_odd(source_t *self, size_t count) { self->stats->odd += (int64_t)cou
 size_t source_draft_slots(const source_t *self) { return self->drafts.count; }
 void source_drop_slots(source_t *self) { self->drafts.count = 0; }
 
-void *source_slot_at(source_t *self, size_t index, bool may_grow)
+void *slots_at(struct slots *slots, size_t size, size_t index, bool may_grow)
 {
-    struct slots *slots = &self->drafts;
-    size_t size = self->slot_schema->size;
     if (index >= SLOTS_MAX || (index >= slots->count && !may_grow))
         return NULL;
     if (index >= slots->room) {
@@ -180,6 +196,11 @@ void *source_slot_at(source_t *self, size_t index, bool may_grow)
         slots->count = index + 1;
     }
     return slots->bytes + index * size;
+}
+
+void *source_slot_at(source_t *self, size_t index, bool may_grow)
+{
+    return slots_at(&self->drafts, self->slot_schema->size, index, may_grow);
 }
 
 void *source_slot(source_t *self)
@@ -199,7 +220,7 @@ int source_read(source_t *self, const struct step *step, struct slice body, stru
     return step->read(self, root, fault);
 }
 
-static int64_t time_of(const struct schema *schema, const void *row, const char *name)
+int64_t source_time_of(const struct schema *schema, const void *row, const char *name)
 {
     const struct field *f = schema_field(schema, name, strlen(name));
     return f && row_is_set(f, row) ? *(const int64_t *)row_in(f, row) : -1;
@@ -207,7 +228,7 @@ static int64_t time_of(const struct schema *schema, const void *row, const char 
 
 static int by_from(const void *a, const void *b)
 {
-    int64_t one = time_of(source_spec.slot(), a, "from"), other = time_of(source_spec.slot(), b, "from");
+    int64_t one = source_time_of(source_spec.slot(), a, "from"), other = source_time_of(source_spec.slot(), b, "from");
     return (one > other) - (one < other);
 }
 
@@ -220,7 +241,7 @@ static void sort_slots(source_t *self)
     for (size_t i = 0; i < slots->count; i++) {
         char *slot = slots->bytes + i * size;
         bool is_good = !schema_check(self->slot_schema, slot, &fault)
-            && time_of(self->slot_schema, slot, "from") < time_of(self->slot_schema, slot, "to");
+            && source_time_of(self->slot_schema, slot, "from") < source_time_of(self->slot_schema, slot, "to");
         source_odd(self, !is_good);
         if (is_good && i != kept)
             memcpy(slots->bytes + kept * size, slot, size);
@@ -272,12 +293,12 @@ int source_check(source_t *self, struct fault *fault)
 
 int64_t source_as_of(const void *reading)
 {
-    return time_of(source_spec.reading->in(), reading, "as_of");
+    return source_time_of(source_spec.reading->in(), reading, "as_of");
 }
 
 int64_t source_stale_us(const struct source *self)
 {
-    int64_t valid_to_us = source_spec.make ? time_of(self->schema, self->reading, "valid_to") : -1;
+    int64_t valid_to_us = source_spec.make ? source_time_of(self->schema, self->reading, "valid_to") : -1;
     if (valid_to_us >= 0 && !self->config.has_stale_s)
         return valid_to_us;
     return source_as_of(self->reading) + INT64_C(1000000) * (self->config.has_stale_s ? self->config.stale_s : self->provider->stale_s);
@@ -290,6 +311,7 @@ bool source_is_stale(const struct source *self)
 
 void source_take(struct source *self)
 {
+    ahead_keep(self);
     self->fetched_us = actor_now_us(self->actor);
     if (self->has_reading && !source_spec.make && source_as_of(self->draft) < source_as_of(self->reading))
         return; /* it has said something newer before */
@@ -380,7 +402,7 @@ int source_forecast(source_t *self, const struct source_query *query, rows_t *ro
         return actor_refuse(self->actor, UNAVAILABLE, "", "no forecast is known; GET /api/v1/sources tells why");
     for (size_t i = 0; i < self->slots.count && count < query->limit; i++) {
         const char *slot = self->slots.bytes + i * self->slot_schema->size;
-        if (time_of(self->slot_schema, slot, "to") <= from_us || (query->has_end_time && time_of(self->slot_schema, slot, "from") >= query->end_time))
+        if (source_time_of(self->slot_schema, slot, "to") <= from_us || (query->has_end_time && source_time_of(self->slot_schema, slot, "from") >= query->end_time))
             continue;
         if (row(rows, slot))
             return BROKEN;
@@ -507,6 +529,7 @@ static void source_destroy(source_t **self_p)
     free(self->draft);
     free(self->slots.bytes);
     free(self->drafts.bytes);
+    free(self->ahead.bytes);
     free(self);
 }
 
@@ -525,6 +548,8 @@ int source_open(struct self *owner, actor_t *actor)
         return rc;
     }
     *(source_t **)((char *)owner + source_spec.at) = self;
+    if (off_forget(actor_suite(actor)->data, actor_spec.name))
+        actor_warn(actor, "the note that it is off cannot be removed: %s", strerror(errno));
     place_of_settings(self);
     kept_load(self);
     source_renew(self);
@@ -538,9 +563,12 @@ int source_open(struct self *owner, actor_t *actor)
 void source_reload(struct self *owner, actor_t *actor)
 {
     source_t *self = source_of(owner);
-    (void)actor;
-    if (choose(self)) {
-        actor_error(self->actor, "%s is asked as before", self->provider->name);
+    int rc = choose(self);
+    if (rc == EXIT_OFF)
+        actor_stop(actor, EXIT_OFF);
+    if (rc) {
+        if (rc != EXIT_OFF)
+            actor_error(self->actor, "%s is asked as before", self->provider->name);
         return;
     }
     place_of_settings(self);

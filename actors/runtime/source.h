@@ -8,6 +8,7 @@
  *   source_poll.c    when to ask; refusals, back-off, quotas, logins
  *   source_kept.c    the last good answer on the disk, so that a restart asks nobody before it is due
  *   source_series.c  each reading's FIELD members as states of entities of their own: the series
+ *   source_ahead.c   ... and those of its slots, as they were forecast a day before
  *
  * What cannot be read, or breaks its schema, changes nothing: the last good reading stays, and is
  * told as stale when it is. */
@@ -47,7 +48,7 @@ struct provider {
 struct source_spec {
     const struct provider *providers; /* ends with one without a name */
     const struct contract *reading;   /* the topic */
-    const struct schema *(*slot)(void); /* NULL: there is no forecast */
+    const struct schema *(*slot)(void); /* NULL: there is no forecast. Its FIELD members become series, a day ahead */
     size_t at;                        /* of the source_t * in struct self */
     const char *chosen[SETTINGS_MAX]; /* settings that choose what is asked for: kept answers to others are of no use */
     /* The source's own settings: 0, or -1 and has said why. Called at the start and whenever they are read again. */

@@ -23,6 +23,9 @@ struct source {
     void *reading, *draft;          /* the last good one, and the one that is being read */
     bool has_reading;
     struct slots slots, drafts;
+    struct slots ahead;             /* what was forecast a day before; not handed to the capture log yet */
+    int64_t ahead_until_us;         /* slots that begin before this have been looked at */
+    size_t telling;                 /* of `ahead`, the first so many are being handed over */
     int64_t fetched_us;             /* wall clock */
 
     size_t step;                    /* of the poll that is under way */
@@ -50,6 +53,8 @@ void source_say(struct source *);           /* counters and source.status */
 bool source_is_stale(const struct source *);
 int source_renew(struct source *);          /* what is known as of now; ms until that changes, -1: it does not */
 int64_t source_as_of(const void *reading);
+int64_t source_time_of(const struct schema *, const void *row, const char *name); /* -1: it has none */
+void *slots_at(struct slots *, size_t size, size_t index, bool may_grow);
 int64_t source_stale_us(const struct source *);
 
 /* source_poll.c */
@@ -61,5 +66,12 @@ void kept_save(struct source *);
 
 /* source_series.c */
 void series_store(struct source *);
+bool series_has(const struct schema *);     /* any FIELD member */
+/* Each FIELD member of a row as an event of `frame`, an array that the caller closes: how many. */
+int64_t series_put(const struct source *, const struct schema *, const void *row, const char *suffix, int64_t at_us, msgpack_sbuffer *frame);
+
+/* source_ahead.c */
+void ahead_keep(struct source *);           /* before the forecast is replaced, or said to be of now */
+int ahead_store(struct source *);           /* ms until there is more to store; -1: none is known */
 
 #endif

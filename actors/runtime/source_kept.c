@@ -28,21 +28,33 @@ static void tell_query(const struct source *self, char to[QUERY_BYTES])
     }
 }
 
-static void put_slots(const struct source *self, msgpack_sbuffer *to)
+enum { SLOTS_BYTES = 400000 }; /* as source_kept allows */
+
+/* All of them; where they are so large that they do not fit, the first ones. */
+static struct slice put_slots(const struct source *self, const struct slots *slots, msgpack_sbuffer *to)
 {
     struct fault fault;
-    for (size_t i = 0; i < self->slots.count && to->size < 55000; i++)
-        schema_encode(self->slot_schema, self->slots.bytes + i * self->slot_schema->size, to, &fault);
+    size_t size = 0, count = 0;
+    for (; count < slots->count; count++) {
+        schema_encode(self->slot_schema, slots->bytes + count * self->slot_schema->size, to, &fault);
+        if (to->size > SLOTS_BYTES)
+            break;
+        size = to->size;
+    }
+    if (count < slots->count)
+        actor_warn(self->actor, "of %zu slots %zu are kept on the disk: the others do not fit", slots->count, count);
+    return (struct slice){ to->data, size };
 }
 
 void kept_save(struct source *self)
 {
     struct source_kept kept = { .has_provider = false };
-    msgpack_sbuffer reading, slots;
+    msgpack_sbuffer reading, slots, ahead;
     struct fault fault;
     char path[600], query[QUERY_BYTES];
     msgpack_sbuffer_init(&reading);
     msgpack_sbuffer_init(&slots);
+    msgpack_sbuffer_init(&ahead);
     tell_query(self, query);
     SET_TEXT(&kept, provider, self->provider->name, strlen(self->provider->name));
     SET_TEXT(&kept, query, query, strlen(query));
@@ -56,30 +68,32 @@ void kept_save(struct source *self)
         SET(&kept, longitude, self->place_longitude);
     }
     if (self->has_reading && schema_encode(self->schema, self->reading, &reading, &fault) == 0) {
-        put_slots(self, &slots);
         SET(&kept, fetched_at, self->fetched_us);
         SET(&kept, reading, (struct slice){ reading.data, reading.size });
-        SET(&kept, slots, (struct slice){ slots.data, slots.size });
+        SET(&kept, slots, put_slots(self, &self->slots, &slots));
+        SET(&kept, ahead, put_slots(self, &self->ahead, &ahead));
+        SET(&kept, ahead_until, self->ahead_until_us);
     }
     if (file_path(self, path, sizeof path) || small_file_save(path, source_kept_schema(), &kept))
         actor_warn(self->actor, "what was read cannot be kept on the disk: %s", strerror(errno));
     msgpack_sbuffer_destroy(&reading);
     msgpack_sbuffer_destroy(&slots);
+    msgpack_sbuffer_destroy(&ahead);
 }
 
-static void take_slots(struct source *self, struct slice rest)
+/* All of them, or none. */
+static void take_slots(struct source *self, struct slice rest, struct slots *to)
 {
     struct slice one;
     struct fault fault;
-    source_drop_slots(self);
+    to->count = 0;
     while (self->slot_schema && frame_next(&rest, &one)) {
-        void *slot = source_slot(self);
-        if (!slot || schema_decode(self->slot_schema, one, slot, &fault))
+        void *slot = slots_at(to, self->slot_schema->size, to->count, true);
+        if (!slot || schema_decode(self->slot_schema, one, slot, &fault)) {
+            to->count = 0;
             return;
+        }
     }
-    struct slots slots = self->slots;
-    self->slots = self->drafts;
-    self->drafts = slots;
 }
 
 static void take(struct source *self, const struct source_kept *kept)
@@ -93,7 +107,10 @@ static void take(struct source *self, const struct source_kept *kept)
     memcpy(self->reading, self->draft, self->schema->size);
     self->has_reading = true;
     self->fetched_us = kept->fetched_at;
-    take_slots(self, kept->slots);
+    take_slots(self, kept->slots, &self->slots);
+    if (kept->has_ahead)
+        take_slots(self, kept->ahead, &self->ahead);
+    self->ahead_until_us = kept->has_ahead_until ? kept->ahead_until : 0;
 }
 
 /* Where the home is and how much was asked today holds for any provider of this source. */

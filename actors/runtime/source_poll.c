@@ -28,7 +28,9 @@ static int64_t jitter_us(struct source *self, int64_t seconds)
 void poll_later(struct source *self, int64_t seconds)
 {
     self->due_us = actor_now_us(self->actor) + jitter_us(self, seconds);
+    ahead_keep(self);
     kept_save(self);
+    ahead_store(self);
     source_say(self);
     actor_wake(self->actor, (int)((self->due_us - actor_now_us(self->actor)) / 1000));
 }
@@ -134,6 +136,7 @@ static void count_requests(struct source *self, int attempts)
 static void on_unchanged(struct source *self)
 {
     self->stats->unchanged++;
+    ahead_keep(self);
     self->fetched_us = actor_now_us(self->actor);
     succeed(self);
 }
@@ -265,10 +268,15 @@ static int poll_if_due(source_t *self)
     return -1;
 }
 
+static int sooner(int a_ms, int b_ms)
+{
+    return b_ms < 0 || (a_ms >= 0 && a_ms < b_ms) ? a_ms : b_ms;
+}
+
 int source_tick(struct self *owner, actor_t *actor)
 {
     source_t *self = source_of(owner);
     (void)actor;
-    int renew_ms = source_renew(self), poll_ms = poll_if_due(self);
-    return poll_ms < 0 || (renew_ms >= 0 && renew_ms < poll_ms) ? renew_ms : poll_ms;
+    int ahead_ms = ahead_store(self), renew_ms = source_renew(self), poll_ms = poll_if_due(self);
+    return sooner(ahead_ms, sooner(renew_ms, poll_ms));
 }

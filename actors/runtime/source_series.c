@@ -27,20 +27,32 @@ static bool is_series(const struct field *f, const void *reading)
     return (f->flags & FIELD) && row_is_set(f, reading);
 }
 
+bool series_has(const struct schema *schema)
+{
+    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
+        if (f->flags & FIELD)
+            return true;
+    return false;
+}
+
 /* Of what the states say, and of when. */
-static int64_t fingerprint(const struct source *self)
+static int64_t print_of(const struct schema *schema, const void *row, int64_t at_us)
 {
     char text[STATE_BYTES];
     uint64_t hash = mix(UINT64_C(14695981039346656037), actor_spec.name, strlen(actor_spec.name));
-    int64_t as_of = source_as_of(self->reading);
-    hash = mix(hash, &as_of, sizeof as_of);
-    for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
-        if (is_series(f, self->reading)) {
-            size_t size = schema_get_text(f, self->reading, text, sizeof text);
+    hash = mix(hash, &at_us, sizeof at_us);
+    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
+        if (is_series(f, row)) {
+            size_t size = schema_get_text(f, row, text, sizeof text);
             hash = mix(hash, f->name, strlen(f->name));
             hash = mix(hash, text, size < sizeof text ? size : sizeof text - 1);
         }
     return (int64_t)(hash >> 1) | 1;
+}
+
+static int64_t fingerprint(const struct source *self)
+{
+    return print_of(self->schema, self->reading, source_as_of(self->reading));
 }
 
 /* --- the frame ------------------------------------------------------------------------------------ */
@@ -74,11 +86,14 @@ static void put_unit(const struct source *self, const struct field *f, msgpack_s
     put(to, ",");
 }
 
-static void put_state(const struct source *self, const struct field *f, const char *when, const char *context, msgpack_sbuffer *to)
+/* What all states of a row have in common. */
+struct telling { const void *row; const char *suffix; char when[TIME_TEXT], context[27]; };
+
+static void put_state(const struct source *self, const struct field *f, const struct telling *t, msgpack_sbuffer *to)
 {
     char text[STATE_BYTES], entity[100];
-    snprintf(entity, sizeof entity, "_%s.%s", actor_spec.name, f->name);
-    schema_get_text(f, self->reading, text, sizeof text);
+    snprintf(entity, sizeof entity, "_%s.%s%s", actor_spec.name, f->name, t->suffix);
+    schema_get_text(f, t->row, text, sizeof text);
     put(to, "{\"type\":\"event\",\"event\":{\"event_type\":\"state_changed\",\"data\":{\"entity_id\":\"");
     put(to, entity);
     put(to, "\",\"old_state\":null,\"new_state\":{\"entity_id\":\"");
@@ -97,27 +112,27 @@ static void put_state(const struct source *self, const struct field *f, const ch
     static const char *const times[] = { "},\"last_changed\":\"", "\",\"last_updated\":\"", "\",\"last_reported\":\"" };
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         put(to, times[i]);
-        put(to, when);
+        put(to, t->when);
     }
     put(to, "\"}},\"origin\":\"LOCAL\",\"time_fired\":\"");
-    put(to, when);
+    put(to, t->when);
     put(to, "\",\"context\":{\"id\":\"");
-    put(to, context);
+    put(to, t->context);
     put(to, "\",\"parent_id\":null,\"user_id\":null}}}");
 }
 
-static int64_t put_frame(const struct source *self, int64_t print, msgpack_sbuffer *to)
+int64_t series_put(const struct source *self, const struct schema *schema, const void *row, const char *suffix, int64_t at_us, msgpack_sbuffer *frame)
 {
-    char when[TIME_TEXT], context[27];
-    int64_t count = 0, as_of = source_as_of(self->reading);
-    time_text(as_of, when);
-    tell_context(as_of, print, context);
-    for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
-        if (is_series(f, self->reading)) {
-            put(to, count++ ? "," : "[");
-            put_state(self, f, when, context, to);
+    struct telling telling = { .row = row, .suffix = suffix };
+    int64_t count = 0;
+    time_text(at_us, telling.when);
+    tell_context(at_us, print_of(schema, row, at_us), telling.context);
+    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
+        if (is_series(f, row)) {
+            put(frame, frame->size > 0 ? "," : "[");
+            put_state(self, f, &telling, frame);
+            count++;
         }
-    put(to, "]");
     return count;
 }
 
@@ -160,7 +175,8 @@ void series_store(struct source *self)
     if (print == self->stored)
         return;
     msgpack_sbuffer_init(&frame);
-    if (put_frame(self, print, &frame) > 0) {
+    if (series_put(self, self->schema, self->reading, "", source_as_of(self->reading), &frame) > 0) {
+        put(&frame, "]");
         SET(&query, bytes, (struct slice){ frame.data, frame.size });
         self->storing = print;
         ask_ingest_again(self->actor, &query, ANSWER_MS, on_stored, print);

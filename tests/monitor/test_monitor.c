@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "monitor.h"
+#include "off.h"
 #include "probe.h"
 
 #include <fcntl.h>
@@ -275,6 +276,28 @@ static void any_process_that_falls_silent_is_named(void **state)
         snprintf(name, sizeof name, "%s/1", names[i]);
         BREAKS("actor_silent", name, h->is_silent[i] = true, h->is_silent[i] = false);
     }
+}
+
+static void who_has_been_switched_off_is_told_as_off_and_not_missed(void **state)
+{
+    (void)state;
+    struct house *h = house_new(NULL, NULL);
+    struct nothing nothing = { 0 };
+    struct source_row row;
+    struct page page;
+    h->is_silent[3] = true;
+    house_pass(h, NOTICED_S);
+    assert_non_null(open_alert(h, "actor_silent", "enrich/1"));
+    assert_int_equal(off_note(probe_data(h->probe), "enrich", "is off: ..."), 0);
+    house_pass(h, 100);
+    assert_int_equal(open_alerts(h), 0);
+    assert_int_equal(probe_call(h->probe, &monitor_sources_contract, &nothing, &page), OK);
+    assert_int_equal(probe_rows(h->probe), 1);
+    assert_int_equal(probe_row(h->probe, 0, &row), 0);
+    assert_string_equal(row.source, "enrich");
+    assert_string_equal(row.status, "off");
+    assert_string_equal(row.why, "is off: ...");
+    house_destroy(&h);
 }
 
 static void without_the_broker_it_is_the_broker_alone_that_is_missed(void **state)
@@ -632,6 +655,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_house_in_which_nothing_breaks_has_no_alert),
         cmocka_unit_test(any_process_that_falls_silent_is_named),
+        cmocka_unit_test(who_has_been_switched_off_is_told_as_off_and_not_missed),
         cmocka_unit_test(without_the_broker_it_is_the_broker_alone_that_is_missed),
         cmocka_unit_test(what_the_processes_say_is_told),
         cmocka_unit_test(the_way_to_home_assistant_is_watched),

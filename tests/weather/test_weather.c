@@ -1,4 +1,5 @@
 /* test_weather.c - the weather source: its providers, and all that a source does for any provider. */
+#include "off.h"
 #include "probe.h"
 
 #include <setjmp.h>
@@ -365,6 +366,92 @@ static void each_reading_is_handed_to_the_capture_log_once(void **state)
     probe_destroy(&probe);
 }
 
+/* An answer of Open-Meteo's: so many hours from the current one on; each temperature is the hour's number and `tenths`. */
+static void answer_hours(probe_t *probe, int64_t now_us, int hours, int tenths)
+{
+    static const struct { const char *name, *form; } columns[] = {
+        { "time", "%lld" }, { "temperature_2m", "%d.%d" }, { "relative_humidity_2m", "87" }, { "precipitation", "0.25" }, { "precipitation_probability", "60" },
+        { "wind_speed_10m", "4.625" }, { "cloud_cover", "75.5" }, { "shortwave_radiation", "12.25" }, { "weather_code", "61" },
+    };
+    static char text[1 << 18];
+    int64_t from_s = now_us / hour_us * 3600;
+    size_t n = (size_t)sprintf(text, "{\"current\":{\"time\":%lld,\"temperature_2m\":6.4},\"hourly\":{", (long long)(now_us / 1000000));
+    for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
+        n += (size_t)sprintf(text + n, "%s\"%s\":[", c ? "," : "", columns[c].name);
+        for (int i = 0; i < hours; i++)
+            n += c == 0 ? (size_t)sprintf(text + n, "%s%lld", i ? "," : "", (long long)(from_s + i * 3600))
+                : c == 1 ? (size_t)sprintf(text + n, "%s%d.%d", i ? "," : "", (int)(from_s / 3600 - begin_us / hour_us + i) % 50, tenths)
+                : (size_t)sprintf(text + n, "%s%s", i ? "," : "", columns[c].form);
+        n += (size_t)sprintf(text + n, "]");
+    }
+    sprintf(text + n, "}}");
+    probe_fetched(probe, 200, text);
+}
+
+static void a_forecast_is_kept_whole_however_long_it_is(void **state)
+{
+    (void)state;
+    char data[] = "/tmp/test-weather-XXXXXX", command[100];
+    assert_non_null(mkdtemp(data));
+    const char *const settings[] = { "data", data, PLACE, NULL };
+    static struct weather_slot slots[600];
+    probe_t *probe = begin(settings);
+    answer_hours(probe, begin_us, 600, 5);
+    probe_destroy(&probe);
+    probe = begin(settings);
+    assert_null(probe_fetch_url(probe));
+    assert_int_equal(forecast(probe, (struct source_query){ .has_limit = true, .limit = 1000 }, slots, 600), 600);
+    assert_true(slots[599].temperature_c == 599 % 50 + 0.5 && slots[599].radiation_w_m2 == 12.25);
+    probe_destroy(&probe);
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
+/* Forecasts made later than four o'clock have other tenths: which one was stored is seen. */
+static void what_was_forecast_a_day_before_is_stored_when_its_time_has_come(void **state)
+{
+    (void)state;
+    char data[] = "/tmp/test-weather-XXXXXX", command[100], states[9][40];
+    assert_non_null(mkdtemp(data));
+    const char *const settings[] = { "data", data, "every_s", "3600", PLACE, NULL };
+    probe_t *probe = begin(settings);
+    int64_t passed_ms = 0;
+    int seen = 0;
+    for (int i = 0; seen < 9 && passed_ms < 34 * 3600 * 1000; i++) {
+        int64_t now_us = begin_us + passed_ms * 1000;
+        if (probe_fetch_url(probe))
+            answer_hours(probe, now_us, 72, now_us <= begin_us + 4 * hour_us ? 1 : 9);
+        for (const struct again_query *query; (query = probe_asked(probe, &ingest_again_contract));) {
+            char *frame = strndup(query->bytes.data, query->bytes.size);
+            static const char key[] = "\"entity_id\":\"_weather.temperature_c_forecast_24h\",\"state\":\"";
+            for (char *at = frame; (at = strstr(at, key)) && seen < 9; at++) {
+                assert_true(passed_ms >= 24 * 3600 * 1000LL); /* not before its time */
+                snprintf(states[seen++], sizeof *states, "%.4s %.13s", strstr(at, "\"state\":\"") + 9, strstr(at, "last_updated") + 15);
+                assert_non_null(strstr(at, "\"unit_of_measurement\":\"°C\""));
+                assert_null(strstr(frame, "humidity_percent_forecast")); /* not all of it is of use */
+            }
+            free(frame);
+            probe_answer(probe, &ingest_again_contract, OK, &(struct again_reply){ .has_events = true, .events = 1 });
+        }
+        if (i == 20) { /* what has been set aside survives a kill */
+            probe_destroy(&probe);
+            probe = probe_new(settings);
+            probe_set_now(probe, now_us);
+            probe_tick(probe);
+        }
+        probe_advance(probe, 900 * 1000);
+        passed_ms += 900 * 1000;
+    }
+    assert_int_equal(seen, 9);
+    assert_string_equal(states[0], "24.1 2026-01-02T00");
+    assert_string_equal(states[1], "25.1 2026-01-02T01");
+    assert_string_equal(states[4], "28.1 2026-01-02T04"); /* a day before that hour nothing newer had been said */
+    assert_string_equal(states[8], "32.9 2026-01-02T08");
+    probe_destroy(&probe);
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
 /* --- settings -------------------------------------------------------------------------------------------------- */
 
 static void settings_that_cannot_be_are_told_with_their_key(void **state)
@@ -383,6 +470,26 @@ static void settings_that_cannot_be_are_told_with_their_key(void **state)
         if (!strstr(probe_refused(), wrong[i].why))
             fail_msg("%s: %s", wrong[i].why, probe_refused());
     }
+}
+
+static void switched_off_it_ends_and_leaves_a_note_until_it_is_on_again(void **state)
+{
+    (void)state;
+    char data[] = "/tmp/test-weather-XXXXXX", why[OFF_WHY], command[100];
+    assert_non_null(mkdtemp(data));
+    const char *const on[] = { "data", data, PLACE, NULL }, *const off[] = { "data", data, PLACE, "provider", "off", NULL };
+    probe_t *probe = begin(on);
+    assert_false(off_is(data, "weather", why));
+    assert_int_equal(probe_reload(probe, off), 0);
+    assert_int_equal(probe_stopped(probe), 101);
+    assert_true(off_is(data, "weather", why));
+    assert_string_equal(why, "is off: WEATHER_PROVIDER (weather.provider) turns it on at the next start, as one of: open-meteo, openweathermap");
+    probe_destroy(&probe);
+    probe = begin(on);
+    assert_false(off_is(data, "weather", NULL));
+    probe_destroy(&probe);
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
 }
 
 int main(void)
@@ -404,7 +511,10 @@ int main(void)
         cmocka_unit_test(waits_longer_after_each_failure_and_as_long_as_it_is_told),
         cmocka_unit_test(what_has_not_changed_is_fresh_again),
         cmocka_unit_test(each_reading_is_handed_to_the_capture_log_once),
+        cmocka_unit_test(a_forecast_is_kept_whole_however_long_it_is),
+        cmocka_unit_test(what_was_forecast_a_day_before_is_stored_when_its_time_has_come),
         cmocka_unit_test(settings_that_cannot_be_are_told_with_their_key),
+        cmocka_unit_test(switched_off_it_ends_and_leaves_a_note_until_it_is_on_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
