@@ -560,9 +560,19 @@ int source_open(struct self *owner, actor_t *actor)
     return 0;
 }
 
+/* What is known is somebody else's, or of something else. */
+static void forget(source_t *self)
+{
+    self->has_reading = false;
+    self->slots.count = self->ahead.count = 0;
+    self->ahead_until_us = self->until_us = 0;
+    schema_clear(self->schema, self->reading);
+}
+
 void source_reload(struct self *owner, actor_t *actor)
 {
     source_t *self = source_of(owner);
+    const struct provider *before = self->provider;
     int rc = choose(self);
     if (rc == EXIT_OFF)
         actor_stop(actor, EXIT_OFF);
@@ -572,6 +582,10 @@ void source_reload(struct self *owner, actor_t *actor)
         return;
     }
     place_of_settings(self);
+    bool is_other = kept_is_other(self);
+    if (is_other || self->provider != before)
+        forget(self);
+    self->is_outdated = self->is_asking;
     self->refused[0] = self->why[0] = '\0';
     self->login_us = 0;
     self->failures = 0;

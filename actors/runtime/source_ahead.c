@@ -49,6 +49,8 @@ void ahead_keep(struct source *self)
 
 static void drop_first(struct source *self, size_t count)
 {
+    if (count == 0)
+        return;
     self->ahead.count -= count;
     memmove(self->ahead.bytes, slot_of(self, &self->ahead, count), self->ahead.count * self->slot_schema->size);
 }
@@ -71,7 +73,7 @@ static void on_told(struct self *owner, actor_t *actor, int64_t count, const str
         self->stats->stored += reply->events;
     else
         actor_error(actor, "ingest cannot read a forecast: %s", answer->fault.why ? answer->fault.why : "");
-    drop_first(self, (size_t)count);
+    drop_first(self, (size_t)count < self->ahead.count ? (size_t)count : self->ahead.count);
     kept_save(self);
     actor_wake(actor, 0);
 }

@@ -4,6 +4,8 @@
 
 #include "source.h"
 
+enum { QUERY_BYTES = 1200 };
+
 /* Rows of one schema, one behind the other. */
 struct slots { char *bytes; size_t count, room; };
 
@@ -28,7 +30,9 @@ struct source {
     size_t telling;                 /* of `ahead`, the first so many are being handed over */
     int64_t fetched_us;             /* wall clock */
 
+    char query[QUERY_BYTES];        /* what an answer depends on, in words */
     size_t step;                    /* of the poll that is under way */
+    bool is_outdated;               /* ... the settings have changed since it began */
     bool is_asking, was_good;       /* was_good: the last poll; only then is a 304 of use */
     bool is_conditional, has_tried_login;
     int64_t login_us;               /* wall clock: until when the login holds */
@@ -61,6 +65,7 @@ int64_t source_stale_us(const struct source *);
 void poll_later(struct source *, int64_t seconds);
 
 /* source_kept.c */
+bool kept_is_other(struct source *);        /* what is asked for is not what it was when this was called last */
 void kept_load(struct source *);
 void kept_save(struct source *);
 

@@ -14,9 +14,7 @@ static int file_path(const struct source *self, char *to, size_t size)
     return actor_path(self->actor, to, size, name);
 }
 
-enum { QUERY_BYTES = 1200 };
-
-/* What an answer depends on, in words. Keys do not belong there. */
+/* Keys do not belong there. */
 static void tell_query(const struct source *self, char to[QUERY_BYTES])
 {
     int n = snprintf(to, QUERY_BYTES, "%s", self->config.has_url ? self->config.url : self->provider->base);
@@ -26,6 +24,15 @@ static void tell_query(const struct source *self, char to[QUERY_BYTES])
         to[n++] = ' ';
         n += (int)source_setting_text(self, source_spec.chosen[i], to + n, (size_t)(QUERY_BYTES - n));
     }
+}
+
+bool kept_is_other(struct source *self)
+{
+    char query[QUERY_BYTES];
+    tell_query(self, query);
+    bool is_other = strcmp(query, self->query) != 0;
+    memcpy(self->query, query, sizeof query);
+    return is_other;
 }
 
 enum { SLOTS_BYTES = 400000 }; /* as source_kept allows */
@@ -51,13 +58,12 @@ void kept_save(struct source *self)
     struct source_kept kept = { .has_provider = false };
     msgpack_sbuffer reading, slots, ahead;
     struct fault fault;
-    char path[600], query[QUERY_BYTES];
+    char path[600];
     msgpack_sbuffer_init(&reading);
     msgpack_sbuffer_init(&slots);
     msgpack_sbuffer_init(&ahead);
-    tell_query(self, query);
     SET_TEXT(&kept, provider, self->provider->name, strlen(self->provider->name));
-    SET_TEXT(&kept, query, query, strlen(query));
+    SET_TEXT(&kept, query, self->query, strlen(self->query));
     SET(&kept, due_at, self->due_us);
     SET(&kept, failures, self->failures);
     SET(&kept, quota_day, self->quota_day);
@@ -118,9 +124,9 @@ void kept_load(struct source *self)
 {
     struct source_kept kept;
     msgpack_sbuffer pool;
-    char path[600], query[QUERY_BYTES];
+    char path[600];
     msgpack_sbuffer_init(&pool);
-    tell_query(self, query);
+    kept_is_other(self);
     if (file_path(self, path, sizeof path) == 0 && small_file_load(path, source_kept_schema(), &kept, &pool) == 0) {
         bool is_same = strcmp(kept.provider, self->provider->name) == 0;
         if (is_same) {
@@ -129,7 +135,7 @@ void kept_load(struct source *self)
         }
         if (!self->config.has_latitude && kept.has_latitude && kept.has_longitude)
             source_move(self, &(struct home_place){ .latitude = kept.latitude, .longitude = kept.longitude });
-        if (is_same && strcmp(kept.query, query) == 0)
+        if (is_same && strcmp(kept.query, self->query) == 0)
             take(self, &kept);
     } else if (errno != ENOENT) {
         actor_warn(self->actor, "what was kept on the disk cannot be read: %s; asking anew", strerror(errno));

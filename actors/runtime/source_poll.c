@@ -165,12 +165,23 @@ static void take_answer(struct source *self, const struct fetched *fetched)
         fail(self, fetched->retry_after_s, why);
 }
 
+/* What was asked for is not what is wanted any more: it is asked anew. */
+static void drop_answer(struct source *self)
+{
+    end_poll(self);
+    self->is_outdated = false;
+    self->due_us = 0;
+    actor_wake(self->actor, 0);
+}
+
 static void on_fetched(struct self *owner, actor_t *actor, const struct fetched *fetched)
 {
     struct source *self = source_of(owner);
     (void)actor;
     count_requests(self, fetched->attempts);
-    if (!fetched->error && may_login_again(self, fetched->status))
+    if (self->is_outdated)
+        drop_answer(self);
+    else if (!fetched->error && may_login_again(self, fetched->status))
         ask_step(self);
     else if (fetched->not_modified && self->is_conditional)
         on_unchanged(self);

@@ -155,7 +155,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send(200, body, Content_Type="application/json")
 
     def spoil(self, body, how):
-        self.good(json.dumps(spoilt(json.loads(body), how)))
+        if body.startswith("<"):
+            self.good(re.sub(r">-?[0-9.]+<", "><x/><" if how == "wrong" else "><", body))
+        else:
+            self.good(json.dumps(spoilt(json.loads(body), how)))
 
     def fault_null(self, body):
         self.spoil(body, "null")

@@ -323,6 +323,28 @@ static void waits_longer_after_each_failure_and_as_long_as_it_is_told(void **sta
     probe_destroy(&probe);
 }
 
+static void another_provider_is_asked_at_once_and_nothing_is_known_until_it_answers(void **state)
+{
+    (void)state;
+    probe_t *probe = begin(open_meteo);
+    struct weather_reading r;
+    answer(probe, "open-meteo");
+    assert_int_equal(probe_reload(probe, open_meteo), 0); /* the same: what is known is of it */
+    probe_tick(probe);
+    assert_int_equal(current(probe, &r), OK);
+    assert_int_equal(probe_reload(probe, openweathermap), 0); /* while the first is being asked */
+    assert_int_equal(current(probe, &r), UNAVAILABLE);
+    assert_string_equal(status(probe)->status, "starting");
+    answer(probe, "open-meteo"); /* its answer is not taken for the other's */
+    probe_tick(probe);
+    assert_string_equal(probe_fetch_url(probe), "https://api.openweathermap.org/data/2.5/weather");
+    answer(probe, "openweathermap");
+    answer(probe, "openweathermap-forecast");
+    assert_int_equal(current(probe, &r), OK);
+    assert_string_equal(r.provider, "openweathermap");
+    probe_destroy(&probe);
+}
+
 static void what_has_not_changed_is_fresh_again(void **state)
 {
     (void)state;
@@ -509,6 +531,7 @@ int main(void)
         cmocka_unit_test(waits_until_it_is_said_where_the_home_is),
         cmocka_unit_test(a_refusal_is_final_until_the_settings_change),
         cmocka_unit_test(waits_longer_after_each_failure_and_as_long_as_it_is_told),
+        cmocka_unit_test(another_provider_is_asked_at_once_and_nothing_is_known_until_it_answers),
         cmocka_unit_test(what_has_not_changed_is_fresh_again),
         cmocka_unit_test(each_reading_is_handed_to_the_capture_log_once),
         cmocka_unit_test(a_forecast_is_kept_whole_however_long_it_is),
