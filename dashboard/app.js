@@ -202,7 +202,8 @@ function showStates() {
   const wanted = byId('search').value.trim().toLowerCase();
   const fits = (e) => [e.entity_id, e.state, e.area, nameOf(e)].some((t) => String(t ?? '').toLowerCase().includes(wanted));
   const present = [...states.values()].filter((e) => e.state !== null);
-  const all = present.filter(fits).sort((a, b) => a.entity_id < b.entity_id ? -1 : 1);
+  const order = (e) => e.entity_id.replace(/^_/, '~'); // the house first, then what is outside
+  const all = present.filter(fits).sort((a, b) => order(a) < order(b) ? -1 : 1);
   const shown = all.slice(0, 300);
   fill('states', shown.map(stateRow), 4, wanted ? 'Nothing fits.' : 'No states stored yet.');
   const keep = new Set(shown.map((e) => e.entity_id));

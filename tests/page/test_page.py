@@ -8,9 +8,10 @@ import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / folder) for folder in ("suite", "upstream")]
 from browser import Browser  # noqa: E402
 from system import ROOT, Home, Workspace, wait_for  # noqa: E402
+from upstream import Upstream  # noqa: E402
 
 PICTURES = ROOT / "build" / "page"
 LONG = "sensor.a_name_that_somebody_made_of_every_word_they_could_find_in_the_manual_of_the_thing"
@@ -43,7 +44,11 @@ class Page(unittest.TestCase):
     def setUpClass(cls):
         cls.place = cls.enterClassContext(Workspace())
         cls.home = cls.place.home(truth=False)
-        cls.system = cls.place.system(home_port=cls.home.port).start()
+        internet = Upstream().start()
+        cls.addClassCleanup(internet.stop)
+        outside = {f"{source}_{key}": value for source, provider in (("WEATHER", "open-meteo"), ("CARBON", "uk"), ("ELECTRICITY", "tibber"))
+                   for key, value in (("PROVIDER", provider), ("URL", internet.url(provider)))}
+        cls.system = cls.place.system(home_port=cls.home.port, ELECTRICITY_TOKEN="t0ken", **outside).start()
         cls.home.control("abort")  # makes a gap
         cls.system.wait_live()
         cls.browser = Browser()
@@ -114,7 +119,7 @@ class Page(unittest.TestCase):
             self.assertRegex(cpu, r"^[\d.]+ %$", name)
             self.assertRegex(memory, r"^[\d.]+ MB$", name)
             self.assertRegex(heard, r"^\d s ago$", name)
-        self.assertEqual(names, ["broker", "enrich 1", "enrich 2", "gateway", "ingest", "monitor", "query", "registry", "sink"])
+        self.assertEqual(names, ["broker", "carbon", "electricity", "enrich 1", "enrich 2", "gateway", "ingest", "monitor", "query", "registry", "sink", "weather"])
         rate = int(self.text("#rate").replace(",", ""))
         self.assertTrue(60 < rate < 6000, rate)
 
@@ -192,6 +197,24 @@ class Page(unittest.TestCase):
         self.browser.click("#pause")
         wait_for(lambda: self.lines() != before, 10, "the list to go on")
         self.assertEqual(len(self.lines()), 100)
+
+    def test_what_goes_on_outside_is_shown(self):
+        wait_for(lambda: {row["source"]: row["status"] for row in self.system.api.get("/api/v1/sources")["sources"]} ==
+                 {"weather": "ok", "carbon": "ok", "electricity": "ok", "airquality": "off"}, 20, "the sources to be ok")
+        self.browser.open(f"http://127.0.0.1:{self.system.port}/")
+        rows = wait_for(lambda: len(found := self.rows("#outside")) == 4 and found, 10, "the sources")
+        self.assertEqual([row[0] for row in rows], ["carbon", "electricity", "weather", "airquality"])
+        for row, said in zip(rows, (r"\d+ g/kWh, \w+.*\nCarbon .*", r"0\.2853 EUR/kWh, \d+\. of \d+ today\nPrices by Tibber \(tibber\.com\)",
+                                    r"6\.4 °C, rain, wind 4\.6 m/s\nWeather data by Open-Meteo\.com \(open-meteo\.com\), CC BY 4\.0", "–")):
+            self.assertRegex(row[1], f"^{said}$")
+        self.assertEqual([row[2].strip() for row in rows[:3]], ["ok"] * 3)
+        self.assertIn("AIRQUALITY_PROVIDER", rows[3][2])
+        captions = self.browser.run("return [...document.querySelectorAll('#curves figcaption')].map((e) => e.innerText)")
+        self.assertRegex(captions[0], r"^Carbon of the grid, .*: \d+ g/kWh to \d+ g/kWh")
+        self.assertRegex(captions[1], r"^Price, .*: -?[\d.]+ EUR/kWh to [\d.]+ EUR/kWh · cheapest 2 h: \d\d:\d\d( \+1)? to \d\d:\d\d( \+1)?, [\d.]+ EUR/kWh$")
+        self.browser.run("document.querySelector('#sources').scrollIntoView()")
+        self.browser.picture(PICTURES / "outside.png")
+        self.assertEqual(self.browser.run(STICKS_OUT), [])
 
     def test_gaps_are_listed(self):
         self.wait_text("#gap-count", r"[1-9]\d*")
