@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <glob.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +207,16 @@ static int build_url(struct fetcher *self, const struct fetch *fetch)
     return n < URL_MAX ? 0 : -1;
 }
 
+/* Where each certificate has a link by its hash, as on Debian, TLS reads the one that it wants: all of them, which is
+ * the default, leave 0.8 MB behind in pieces. */
+static bool has_hashes(void)
+{
+    glob_t found;
+    bool has = glob("/etc/ssl/certs/????????.0", GLOB_NOSORT, NULL, &found) == 0;
+    globfree(&found);
+    return has;
+}
+
 static void set_options(struct fetcher *self, struct slice body)
 {
     CURL *easy = self->easy;
@@ -219,6 +230,10 @@ static void set_options(struct fetcher *self, struct slice body)
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);       /* the next one is minutes away, */
     curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);   /* and what TLS keeps until then is 2 MB */
+    if (has_hashes()) {
+        curl_easy_setopt(easy, CURLOPT_CAPATH, "/etc/ssl/certs");
+        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    }
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)self->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "ha-ingestor/" SUITE_VERSION);
