@@ -1,11 +1,12 @@
 /* inside.h - query's state, and what its files ask of each other; nobody else includes it.
  *
  * query.c: life, imports and how an answer ends; events.c: the services that tell of events; told.c: those that tell of
- * what follows from them: series, moments, names, statistics, sizes. */
+ * what follows from them: series, moments, names, statistics, sizes; told_energy.c: those that tell of energy. */
 #ifndef QUERY_INSIDE_H
 #define QUERY_INSIDE_H
 
 #include "actor.h"
+#include "energy.h"
 #include "moments.h"
 #include "series.h"
 #include "store.h"
@@ -16,6 +17,8 @@ struct self {
     store_t *store;
     series_reader_t *series;
     moments_t *moments;
+    energy_t *energy;
+    int64_t session, prefs_asked_us; /* of Home Assistant; when its energy dashboard was asked for */
     int64_t damage;         /* chunks that were found damaged before the sink has put them aside */
     bool is_telling;        /* the sink is being told */
     msgpack_sbuffer pool;   /* texts of the last statistics; they outlive their handler */
@@ -59,5 +62,15 @@ int on_history(struct self *, actor_t *, const struct history_query *query, rows
 int on_lineage_spans(struct self *, actor_t *, const struct lineage_query *query, rows_t *rows, struct page *end);
 int on_lineage_list(struct self *, actor_t *, const struct lineage_list_query *query, rows_t *rows, struct page *end);
 int on_lineage_units(struct self *, actor_t *, const struct units_query *query, rows_t *rows, struct page *end);
+
+/* --- told_energy.c --- */
+int on_session(struct self *, actor_t *, const struct ingest_session *session);
+int on_home_place(struct self *, actor_t *, const struct home_place *home);
+int on_energy_devices(struct self *, actor_t *, const struct consumption_query *query, rows_t *rows, struct consumption_end *end);
+int on_energy_current(struct self *, actor_t *, const struct nothing *query, struct consumption_now *reply);
+int on_energy_summary(struct self *, actor_t *, const struct consumption_hours *query, struct consumption_totals *reply);
+int on_energy_circuits(struct self *, actor_t *, const struct circuits_query *query, rows_t *rows, struct page *end);
+int on_energy_impact(struct self *, actor_t *, const struct impact_query *query, rows_t *rows, struct page *end);
+int on_energy_top(struct self *, actor_t *, const struct top_query *query, rows_t *rows, struct page *end);
 
 #endif

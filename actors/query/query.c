@@ -128,6 +128,7 @@ static int open_query(struct self *self, actor_t *actor)
     }
     self->series = series_reader_new(self->store, (size_t)self->config.page_bytes);
     self->moments = moments_new(self->store, (size_t)self->config.page_bytes);
+    self->energy = energy_new(self->store, &self->config, (size_t)self->config.page_bytes);
     struct query_stats *s = &self->stats;
     s->has_questions = s->has_rows = s->has_failures = s->has_busy_us = true;
     return 0;
@@ -138,6 +139,7 @@ static void close_query(struct self *self, actor_t *actor)
     (void)actor;
     series_reader_destroy(&self->series);
     moments_destroy(&self->moments);
+    energy_destroy(&self->energy);
     store_close(&self->store);
     msgpack_sbuffer_destroy(&self->pool);
 }
@@ -169,6 +171,14 @@ static const struct handler handlers[] = {
     ANSWER(points_find, on_points),
     ANSWER(activity_by, on_activity),
     ANSWER(storage_entities, on_storage),
+    ANSWER(consumption_devices, on_energy_devices),
+    ANSWER(consumption_current, on_energy_current),
+    ANSWER(consumption_summary, on_energy_summary),
+    ANSWER(consumption_circuits, on_energy_circuits),
+    ANSWER(consumption_impact, on_energy_impact),
+    ANSWER(consumption_top, on_energy_top),
+    ON(ingest_session, on_session),
+    ON(registry_home, on_home_place),
     { 0 }
 };
 

@@ -1,0 +1,224 @@
+/* energy_table.c - what everybody used in each of some steps, what it cost and weighed; and what nobody was seen to use. */
+#include "energy_table.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A price stands in the series where its slot begins, at least once a day; carbon every few minutes to an hour. Longer ago, its source was silent. */
+#define PRICE_HOLDS_US  (25 * HOUR_US)
+#define CARBON_HOLDS_US (4 * HOUR_US)
+
+struct making {
+    store_t *store;
+    struct energy_table *table;
+    int64_t from_us;
+    size_t count;
+    struct quarter *one, *meter, *devices;
+    struct rate *price, *carbon;
+    size_t *parents;               /* of each of who: the nearest that there is anything of, else itself */
+};
+
+static void *cleared(size_t count, size_t size)
+{
+    void *items = calloc(count ? count : 1, size);
+    assert(items);
+    return items;
+}
+
+static int64_t length_of(const struct making *m, size_t quarter)
+{
+    int64_t begin = m->from_us + (int64_t)quarter * QUARTER_US, left = m->table->now_us - begin;
+    return left >= QUARTER_US ? QUARTER_US : left > 0 ? left : 0;
+}
+
+/* --- rates ------------------------------------------------------------------------------------------------ */
+
+static void set_currency(struct energy_rates *rates, const struct unit_name *unit)
+{
+    const char *slash = memchr(unit->text, '/', unit->size);
+    size_t size = slash ? (size_t)(slash - unit->text) : 0;
+    if (size < sizeof rates->currency)
+        memcpy(rates->currency, unit->text, size);
+}
+
+static enum store_result read_rates(struct making *m)
+{
+    struct energy_rates *rates = &m->table->rates;
+    struct unit_name unit = { .size = 0 };
+    int64_t now = m->table->now_us;
+    rates->currency[0] = '\0';
+    enum store_result result = energy_rates(m->store, slice_of("_electricity.price"), m->from_us, m->count, now, PRICE_HOLDS_US, m->price, &unit,
+                                            &rates->has_price);
+    if (result != STORE_OK)
+        return result;
+    if (rates->has_price)
+        set_currency(rates, &unit);
+    for (size_t i = 0; i < m->count && rates->has_fixed; i++) {
+        struct rate *r = &m->price[i];
+        *r = (struct rate){ r->value * r->share + rates->fixed * (1.0 - r->share), 1.0 };
+    }
+    return energy_rates(m->store, slice_of("_carbon.intensity_g_kwh"), m->from_us, m->count, now, CARBON_HOLDS_US, m->carbon, &unit, &rates->has_carbon);
+}
+
+/* --- sums -------------------------------------------------------------------------------------------------- */
+
+/* Into `sums`, which lie `apart` from step to step. */
+static void add_steps(const struct making *m, const struct quarter *quarters, struct energy_sum *sums, size_t apart)
+{
+    const struct energy_table *t = m->table;
+    for (size_t step = 0, i = 0; step < t->steps; step++)
+        for (; i < (size_t)((t->edges[step + 1] - m->from_us) / QUARTER_US); i++)
+            energy_add(&sums[step * apart], &quarters[i], &m->price[i], &m->carbon[i], length_of(m, i));
+}
+
+static enum energy_kind worse(enum energy_kind a, enum energy_kind b)
+{
+    return a == ENERGY_NONE ? b : b == ENERGY_NONE ? a : a == ENERGY_POWER ? a : b;
+}
+
+/* All meters together are known where each of them is. */
+static void add_to_meter(struct making *m, size_t one)
+{
+    struct energy_table *t = m->table;
+    double sign = energy_sign(t->who->items[one].role);
+    for (size_t i = 0; i < m->count; i++) {
+        struct quarter *to = &m->meter[i];
+        to->kwh += sign * m->one[i].kwh;
+        to->guessed_kwh += m->one[i].guessed_kwh;
+        to->covered_us = !t->has_meter || m->one[i].covered_us < to->covered_us ? m->one[i].covered_us : to->covered_us;
+    }
+    t->has_meter = true;
+    t->meter_kind = worse(t->meter_kind, t->kinds[one]);
+}
+
+static void add_to_devices(struct making *m, size_t one)
+{
+    struct energy_table *t = m->table;
+    for (size_t i = 0; i < m->count; i++) {
+        m->devices[i].kwh += m->one[i].kwh;
+        m->devices[i].guessed_kwh += m->one[i].guessed_kwh;
+    }
+    t->untracked_kind = worse(t->untracked_kind, t->kinds[one]);
+}
+
+static enum store_result read_one(struct making *m, size_t one)
+{
+    struct energy_table *t = m->table;
+    const struct energy_one *who = &t->who->items[one];
+    bool is_device = who->role == ROLE_DEVICE;
+    if (t->kinds[one] == ENERGY_NONE)
+        return STORE_OK;
+    memset(m->one, 0, m->count * sizeof *m->one);
+    enum store_result result = energy_read(m->store, slice_of(who->entity_id), m->from_us, m->count, t->now_us, m->one, &t->kinds[one]);
+    if (result != STORE_OK)
+        return result;
+    add_steps(m, m->one, &t->sums[one], t->who->count);
+    if (!is_device)
+        add_to_meter(m, one);
+    else if (m->parents[one] == one)
+        add_to_devices(m, one);
+    return STORE_OK;
+}
+
+/* What is behind another's meter is taken off that one, as much as was said of it: the one deepest inside last. */
+static void take_parts_off(const struct making *m)
+{
+    struct energy_table *t = m->table;
+    size_t n = t->who->count;
+    struct energy_sum *whole = cleared(n, sizeof *whole);
+    for (size_t step = 0; step < t->steps; step++) {
+        memcpy(whole, &t->sums[step * n], n * sizeof *whole);
+        for (size_t i = 0; i < n; i++) {
+            size_t parent = m->parents[i];
+            if (parent == i || t->kinds[i] == ENERGY_NONE)
+                continue;
+            energy_less(&t->sums[step * n + parent], &whole[i]);
+            t->is_rest[parent] = true;
+        }
+    }
+    free(whole);
+}
+
+static void make_untracked(struct making *m)
+{
+    struct energy_table *t = m->table;
+    for (size_t i = 0; i < m->count; i++) {
+        m->devices[i].kwh = m->meter[i].kwh - m->devices[i].kwh;
+        m->devices[i].guessed_kwh += m->meter[i].guessed_kwh;
+        m->devices[i].covered_us = m->meter[i].covered_us;
+    }
+    add_steps(m, m->meter, t->meter, 1);
+    add_steps(m, m->devices, t->untracked, 1);
+    t->untracked_kind = worse(t->untracked_kind, t->meter_kind);
+}
+
+static enum store_result find_kinds(struct making *m)
+{
+    struct energy_table *t = m->table;
+    const struct energy_one *items = t->who->items;
+    enum store_result result = STORE_OK;
+    for (size_t i = 0; i < t->who->count && result == STORE_OK; i++)
+        if (!t->meters_only || items[i].role != ROLE_DEVICE)
+            result = energy_kind_of(m->store, slice_of(items[i].entity_id), &t->kinds[i]);
+    for (size_t i = 0; i < t->who->count; i++) {
+        size_t up = items[i].parent;
+        while (t->kinds[up] == ENERGY_NONE && items[up].parent != up)
+            up = items[up].parent;
+        m->parents[i] = t->kinds[up] == ENERGY_NONE ? i : up;
+    }
+    return result;
+}
+
+static enum store_result make(struct making *m)
+{
+    struct energy_table *t = m->table;
+    enum store_result result = find_kinds(m);
+    if (result == STORE_OK)
+        result = read_rates(m);
+    for (size_t i = 0; i < t->who->count && result == STORE_OK; i++)
+        result = read_one(m, i);
+    if (result != STORE_OK)
+        return result;
+    take_parts_off(m);
+    if (t->has_meter)
+        make_untracked(m);
+    return STORE_OK;
+}
+
+enum store_result energy_table_read(store_t *store, struct energy_table *t)
+{
+    size_t n = t->who->count, count = (size_t)((t->edges[t->steps] - t->edges[0]) / QUARTER_US);
+    struct making m = { .store = store, .table = t, .from_us = t->edges[0], .count = count,
+        .one = cleared(count, sizeof(struct quarter)), .meter = cleared(count, sizeof(struct quarter)), .devices = cleared(count, sizeof(struct quarter)),
+        .price = cleared(count, sizeof(struct rate)), .carbon = cleared(count, sizeof(struct rate)),
+        .parents = cleared(n, sizeof(size_t)) };
+    t->kinds = cleared(n, sizeof *t->kinds);
+    t->is_rest = cleared(n, sizeof *t->is_rest);
+    t->sums = cleared(n * t->steps, sizeof *t->sums);
+    t->meter = cleared(t->steps, sizeof *t->meter);
+    t->untracked = cleared(t->steps, sizeof *t->untracked);
+    t->has_meter = false;
+    t->meter_kind = t->untracked_kind = ENERGY_NONE;
+    enum store_result result = make(&m);
+    free(m.one);
+    free(m.meter);
+    free(m.devices);
+    free(m.price);
+    free(m.carbon);
+    free(m.parents);
+    return result;
+}
+
+void energy_table_close(struct energy_table *t)
+{
+    free(t->kinds);
+    free(t->is_rest);
+    free(t->sums);
+    free(t->meter);
+    free(t->untracked);
+    t->kinds = NULL;
+    t->is_rest = NULL;
+    t->sums = t->meter = t->untracked = NULL;
+}
