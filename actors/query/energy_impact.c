@@ -158,14 +158,20 @@ static enum store_result watt_of(store_t *store, const struct sample *s, bool *i
     return result;
 }
 
-/* The two histories side by side: at each moment at which one of them says something new, what was until then is added. */
-struct side { history_t *history; struct sample next; bool has_next; };
+/* The two histories side by side: at each moment at which one of them says something new, what was until then is added.
+ * A sample is read at once: its text does not outlive a look elsewhere. */
+struct side { history_t *history; int64_t at; int on; double watt; bool has_next, has_watt; };
 
-static enum store_result step_on(struct side *side)
+static enum store_result step_on(store_t *store, struct side *side)
 {
-    enum store_result result = side->history ? history_next(side->history, &side->next) : STORE_MISSING;
+    struct sample s;
+    enum store_result result = side->history ? history_next(side->history, &s) : STORE_MISSING;
     side->has_next = result == STORE_OK;
-    return result == STORE_MISSING ? STORE_OK : result;
+    if (result != STORE_OK)
+        return result == STORE_MISSING ? STORE_OK : result;
+    side->at = s.at;
+    side->on = is_on(&s);
+    return watt_of(store, &s, &side->has_watt, &side->watt);
 }
 
 static void add_spell(struct walk *w, int on, bool has_watt, double watt, int64_t from, int64_t to)
@@ -182,30 +188,27 @@ static void add_spell(struct walk *w, int on, bool has_watt, double watt, int64_
 
 static enum store_result walk_both(store_t *store, struct walk *w, struct side *state, struct side *power)
 {
-    int on = -1;
-    bool has_watt = false, has_before = false;
-    double watt = 0.0;
+    struct side now = { .on = -1 };
+    bool has_before = false;
     int64_t at = w->from_us;
-    enum store_result result = step_on(state);
+    enum store_result result = step_on(store, state);
     if (result == STORE_OK)
-        result = step_on(power);
+        result = step_on(store, power);
     while (result == STORE_OK && (state->has_next || power->has_next)) {
-        bool is_state = state->has_next && (!power->has_next || state->next.at <= power->next.at);
-        const struct sample *s = is_state ? &state->next : &power->next;
-        add_spell(w, on, has_watt, watt, at, s->at);
-        at = s->at > at ? s->at : at;
-        if (is_state) {
-            int was = on;
-            on = is_on(s);
-            w->changes += has_before && s->at >= w->from_us && was != on;
+        struct side *next = state->has_next && (!power->has_next || state->at <= power->at) ? state : power;
+        add_spell(w, now.on, now.has_watt, now.watt, at, next->at);
+        at = next->at > at ? next->at : at;
+        if (next == state) {
+            w->changes += has_before && next->at >= w->from_us && now.on != next->on;
+            now.on = next->on;
             has_before = true;
-            result = step_on(state);
         } else {
-            result = watt_of(store, s, &has_watt, &watt);
-            result = result == STORE_OK ? step_on(power) : result;
+            now.has_watt = next->has_watt;
+            now.watt = next->watt;
         }
+        result = step_on(store, next);
     }
-    add_spell(w, on, has_watt, watt, at, w->now_us);
+    add_spell(w, now.on, now.has_watt, now.watt, at, w->now_us);
     return result;
 }
 
