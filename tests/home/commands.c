@@ -110,6 +110,17 @@ static void on_get_config(struct call *call)
     finish(call);
 }
 
+/* A recorded home has other entities than this one knows. */
+static void on_energy_prefs(struct call *call)
+{
+    if (call->home->replay) {
+        fail(call, "not_found", "No prefs");
+        return;
+    }
+    shape_energy_prefs(call->home->world, begin(call));
+    finish(call);
+}
+
 static void on_get_services(struct call *call)
 {
     shape_services(begin(call));
@@ -523,6 +534,7 @@ static const struct {
     {"get_states", on_get_states},
     {"get_config", on_get_config},
     {"get_services", on_get_services},
+    {"energy/get_prefs", on_energy_prefs},
     {"subscribe_events", on_subscribe_events},
     {"unsubscribe_events", on_unsubscribe_events},
     {"subscribe_entities", on_subscribe_entities},

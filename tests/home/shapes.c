@@ -324,6 +324,35 @@ void shape_floors(struct world *world, struct text *text)
     text_say(text, "]");
 }
 
+/* The energy dashboard: the house's counter is the grid's, the roof's is the sun's, all others are devices. */
+static void shape_counters(struct world *world, struct text *text, const char *begins, const char *but, const char *format)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < world->count; i++) {
+        const struct entity *entity = world->entities[i];
+        bool fits = strncmp(entity->id, begins, strlen(begins)) == 0 && (!but || (strncmp(entity->id, "sensor.house_", 13) && strncmp(entity->id, but, strlen(but))));
+
+        if (!fits || !entity->breed->device_class || strcmp(entity->breed->device_class, "energy") != 0)
+            continue;
+        text_say(text, is_first ? "" : ",");
+        text_printf(text, format, entity->id);
+        is_first = false;
+    }
+}
+
+void shape_energy_prefs(struct world *world, struct text *text)
+{
+    text_say(text, "{\"energy_sources\":[{\"type\":\"grid\",\"flow_from\":[");
+    shape_counters(world, text, "sensor.house_", NULL,
+        "{\"stat_energy_from\":\"%s\",\"stat_cost\":null,\"entity_energy_price\":null,\"number_energy_price\":null}");
+    text_say(text, "],\"flow_to\":[],\"cost_adjustment_day\":0.0},{\"type\":\"solar\",");
+    shape_counters(world, text, "sensor.solar_", NULL, "\"stat_energy_from\":\"%s\",\"config_entry_solar_forecast\":null");
+    text_say(text, "}],\"device_consumption\":[");
+    shape_counters(world, text, "sensor.", "sensor.solar_", "{\"stat_consumption\":\"%s\"}");
+    text_say(text, "]}");
+}
+
 static void shape_label(struct world *world, struct text *text, const char *id, const char *name, const char *color)
 {
     begin_item(text);

@@ -20,6 +20,7 @@ void shape_area(struct world *, struct text *, const struct area *);
 void shape_floors(struct world *, struct text *);
 void shape_labels(struct world *, struct text *);
 void shape_config_entries(struct world *, struct text *);
+void shape_energy_prefs(struct world *, struct text *);
 void shape_compressed(struct text *, const struct entity *, bool with_attributes);
 
 /* Domains with their services, for the start-up and get_services; the last has no domain. */
