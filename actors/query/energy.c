@@ -9,7 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { LOOK_US = 300000, STEPS_MAX = 50000, READ_MAX = 100000 /* quarters of series at a time */, PREFS_MAX = 1048576 };
+enum { LOOK_US = 300000, STEPS_MAX = 50000, READ_MAX = 100000 /* quarters of series at a time */, PREFS_MAX = 1048576,
+    ROW_BYTES = 150 /* at least, with names */ };
 #define FIRST_US (100 * DAY_US) /* nobody has counted before */
 
 /* --- what is asked of the table ------------------------------------------------------------------------------ */
@@ -234,9 +235,10 @@ static enum store_result read_question(const struct consumption_query *q, const 
     return STORE_OK;
 }
 
-/* Steps from *at on that are read together, `edges` with room for ENERGY_STEPS_MAX + 1. */
-static size_t cut_steps(const struct asked *a, int64_t at, size_t series, int64_t *edges)
+/* Steps from `at` on that are read together, of not many more rows than a page holds; `edges` has room for ENERGY_STEPS_MAX + 1. */
+static size_t cut_steps(const struct asked *a, int64_t at, size_t series, size_t bytes, int64_t *edges)
 {
+    const size_t most = bytes / ROW_BYTES < ENERGY_STEPS_MAX ? bytes / ROW_BYTES : ENERGY_STEPS_MAX;
     size_t steps = 0, rows = 0;
     edges[0] = at;
     while (edges[steps] < a->to && steps < ENERGY_STEPS_MAX) {
@@ -244,7 +246,7 @@ static size_t cut_steps(const struct asked *a, int64_t at, size_t series, int64_
         end = a->step->us == -2 ? quarter_end(a->to) : end;
         int64_t quarters = (end - at) / QUARTER_US;
         rows += series + 2;
-        if (steps > 0 && (quarters > ENERGY_QUARTERS_MAX || quarters * (int64_t)(series + 2) > READ_MAX || rows > ENERGY_STEPS_MAX))
+        if (steps > 0 && (quarters > ENERGY_QUARTERS_MAX || quarters * (int64_t)(series + 2) > READ_MAX || rows > most))
             break;
         edges[++steps] = end;
     }
@@ -289,7 +291,8 @@ static enum store_result tell_some(energy_t *self, struct asked *a, const struct
     struct energy_table table;
     int64_t *edges = malloc((ENERGY_STEPS_MAX + 1) * sizeof *edges);
     assert(edges);
-    size_t steps = cut_steps(a, a->at, who->count, edges);
+    size_t room = actor_rows_room(t->rows);
+    size_t steps = cut_steps(a, a->at, who->count, room < self->page_bytes ? room : self->page_bytes, edges);
     enum store_result result = energy_ask_table(self, who, edges, steps, false, a->now, &table);
     if (result == STORE_OK) {
         t->table = &table;
