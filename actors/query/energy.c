@@ -282,6 +282,7 @@ static void tell_end(energy_t *self, const struct asked *a, const struct energy_
         SAY(end, currency, currency);
     tell_sources(rates, end);
     SAY(end, devices_by, who->chosen_by);
+    SET(end, skipped, (struct slice){ who->skipped.data, who->skipped.size });
     SET(end, count, count);
 }
 
@@ -310,12 +311,32 @@ static enum store_result tell_some(energy_t *self, struct asked *a, const struct
     return result;
 }
 
+static void forget_who(energy_t *self)
+{
+    if (self->has_kept)
+        energy_who_close(&self->kept);
+    self->has_kept = false;
+}
+
+/* Found once for all pages of a question. */
+static enum store_result keep_who(energy_t *self, const struct asked *a)
+{
+    if (self->has_kept && self->kept_from == a->from && self->kept_to == a->to && self->kept_now == a->now)
+        return STORE_OK;
+    forget_who(self);
+    enum store_result result = energy_ask_who(self, a->from, a->to, a->now, &self->kept);
+    self->has_kept = true;
+    self->kept_from = a->from;
+    self->kept_to = a->to;
+    self->kept_now = result == STORE_OK ? a->now : -1;
+    return result;
+}
+
 enum store_result energy_devices(energy_t *self, const struct consumption_query *q, const char *home_zone, int64_t now_us, rows_t *rows,
                                  struct consumption_end *end, struct fault *fault)
 {
     struct telling t = { .self = self, .rows = rows, .room = actor_rows_room(rows) };
     struct energy_rates rates = { .has_fixed = self->config->has_energy_price };
-    struct energy_who who;
     struct asked a;
     char cursor[96];
     int64_t deadline = clock_us() + LOOK_US;
@@ -324,20 +345,16 @@ enum store_result energy_devices(energy_t *self, const struct consumption_query 
         zone_destroy(&a.zone);
         return result;
     }
-    result = energy_ask_who(self, a.from, a.to, a.now, &who);
+    result = keep_who(self, &a);
     do
-        result = result == STORE_OK ? tell_some(self, &a, &who, &t, &rates) : result;
+        result = result == STORE_OK ? tell_some(self, &a, &self->kept, &t, &rates) : result;
     while (result == STORE_OK && a.at < a.to && !t.is_full && clock_us() < deadline);
     if (result == STORE_OK || result == STORE_MISSING) {
-        tell_end(self, &a, &who, &rates, t.given, end);
-        msgpack_sbuffer_clear(&self->skipped);
-        msgpack_sbuffer_write(&self->skipped, who.skipped.data, who.skipped.size);
-        SET(end, skipped, (struct slice){ self->skipped.data, self->skipped.size });
+        tell_end(self, &a, &self->kept, &rates, t.given, end);
         if (result == STORE_OK && a.at < a.to)
             SET_TEXT(end, next_cursor, cursor, (size_t)snprintf(cursor, sizeof cursor, "%" PRId64 " %zu %" PRId64, a.at, a.skip, a.now));
         result = STORE_OK;
     }
-    energy_who_close(&who);
     zone_destroy(&a.zone);
     return result;
 }
@@ -350,7 +367,6 @@ energy_t *energy_new(store_t *store, const struct query_config *config, size_t p
     assert(self);
     *self = (energy_t){ .store = store, .config = config, .page_bytes = page_bytes };
     msgpack_sbuffer_init(&self->prefs);
-    msgpack_sbuffer_init(&self->skipped);
     return self;
 }
 
@@ -358,14 +374,15 @@ void energy_destroy(energy_t **self_p)
 {
     if (!*self_p)
         return;
+    forget_who(*self_p);
     msgpack_sbuffer_destroy(&(*self_p)->prefs);
-    msgpack_sbuffer_destroy(&(*self_p)->skipped);
     free(*self_p);
     *self_p = NULL;
 }
 
 void energy_set_prefs(energy_t *self, struct slice prefs)
 {
+    forget_who(self);
     msgpack_sbuffer_clear(&self->prefs);
     if (prefs.size > 0 && prefs.size <= PREFS_MAX)
         msgpack_sbuffer_write(&self->prefs, prefs.data, prefs.size);

@@ -257,12 +257,12 @@ static bool is_same(const struct device *d, const struct energy_found *f)
 /* Itself; else of its device the counter that stands highest, else a power sensor. */
 static const struct energy_found *meter_of(const struct energy_who *who, struct slice entity_id, const struct device *d, bool counter)
 {
-    const struct energy_found *found = energy_who_found(who, entity_id), *best = NULL;
+    const struct energy_found *found = energy_house_find(&who->house, entity_id), *best = NULL;
     if (found && found->is_counter == counter)
         return found;
-    for (size_t i = 0; i < who->found_count; i++)
-        if (who->found[i].is_counter == counter && is_same(d, &who->found[i]) && (!best || who->found[i].value > best->value))
-            best = &who->found[i];
+    for (size_t i = 0; i < who->house.count; i++)
+        if (who->house.items[i].is_counter == counter && is_same(d, &who->house.items[i]) && (!best || who->house.items[i].value > best->value))
+            best = &who->house.items[i];
     return best;
 }
 
@@ -297,7 +297,7 @@ static enum store_result ask_meter(energy_t *self, const char *meter, int64_t fr
 static enum store_result tell_impact(energy_t *self, const struct energy_who *who, const struct device *d, struct walk *w, rows_t *rows, struct page *end)
 {
     const struct energy_found *counter = meter_of(who, w->entity_id, d, true), *power = meter_of(who, w->entity_id, d, false);
-    const struct energy_found *meter = counter ? counter : power, *itself = energy_who_found(who, w->entity_id);
+    const struct energy_found *meter = counter ? counter : power, *itself = energy_house_find(&who->house, w->entity_id);
     struct impact_row row;
     w->power = power && !itself ? slice_of(power->entity_id) : (struct slice){ "", 0 };
     enum store_result result = store_look(self->store, walk_device, w);

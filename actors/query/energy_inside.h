@@ -9,8 +9,11 @@ struct energy {
     store_t *store;
     const struct query_config *config;
     size_t page_bytes;
-    msgpack_sbuffer prefs, skipped; /* skipped: of the last table; it outlives its answer */
+    msgpack_sbuffer prefs;
     char currency[9];
+    struct energy_who kept;        /* of the last table: its next page has the same */
+    int64_t kept_from, kept_to, kept_now;
+    bool has_kept;
 };
 
 #define SAY(message, member, text) SET_TEXT(message, member, (text), strlen(text))

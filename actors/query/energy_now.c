@@ -62,9 +62,9 @@ static enum store_result find_power(energy_t *self, const struct energy_who *who
         return result;
     const char *found = last.is_said ? "_smartmeter.power_w" : "";
     for (size_t i = 0; i < who->count && !*found; i++)
-        for (size_t k = 0; k < who->found_count && !*found && who->items[i].role == ROLE_IMPORT; k++)
-            if (!who->found[k].is_counter && who->items[i].device_id && who->found[k].device_id && !strcmp(who->items[i].device_id, who->found[k].device_id))
-                found = who->found[k].entity_id;
+        for (size_t k = 0; k < who->house.count && !*found && who->items[i].role == ROLE_IMPORT; k++)
+            if (!who->house.items[k].is_counter && who->items[i].device_id && who->house.items[k].device_id && !strcmp(who->items[i].device_id, who->house.items[k].device_id))
+                found = who->house.items[k].entity_id;
     memcpy(to, found, strlen(found) + 1);
     return STORE_OK;
 }
@@ -287,8 +287,8 @@ enum store_result energy_circuits(energy_t *self, int64_t hours, int64_t now_us,
         result = find_power(self, &who, now_us, power);
     if (result == STORE_OK)
         result = ask_last(self, power, now_us, &home);
-    for (size_t i = 0; i < who.found_count && result == STORE_OK; i++) {
-        const struct energy_found *f = &who.found[i];
+    for (size_t i = 0; i < who.house.count && result == STORE_OK; i++) {
+        const struct energy_found *f = &who.house.items[i];
         if (f->is_counter || is_of_meter(&who, f, power))
             continue;
         result = ask_last(self, f->entity_id, now_us, &last);

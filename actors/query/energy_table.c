@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A price stands in the series where its slot begins, at least once a day; carbon every few minutes to an hour. Longer ago, its source was silent. */
 #define PRICE_HOLDS_US  (25 * HOUR_US)
@@ -13,7 +14,7 @@
 struct making {
     store_t *store;
     struct energy_table *table;
-    int64_t from_us;
+    int64_t from_us, deadline_us;
     size_t count;
     struct quarter *one, *meter, *devices;
     struct rate *price, *carbon;
@@ -25,6 +26,13 @@ static void *cleared(size_t count, size_t size)
     void *items = calloc(count ? count : 1, size);
     assert(items);
     return items;
+}
+
+static int64_t clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static int64_t length_of(const struct making *m, size_t quarter)
@@ -178,7 +186,7 @@ static enum store_result make(struct making *m)
     if (result == STORE_OK)
         result = read_rates(m);
     for (size_t i = 0; i < t->who->count && result == STORE_OK; i++)
-        result = read_one(m, i);
+        result = clock_us() > m->deadline_us ? STORE_LATE : read_one(m, i);
     if (result != STORE_OK)
         return result;
     take_parts_off(m);
@@ -190,7 +198,7 @@ static enum store_result make(struct making *m)
 enum store_result energy_table_read(store_t *store, struct energy_table *t)
 {
     size_t n = t->who->count, count = (size_t)((t->edges[t->steps] - t->edges[0]) / QUARTER_US);
-    struct making m = { .store = store, .table = t, .from_us = t->edges[0], .count = count,
+    struct making m = { .store = store, .table = t, .from_us = t->edges[0], .count = count, .deadline_us = clock_us() + READ_MS * INT64_C(1000),
         .one = cleared(count, sizeof(struct quarter)), .meter = cleared(count, sizeof(struct quarter)), .devices = cleared(count, sizeof(struct quarter)),
         .price = cleared(count, sizeof(struct rate)), .carbon = cleared(count, sizeof(struct rate)),
         .parents = cleared(n, sizeof(size_t)) };

@@ -3,8 +3,6 @@
 
 #include "energy_series.h"
 #include "json.h"
-#include "moment.h"
-#include "units.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -24,25 +22,10 @@ struct choosing {
     json_t *json;
     const struct energy_wishes *wishes;
     struct energy_who *who;
-    struct slice list;             /* that the dashboard's walk looks at */
     bool has[ROLES];
 };
 
 /* --- texts --------------------------------------------------------------------------------------------------- */
-
-static char *copy(struct slice s)
-{
-    char *text = malloc(s.size + 1);
-    assert(text);
-    memcpy(text, s.size ? s.data : "", s.size);
-    text[s.size] = '\0';
-    return text;
-}
-
-static bool is(const char *text, struct slice s)
-{
-    return text && strlen(text) == s.size && memcmp(text, s.data, s.size) == 0;
-}
 
 bool energy_next_name(struct slice *rest, struct slice *name)
 {
@@ -59,16 +42,6 @@ bool energy_next_name(struct slice *rest, struct slice *name)
     return stop > at;
 }
 
-static void *one_more(void *items, size_t count, size_t *room, size_t size)
-{
-    if (count < *room)
-        return items;
-    *room = *room ? *room * 2 : 32;
-    items = realloc(items, *room * size);
-    assert(items);
-    return items;
-}
-
 static void skip(struct energy_who *who, const char *entity_id, const char *why)
 {
     msgpack_sbuffer *to = &who->skipped;
@@ -82,84 +55,12 @@ static void skip(struct energy_who *who, const char *entity_id, const char *why)
     msgpack_sbuffer_write(to, "}]", 2);
 }
 
-/* --- what the house has --------------------------------------------------------------------------------------- */
-
-static bool converts(struct slice unit, const char *to)
-{
-    double number = 1;
-    return unit.size > 0 && units_convert(unit, slice_of(to), &number);
-}
-
-static double in_unit(const struct event_full *e, const char *unit)
-{
-    double value = 0.0;
-    struct json_value number = { JSON_NUMBER, e->value };
-    return e->has_value && json_real(number, &value) && units_convert(e->unit, slice_of(unit), &value) ? value : 0.0;
-}
-
-static void find_one(struct choosing *c, const struct event_full *e, bool is_counter, struct json_value name)
-{
-    struct energy_who *who = c->who;
-    struct slice text = { "", 0 };
-    who->found = one_more(who->found, who->found_count, &who->found_room, sizeof *who->found);
-    who->found[who->found_count++] = (struct energy_found){
-        .entity_id = copy(e->entity_id), .is_counter = is_counter, .value = in_unit(e, is_counter ? "kWh" : "W"),
-        .name = json_text(c->json, name, &text) && text.size ? copy(text) : NULL,
-        .area = e->has_area ? copy(e->area) : NULL, .device_id = e->has_device_id ? copy(e->device_id) : NULL,
-    };
-}
-
-const struct energy_found *energy_who_found(const struct energy_who *who, struct slice entity_id)
-{
-    for (size_t i = 0; i < who->found_count; i++)
-        if (is(who->found[i].entity_id, entity_id))
-            return &who->found[i];
-    return NULL;
-}
-
-/* Energy is what says that it counts it; power what says that it is that. */
-static int look_at(void *owner, size_t which, bool in_gap, const struct event_full *e)
-{
-    static const char *const keys[] = { "friendly_name", "state_class", "device_class" };
-    struct choosing *c = owner;
-    struct json_value root, values[3] = { { 0 } };
-    struct slice class = { "", 0 }, kind = { "", 0 };
-    const char *why;
-    (void)which, (void)in_gap;
-    if (!e->has_state || !e->has_unit || !e->has_attributes || energy_who_found(c->who, e->entity_id))
-        return 0;
-    bool is_energy = converts(e->unit, "kWh");
-    if ((!is_energy && !converts(e->unit, "W")) || json_read(c->json, e->attributes, &root, &why) || root.kind != JSON_OBJECT)
-        return 0;
-    json_pick(c->json, root.raw, keys, 3, values);
-    json_text(c->json, values[2], &kind);
-    bool fits = is(is_energy ? "energy" : "power", kind) || (e->has_device_class && is(is_energy ? "energy" : "power", e->device_class));
-    if (fits && is_energy)
-        fits = json_text(c->json, values[1], &class) && (is("total", class) || is("total_increasing", class));
-    if (fits)
-        find_one(c, e, is_energy, values[0]);
-    return 0;
-}
-
-static enum store_result look_around(struct choosing *c)
-{
-    const struct energy_wishes *w = c->wishes;
-    int64_t at[] = { w->to_us < w->now_us ? w->to_us : w->now_us, w->from_us };
-    enum store_result result = STORE_OK;
-    for (size_t i = 0; i < 2 && result == STORE_OK; i++) {
-        struct moment_question q = { .at_us = { at[i] }, .moments = 1, .is_now = at[i] == w->now_us, .domains = slice_of("sensor") };
-        int64_t next;
-        result = store_moment(c->store, &q, look_at, c, &next);
-    }
-    return result;
-}
-
 /* --- those that count ------------------------------------------------------------------------------------------ */
 
 static size_t place_of(const struct energy_who *who, struct slice entity_id)
 {
     size_t i = 0;
-    while (i < who->count && !is(who->items[i].entity_id, entity_id))
+    while (i < who->count && !energy_is(who->items[i].entity_id, entity_id))
         i++;
     return i;
 }
@@ -169,15 +70,15 @@ static void add(struct choosing *c, struct slice entity_id, enum energy_role rol
     struct energy_who *who = c->who;
     if (entity_id.size == 0 || entity_id.size > 255 || place_of(who, entity_id) < who->count || who->count == DEVICES_MAX)
         return;
-    const struct energy_found *found = energy_who_found(who, entity_id);
-    who->items = one_more(who->items, who->count, &who->room, sizeof *who->items);
+    const struct energy_found *found = energy_house_find(&who->house, entity_id);
+    who->items = energy_one_more(who->items, who->count, &who->room, sizeof *who->items);
     struct energy_one *one = &who->items[who->count];
-    *one = (struct energy_one){ .entity_id = copy(entity_id), .role = role, .parent = who->count++,
-        .name = name.size ? copy(name) : found && found->name ? copy(slice_of(found->name)) : NULL };
+    *one = (struct energy_one){ .entity_id = energy_copy(entity_id), .role = role, .parent = who->count++,
+        .name = name.size ? energy_copy(name) : found && found->name ? energy_copy(slice_of(found->name)) : NULL };
     if (found && found->area)
-        one->area = copy(slice_of(found->area));
+        one->area = energy_copy(slice_of(found->area));
     if (found && found->device_id)
-        one->device_id = copy(slice_of(found->device_id));
+        one->device_id = energy_copy(slice_of(found->device_id));
     c->has[role] = true;
 }
 
@@ -192,7 +93,7 @@ static bool is_named(bool has, const char *names, size_t size, const char *entit
 {
     struct slice rest = { names, size }, name;
     while (has && energy_next_name(&rest, &name))
-        if (is(entity_id, name))
+        if (energy_is(entity_id, name))
             return true;
     return false;
 }
@@ -237,8 +138,8 @@ static int take_supply(void *owner, struct json_value item)
     struct flows *f = owner;
     struct choosing *c = f->c;
     struct slice type = text_at(c, item.raw, "type");
-    bool is_grid = is("grid", type), is_solar = is("solar", type);
-    if (!is_grid && !is_solar && !is("battery", type))
+    bool is_grid = energy_is("grid", type), is_solar = energy_is("solar", type);
+    if (!is_grid && !is_solar && !energy_is("battery", type))
         return 0;
     enum energy_role in = is_grid ? ROLE_IMPORT : is_solar ? ROLE_PRODUCTION : ROLE_DISCHARGE, out = is_grid ? ROLE_EXPORT : ROLE_CHARGE;
     struct flows from = { c, f->taken, "stat_energy_from", in }, to = { c, f->taken, "stat_energy_to", out };
@@ -253,7 +154,7 @@ static int take_supply(void *owner, struct json_value item)
 static int take_device(void *owner, struct json_value item)
 {
     struct choosing *c = owner;
-    char *id = copy(text_at(c, item.raw, "stat_consumption")), *name = copy(text_at(c, item.raw, "name"));
+    char *id = energy_copy(text_at(c, item.raw, "stat_consumption")), *name = energy_copy(text_at(c, item.raw, "name"));
     if (strchr(id, ':'))
         skip(c->who, id, "is a statistic of an integration, and no entity");
     else
@@ -267,7 +168,7 @@ static int take_device(void *owner, struct json_value item)
 static int take_parent(void *owner, struct json_value item)
 {
     struct choosing *c = owner;
-    char *id = copy(text_at(c, item.raw, "stat_consumption")), *parent = copy(text_at(c, item.raw, "included_in_stat"));
+    char *id = energy_copy(text_at(c, item.raw, "stat_consumption")), *parent = energy_copy(text_at(c, item.raw, "included_in_stat"));
     size_t at = place_of(c->who, slice_of(id)), of = place_of(c->who, slice_of(parent)), up = of;
     for (size_t i = 0; i < c->who->count && up < c->who->count && up != at && c->who->items[up].parent != up; i++)
         up = c->who->items[up].parent;
@@ -306,24 +207,6 @@ static void add_prefs_devices(struct choosing *c)
 
 /* --- found ------------------------------------------------------------------------------------------------------- */
 
-/* One of a device: the same id; without any, the same name but for its ending. */
-static bool same_device(const struct energy_found *a, const struct energy_found *b)
-{
-    if (a->device_id || b->device_id)
-        return a->device_id && b->device_id && strcmp(a->device_id, b->device_id) == 0;
-    const char *left = strrchr(a->entity_id, '_'), *right = strrchr(b->entity_id, '_');
-    return left && right && left - a->entity_id == right - b->entity_id
-        && strncmp(a->entity_id, b->entity_id, (size_t)(left - a->entity_id)) == 0 && a->is_counter != b->is_counter;
-}
-
-/* Whether the other one counts in its place: a counter before power, the one that stands higher, the first by name. */
-static bool is_better(const struct energy_found *a, const struct energy_found *b)
-{
-    if (a->is_counter != b->is_counter)
-        return a->is_counter;
-    return a->is_counter && a->value != b->value ? a->value > b->value : strcmp(a->entity_id, b->entity_id) < 0;
-}
-
 static const char *why_not(const struct choosing *c, const struct energy_found *f)
 {
     const struct query_config *config = c->wishes->config;
@@ -333,17 +216,17 @@ static const char *why_not(const struct choosing *c, const struct energy_found *
     for (size_t i = 0; i < who->count; i++)
         if (who->items[i].role != ROLE_DEVICE && who->items[i].device_id && f->device_id && strcmp(who->items[i].device_id, f->device_id) == 0)
             return "belongs to the home's meter or to what produces";
-    for (size_t i = 0; i < who->found_count; i++)
-        if (&who->found[i] != f && same_device(&who->found[i], f) && is_better(&who->found[i], f)
-                && !is_named(config->has_energy_exclude, config->energy_exclude, config->energy_exclude_size, who->found[i].entity_id))
+    for (size_t i = 0; i < who->house.count; i++)
+        if (&who->house.items[i] != f && energy_is_same_device(&who->house.items[i], f) && energy_is_better(&who->house.items[i], f)
+                && !is_named(config->has_energy_exclude, config->energy_exclude, config->energy_exclude_size, who->house.items[i].entity_id))
             return f->is_counter ? "is another counter of its device: QUERY_ENERGY_DEVICES names all that shall count" : "";
     return NULL;
 }
 
 static void add_found(struct choosing *c)
 {
-    for (size_t i = 0; i < c->who->found_count; i++) {
-        const struct energy_found *f = &c->who->found[i];
+    for (size_t i = 0; i < c->who->house.count; i++) {
+        const struct energy_found *f = &c->who->house.items[i];
         struct slice id = slice_of(f->entity_id);
         if (place_of(c->who, id) < c->who->count)
             continue; /* a meter of the home */
@@ -360,7 +243,8 @@ static void add_found(struct choosing *c)
 static enum store_result choose(struct choosing *c)
 {
     const struct query_config *config = c->wishes->config;
-    enum store_result result = look_around(c);
+    const struct energy_wishes *w = c->wishes;
+    enum store_result result = energy_house_read(c->store, w->from_us, w->to_us, w->now_us, &c->who->house);
     add_all(c, config->has_energy_meter, config->energy_meter, config->energy_meter_size, ROLE_IMPORT);
     add_all(c, config->has_energy_export, config->energy_export, config->energy_export_size, ROLE_EXPORT);
     add_all(c, config->has_energy_production, config->energy_production, config->energy_production_size, ROLE_PRODUCTION);
@@ -406,14 +290,8 @@ void energy_who_close(struct energy_who *who)
         free(who->items[i].area);
         free(who->items[i].device_id);
     }
-    for (size_t i = 0; i < who->found_count; i++) {
-        free(who->found[i].entity_id);
-        free(who->found[i].name);
-        free(who->found[i].area);
-        free(who->found[i].device_id);
-    }
     free(who->items);
-    free(who->found);
+    energy_house_close(&who->house);
     msgpack_sbuffer_destroy(&who->skipped);
     *who = (struct energy_who){ .count = 0 };
 }

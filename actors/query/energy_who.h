@@ -5,8 +5,8 @@
 #ifndef ENERGY_WHO_H
 #define ENERGY_WHO_H
 
+#include "energy_found.h"
 #include "schemas.h"
-#include "store.h"
 
 enum energy_role { ROLE_DEVICE, ROLE_IMPORT, ROLE_EXPORT, ROLE_PRODUCTION, ROLE_CHARGE, ROLE_DISCHARGE, ROLES };
 extern const char *const energy_role_names[ROLES];
@@ -18,14 +18,10 @@ struct energy_one {
     size_t parent;                 /* of a device: the place of the one that it is behind; its own: none */
 };
 
-/* What the house has of energy and power, as it was at the end of the time or at its beginning. */
-struct energy_found { char *entity_id, *name, *area, *device_id; bool is_counter; double value; };
-
 struct energy_who {
     struct energy_one *items;
     size_t count, room;
-    struct energy_found *found;
-    size_t found_count, found_room;
+    struct energy_house house;     /* all that it has of energy and power */
     const char *chosen_by;         /* settings, energy dashboard, or found */
     msgpack_sbuffer skipped;       /* JSON: [{"entity_id", "why"} ...] */
     size_t skipped_count;
@@ -37,10 +33,9 @@ struct energy_wishes {
     int64_t from_us, to_us, now_us;
 };
 
-/* Inside a read. */
+/* On its own: it asks for moments. */
 enum store_result energy_who_read(store_t *, const struct energy_wishes *, struct energy_who *);
 void energy_who_close(struct energy_who *);
-const struct energy_found *energy_who_found(const struct energy_who *, struct slice entity_id); /* NULL: none of energy or power */
 
 /* The next of "a, b,c"; false: there is none left. */
 bool energy_next_name(struct slice *rest, struct slice *name);
