@@ -1,4 +1,4 @@
-/* energy.h - what the home and its devices use, what it costs and weighs: the services energy.* of query. */
+/* energy.h - what the home and its devices use, what it costs and weighs: the services consumption.* of query. */
 #ifndef ENERGY_H
 #define ENERGY_H
 

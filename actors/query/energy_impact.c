@@ -11,6 +11,7 @@
 #include <string.h>
 
 static const double month_days = 30.0;
+#define RATE_US (20 * HOUR_US) /* of less no day is told, nor a month: a night is none */
 
 /* --- what is told of it ---------------------------------------------------------------------------------------- */
 
@@ -32,7 +33,7 @@ static void say_energy(energy_t *self, const struct energy_table *t, enum energy
         SET(row, cost, energy_rounded(sum->cost, 1e6));
     if (energy_weighed(sum) > 0.0)
         SET(row, carbon_g, energy_rounded(sum->carbon_g, 1e3));
-    if (days <= 0.0)
+    if (sum->covered_us < RATE_US)
         return;
     SET(row, estimated_daily_kwh, energy_rounded(sum->kwh / days, 1e6));
     if (priced > 0.0)

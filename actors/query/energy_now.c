@@ -7,9 +7,7 @@
 #include "spans.h"
 #include "units.h"
 
-#include <assert.h>
-#include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define FRESH_US (INT64_C(600) * SECOND_US) /* a power that was said longer ago is none of now */
@@ -277,26 +275,38 @@ static int give_circuit(const struct energy_found *f, const struct last *last, c
     return row_consumption_circuits(rows, &row);
 }
 
+/* Of one that spoke within these hours. 1: the page is full. */
+static int tell_circuit(energy_t *self, const struct energy_found *f, int64_t hours, const struct last *home, rows_t *rows, struct page *end, enum store_result *result)
+{
+    struct last last;
+    *result = ask_last(self, f->entity_id, home->now_us, &last);
+    if (*result != STORE_OK || !last.is_said || home->now_us - last.at_us > hours * HOUR_US)
+        return 0;
+    if (give_circuit(f, &last, home, rows) != 0)
+        return 1;
+    end->count++;
+    return 0;
+}
+
+/* Power sensors of the house, and what the smart meter tells of its channels. */
 enum store_result energy_circuits(energy_t *self, int64_t hours, int64_t now_us, rows_t *rows, struct page *end)
 {
+    enum { CHANNELS = 8 };
     struct energy_who who;
-    struct last home, last;
-    char power[256];
+    struct last home = { .now_us = now_us };
+    char power[256], channel[40];
+    int stop = 0;
     enum store_result result = energy_ask_who(self, now_us, now_us, now_us, &who);
     if (result == STORE_OK)
         result = find_power(self, &who, now_us, power);
     if (result == STORE_OK)
         result = ask_last(self, power, now_us, &home);
-    for (size_t i = 0; i < who.house.count && result == STORE_OK; i++) {
-        const struct energy_found *f = &who.house.items[i];
-        if (f->is_counter || is_of_meter(&who, f, power))
-            continue;
-        result = ask_last(self, f->entity_id, now_us, &last);
-        if (result != STORE_OK || !last.is_said || now_us - last.at_us > hours * HOUR_US)
-            continue;
-        if (give_circuit(f, &last, &home, rows) != 0)
-            break;
-        end->count++;
+    for (size_t i = 0; i < who.house.count && result == STORE_OK && !stop; i++)
+        if (!who.house.items[i].is_counter && !is_of_meter(&who, &who.house.items[i], power))
+            stop = tell_circuit(self, &who.house.items[i], hours, &home, rows, end, &result);
+    for (int n = 1; n <= CHANNELS && result == STORE_OK && !stop; n++) {
+        snprintf(channel, sizeof channel, "_smartmeter.circuit_%d_w", n);
+        stop = tell_circuit(self, &(struct energy_found){ .entity_id = channel }, hours, &home, rows, end, &result);
     }
     energy_who_close(&who);
     return result;

@@ -1,5 +1,5 @@
-/* test_energy.c - homes whose every kilowatt-hour is known by a formula: what the table says of them is right to a thousandth. */
-#include "energy_world.h"
+/* test_consumption.c - homes whose every kilowatt-hour is known by a formula: what the table says of them is right to a thousandth. */
+#include "consumption_world.h"
 
 #define METER "energy_meter", "sensor.meter"
 

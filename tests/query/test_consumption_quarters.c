@@ -1,4 +1,4 @@
-/* test_energy_quarters.c - quarters, sums and steps alone: every zone's days are cut without a hole, and nothing is lost where it is spread. */
+/* test_consumption_quarters.c - quarters, sums and steps alone: every zone's days are cut without a hole, and nothing is lost where it is spread. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_energy_now.c - the home's power and day, its circuits, the device that is asked for, and those that use most. */
-#include "energy_world.h"
+/* test_consumption_now.c - the home's power and day, its circuits, the device that is asked for, and those that use most. */
+#include "consumption_world.h"
 
 static int ask(struct world *w, const struct contract *service, const void *query, void *reply)
 {
@@ -185,6 +185,16 @@ static void a_device_without_a_meter_has_hours_and_no_energy(void **state)
     impact_of(w, "switch.nobody", 1, 0);
 }
 
+static void a_month_is_not_told_from_an_hour(void **state)
+{
+    struct world *w = *state;
+    count(w, "sensor.a_energy", "kWh", 1, 5, 100, NOW_US - HOUR, NOW_US - MINUTE, MINUTE);
+    SETTLE(w, "UTC", NOW_US, "energy_price", "0.5");
+    struct impact_row row = impact_of(w, "sensor.a_energy", 7, 1);
+    assert_near(row.kwh, 0.1 * 59 / 60);
+    assert_false(row.has_estimated_daily_kwh || row.has_estimated_monthly_cost);
+}
+
 static void those_that_use_most_come_first(void **state)
 {
     struct world *w = *state;
@@ -216,9 +226,12 @@ static void circuits_are_told_with_their_share(void **state)
         .attributes = "{\"device_class\":\"power\",\"friendly_name\":\"Heating\"}");
     say_power(w, "sensor.gone_power", NOW_US - 20 * MINUTE, "unavailable");
     say_power(w, "sensor.old_power", NOW_US - 2 * HOUR, "5");
+    say_power(w, "_smartmeter.circuit_2_w", NOW_US - MINUTE, "245");
     SETTLE(w, "UTC", NOW_US, NULL);
     assert_int_equal(ask(w, &consumption_circuits_contract, &query, &end), OK);
-    assert_int_equal(end.count, 2);
+    assert_int_equal(end.count, 3);
+    assert_int_equal(probe_row(w->probe, 2, &row), 0);
+    assert_near(row.percentage, 10);
     assert_int_equal(probe_row(w->probe, 0, &row), 0);
     assert_near(row.power_w, 1200);
     assert_near(row.percentage, 48.98);
@@ -238,6 +251,7 @@ int main(void)
         TEST(the_peak_and_the_mean_of_some_hours),
         TEST(a_device_is_known_by_its_switch_on_and_off),
         TEST(a_device_without_a_meter_has_hours_and_no_energy),
+        TEST(a_month_is_not_told_from_an_hour),
         TEST(those_that_use_most_come_first),
         TEST(circuits_are_told_with_their_share),
     };

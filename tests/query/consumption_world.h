@@ -1,6 +1,6 @@
-/* energy_world.h - homes whose every kilowatt-hour is known by a formula, in a store of their own. */
-#ifndef ENERGY_WORLD_H
-#define ENERGY_WORLD_H
+/* consumption_world.h - homes whose every kilowatt-hour is known by a formula, in a store of their own. */
+#ifndef CONSUMPTION_WORLD_H
+#define CONSUMPTION_WORLD_H
 
 #include "series_world.h"
 

@@ -1,4 +1,4 @@
-/* bench_energy.c - the table of energy of a year and of 50 devices: made once in DIRECTORY, then asked for in every step. */
+/* bench_consumption.c - the table of energy of a year and of 50 devices: made once in DIRECTORY, then asked for in every step. */
 #include "energy.h"
 #include "probe.h"
 #include "rolling.h"
@@ -124,7 +124,7 @@ int main(int argc, char *argv[])
     char path[4096];
     struct rusage usage;
     if (argc != 2) {
-        fprintf(stderr, "usage: bench_energy DIRECTORY\n");
+        fprintf(stderr, "usage: bench_consumption DIRECTORY\n");
         return 2;
     }
     snprintf(path, sizeof path, "%s/store.db", argv[1]);
