@@ -147,11 +147,13 @@ static void put_one(struct telling *t, size_t one)
 
 static void put_totals(struct telling *t, size_t meters, size_t meter)
 {
+    static const struct energy_sum nothing;
     const struct energy_table *table = t->table;
     struct consumption_row row;
     if (!table->has_meter)
         return;
-    begin_row(t, "untracked", table->untracked_kind, &table->untracked[t->step], true, &row);
+    bool is_known = table->meter[t->step].covered_us > 0 || table->meter[t->step].moved_kwh > 0.0; /* what is left of nothing is not known */
+    begin_row(t, "untracked", table->untracked_kind, is_known ? &table->untracked[t->step] : &nothing, true, &row);
     if (row.has_kwh && row.kwh < 0.0)
         SET(&row, is_negative, true);
     put(t, &row);

@@ -207,12 +207,25 @@ static void add_prefs_devices(struct choosing *c)
 
 /* --- found ------------------------------------------------------------------------------------------------------- */
 
+/* Helpers that count for a day, a month ... what another one counts. */
+static bool counts_a_period(const char *entity_id)
+{
+    static const char *const endings[] = { "hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "today", "yesterday" };
+    const char *last = strrchr(entity_id, '_');
+    for (size_t i = 0; last && i < sizeof endings / sizeof *endings; i++)
+        if (strcmp(last + 1, endings[i]) == 0)
+            return true;
+    return false;
+}
+
 static const char *why_not(const struct choosing *c, const struct energy_found *f)
 {
     const struct query_config *config = c->wishes->config;
     const struct energy_who *who = c->who;
     if (is_named(config->has_energy_exclude, config->energy_exclude, config->energy_exclude_size, f->entity_id))
         return "is excluded by QUERY_ENERGY_EXCLUDE";
+    if (f->is_counter && counts_a_period(f->entity_id))
+        return "has the name of what another one counts, by the day, the month ...";
     for (size_t i = 0; i < who->count; i++)
         if (who->items[i].role != ROLE_DEVICE && who->items[i].device_id && f->device_id && strcmp(who->items[i].device_id, f->device_id) == 0)
             return "belongs to the home's meter or to what produces";

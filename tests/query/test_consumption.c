@@ -118,6 +118,25 @@ static void a_counter_that_is_reset_loses_nothing_but_what_it_never_said(void **
     free(t.rows);
 }
 
+static void a_counter_that_says_when_it_began_anew_is_believed(void **state)
+{
+    struct world *w = *state;
+    int64_t begin = NOW_US - 3 * DAY;
+    char text[40], attributes[160];
+    for (int64_t at = begin; at < NOW_US; at += 5 * MINUTE) { /* of every day from 0 */
+        snprintf(text, sizeof text, "%.4f", 0.5 * (double)((at - begin) % DAY) / (double)HOUR);
+        snprintf(attributes, sizeof attributes, "{\"device_class\":\"energy\",\"state_class\":\"total\",\"last_reset\":\"2025-12-%02dT00:00:00+00:00\"}",
+            29 + (int)((at - begin) / DAY));
+        SAY(w, "sensor.meter", at, text, .unit = "kWh", .attributes = attributes);
+    }
+    SETTLE(w, "UTC", NOW_US, METER);
+    struct told t = TELL(w, "2025-12-29T01:00:00Z", "2025-12-31T23:00:00Z", "1h");
+    for (size_t i = 1; i < 70; i++)
+        if (i % 24 != 23 && i % 24 != 22) /* what was counted after the last number of a day was never said */
+            assert_near(nth(&t, "meter", NULL, i)->kwh, 0.5);
+    free(t.rows);
+}
+
 static void a_price_that_changes_within_an_hour_counts_from_its_minute(void **state)
 {
     struct world *w = *state;
@@ -235,6 +254,20 @@ static void devices_that_say_more_than_the_meter_leave_less_than_nothing_and_it_
     assert_near(nth(&t, "untracked", NULL, 0)->cost, -6 * 0.4);
     assert_true(nth(&t, "untracked", NULL, 0)->is_negative);
     assert_sums_hold(&t);
+    free(t.rows);
+}
+
+static void what_is_left_of_a_meter_that_says_nothing_is_not_known(void **state)
+{
+    struct world *w = *state;
+    int64_t begin = NOW_US - 2 * DAY;
+    count(w, "sensor.meter", "kWh", 1, 500, 1000, begin + DAY, begin + 30 * HOUR, MINUTE);
+    count(w, "sensor.oven_energy", "kWh", 1, 500, 700, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    SETTLE(w, "UTC", NOW_US, METER);
+    struct told t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+    assert_near(nth(&t, "device", NULL, 0)->kwh, 16.8);
+    assert_true(isnan(nth(&t, "meter", NULL, 0)->kwh) && isnan(nth(&t, "untracked", NULL, 0)->kwh));
+    assert_false(nth(&t, "untracked", NULL, 0)->is_negative);
     free(t.rows);
 }
 
@@ -401,6 +434,7 @@ static void of_what_is_found_each_device_counts_once(void **state)
     say_power(w, "sensor.plug_power", begin, "100"); /* the same plug */
     SAY(w, "sensor.outdoor", begin, "5", .unit = "°C", .attributes = "{\"device_class\":\"temperature\"}");
     SAY(w, "sensor.yesterday", begin, "5", .unit = "kWh", .attributes = "{\"device_class\":\"energy\"}"); /* counts nothing */
+    count(w, "sensor.plug_energy_daily", "kWh", 1, 0, 100, begin, begin + HOUR, MINUTE);
     count(w, "sensor.unwanted", "kWh", 1, 5, 100, begin - HOUR, begin + 30 * HOUR, MINUTE);
     SAY(w, "sensor.net", begin - HOUR, "-5", .unit = "kWh", .attributes = TOTAL);
     SAY(w, "sensor.net", begin + HOUR, "-8", .unit = "kWh", .attributes = TOTAL);
@@ -411,6 +445,7 @@ static void of_what_is_found_each_device_counts_once(void **state)
     assert_near(nth(&t, "device", "sensor.plug_energy", 0)->kwh, 2.4);
     assert_near(nth(&t, "device", "sensor.net", 0)->kwh, -1.5); /* half of the two hours is the day's */
     assert_non_null(strstr(t.skipped, "sensor.unwanted"));
+    assert_non_null(strstr(t.skipped, "sensor.plug_energy_daily"));
     free(t.rows);
 }
 
@@ -473,7 +508,9 @@ int main(void)
         TEST(a_zone_that_changes_by_half_an_hour_has_days_of_that),
         TEST(hours_are_those_of_the_clock_on_the_wall),
         TEST(a_counter_that_is_reset_loses_nothing_but_what_it_never_said),
+        TEST(a_counter_that_says_when_it_began_anew_is_believed),
         TEST(a_price_that_changes_within_an_hour_counts_from_its_minute),
+        TEST(what_is_left_of_a_meter_that_says_nothing_is_not_known),
         TEST(power_is_not_carried_over_a_time_of_which_nothing_is_known),
         TEST(what_a_counter_grew_by_while_nobody_heard_it_is_not_lost_but_spread_and_called_a_guess),
         TEST(a_counter_that_speaks_once_an_hour_is_known_by_quarters),
