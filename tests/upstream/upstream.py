@@ -19,6 +19,7 @@ import threading
 import time
 
 FIXTURES = pathlib.Path(__file__).resolve().parent / "fixtures"
+BOMB = gzip.compress(bytes(64 << 20), 1)
 BEGIN = 1767225600  # the moment that the fixtures are about
 
 # (path below the provider's base, fixture); the first that matches.
@@ -203,7 +204,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send(200, gzip.compress(body.encode()), Content_Encoding="gzip")
 
     def fault_bomb(self, _):
-        self.send(200, gzip.compress(b" " * (64 << 20)), Content_Encoding="gzip")
+        self.send(200, BOMB, Content_Encoding="gzip")
 
     def fault_deep(self, _):
         self.good("[" * 100000 + "]" * 100000)
