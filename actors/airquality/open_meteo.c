@@ -26,29 +26,6 @@ static int ask(source_t *source, struct fetch *fetch, char *path, size_t size)
     return 0;
 }
 
-struct walk { source_t *source; size_t index; };
-
-static int take_hour(void *owner, struct json_value item)
-{
-    struct walk *self = owner;
-    struct airquality_slot *slot = source_slot_at(self->source, self->index++, true);
-    int64_t at_us;
-    if (!slot)
-        return 1;
-    if (time_of_value(source_json(self->source), item, &at_us)) {
-        SET(slot, from, at_us);
-        SET(slot, to, at_us + hour_us);
-    }
-    return 0;
-}
-
-static void take_value(void *owner, size_t index, const char *member, double number)
-{
-    struct airquality_slot *slot = source_slot_at(owner, index, false);
-    if (!slot || !pick_put(airquality_slot_schema(), member, number, slot))
-        source_odd(owner, 1);
-}
-
 static double concentration(const struct airquality_slot *s, enum pollutant p)
 {
     const bool has[POLLUTANTS] = { s->has_pm2_5_ug_m3, s->has_pm10_ug_m3, s->has_ozone_ug_m3, s->has_no2_ug_m3, s->has_so2_ug_m3, s->has_co_ug_m3 };
@@ -90,7 +67,6 @@ static int read_answer(source_t *source, struct json_value root, struct fault *f
     json_t *json = source_json(source);
     struct airquality_reading *reading = source_draft(source);
     const struct schema *schema = airquality_reading_schema();
-    struct walk walk = { .source = source };
     double interval_s = 3600;
     int64_t at_us;
     if (root.kind == JSON_ARRAY)
@@ -98,7 +74,7 @@ static int read_answer(source_t *source, struct json_value root, struct fault *f
     *fault = (struct fault){ "error", "is told instead of an answer" };
     if (root.kind != JSON_OBJECT || json_at(json, root.raw, "error").kind == JSON_TRUE)
         return -1;
-    struct json_value current = json_at(json, root.raw, "current"), times = json_at(json, root.raw, "hourly.time"), hourly = json_at(json, root.raw, "hourly");
+    struct json_value current = json_at(json, root.raw, "current");
     *fault = (struct fault){ "current.time", "is missing" };
     if (current.kind != JSON_OBJECT || !pick_time(json, current.raw, "time", &at_us))
         return -1;
@@ -107,10 +83,7 @@ static int read_answer(source_t *source, struct json_value root, struct fault *f
         SET(reading, valid_to, at_us + (int64_t)interval_s * 1000000);
     source_odd(source, pick_members(json, current.raw, hours, CONCENTRATIONS, schema, reading));
     source_odd(source, pick_members(json, current.raw, more, sizeof more / sizeof *more, schema, reading));
-    if (times.kind == JSON_ARRAY) {
-        json_each_item(json, times.raw, take_hour, &walk);
-        pick_columns(json, hourly.raw, hours, sizeof hours / sizeof *hours, take_value, source);
-    }
+    source_hours(source, json_at(json, root.raw, "hourly"), hours, sizeof hours / sizeof *hours);
     *fault = (struct fault){ "current", "has no pollutant" };
     return index_all(source, current, reading) ? 0 : -1;
 }

@@ -7,6 +7,7 @@
  *   source.c         what is known, and what is told of it
  *   source_poll.c    when to ask; refusals, back-off, quotas, logins
  *   source_kept.c    the last good answer on the disk, so that a restart asks nobody before it is due
+ *   source_hours.c   slots out of columns, as Open-Meteo has them
  *   source_series.c  each reading's FIELD members as states of entities of their own: the series
  *   source_ahead.c   ... and those of its slots, as they were forecast a day before
  *
@@ -90,6 +91,7 @@ json_t *source_json(const source_t *);
 void *source_draft(const source_t *);      /* the reading to be: empty at the first step */
 void *source_slot(source_t *);             /* one more, empty; NULL: there are enough */
 void *source_slot_at(source_t *, size_t index, bool may_grow); /* NULL: there are not so many, or there are enough */
+void source_hours(source_t *, struct json_value columns, const struct pick[], size_t count); /* slots of an hour, from `time` and an array for each pick */
 void source_drop_slots(source_t *);        /* those of the draft */
 size_t source_draft_slots(const source_t *);
 void source_odd(source_t *, size_t count); /* values that were left out */
