@@ -69,6 +69,10 @@ class Sources(unittest.TestCase):
             wait_for(lambda: series()[0]["value"], 20, "the series of the temperature")
             self.assertEqual((series()[0]["value"], series()[0]["unit"], series()[1]["state"]), ([6.4], "°C", ["rain"]))
 
+            sensor = next(e["entity_id"] for e in system.api.get("/api/v1/states")["states"] if e["entity_id"].startswith("sensor.") and e["value"] is not None)
+            both = system.api.get("/api/v1/series", ids=f"_weather.temperature_c,{sensor}", **{"from": "2025-01-01T00:00:00Z"}, step="1h", stat="mean")["series"]
+            self.assertTrue(all(one["known"] and any(mean is not None for mean in one["mean"]) for one in both), both)  # one chart of both
+
             asked = len(self.upstream.log)
             pid = system.pid("weather")
             system.signal("weather", signal.SIGKILL)
