@@ -63,6 +63,7 @@ struct actor_spec {
     int  (*open)(struct self *, actor_t *);   /* 0; 100: wrong settings, do not restart; 111: restart with delay. Has said why */
     int  (*tick)(struct self *, actor_t *);   /* returns ms until the next tick, or -1 for never; first call right after open */
     void (*connected)(struct self *, actor_t *, bool up);  /* the broker; everything declared and replayed */
+    void (*missed)(struct self *, actor_t *, const struct contract *topic, uint32_t count); /* so many LIVE messages of this topic were left out just now: we are too slow */
     void (*acked)(struct self *, actor_t *, const struct contract *topic, uint64_t first, uint64_t last); /* own LOSSLESS messages, in any order of ranges */
     void (*poison)(struct self *, actor_t *, const struct contract *topic, struct slice bytes, const struct fault *); /* a LOSSLESS message that does not decode; acknowledged after this returns as if it were its handler */
     enum health (*health)(struct self *, actor_t *, char *why, size_t size); /* asked often while things happen, so cheap; NULL: HEALTHY */

@@ -1,7 +1,8 @@
 /* inside.h - query's state, and what its files ask of each other; nobody else includes it.
  *
  * query.c: life, imports and how an answer ends; events.c: the services that tell of events; told.c: those that tell of
- * what follows from them: series, moments, names, statistics, sizes; told_energy.c: those that tell of energy. */
+ * what follows from them: series, moments, names, statistics, sizes; told_energy.c: those that tell of energy;
+ * correlations.c: steps of power. */
 #ifndef QUERY_INSIDE_H
 #define QUERY_INSIDE_H
 
@@ -48,6 +49,9 @@ int on_types(struct self *, actor_t *, const struct limit_query *query, rows_t *
 int on_quarantine(struct self *, actor_t *, const struct bad_query *query, rows_t *rows, struct page *end);
 int on_refused(struct self *, actor_t *, const struct bad_id *query, rows_t *rows, struct page *end);
 int on_preview(struct self *, actor_t *, const struct filters_query *query, struct preview_reply *reply);
+
+/* --- correlations.c --- */
+int on_correlations(struct self *, actor_t *, const struct correlations_query *query, rows_t *rows, struct page *end);
 
 /* --- told.c --- */
 int on_statistics(struct self *, actor_t *, const struct statistics_query *query, rows_t *rows, struct page *end);

@@ -179,6 +179,7 @@ static const struct handler handlers[] = {
     ANSWER(consumption_top, on_energy_top),
     ON(ingest_session, on_session),
     ON(registry_home, on_home_place),
+    ANSWER(energy_correlations, on_correlations),
     { 0 }
 };
 

@@ -52,7 +52,7 @@ static void on_deliver(void *owner, delivery_t *delivery, const char *subject, s
     (void)key;
     self->stirs++;
     if (dropped)
-        actor_debug(self, "%u messages of %s were left out: we are too slow", dropped, subject);
+        inlets_missed(self, subject, dropped);
     inlets_take(self, delivery, subject, (struct slice){ payload.data, payload.size }, count);
 }
 

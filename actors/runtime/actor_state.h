@@ -159,6 +159,7 @@ void actor_watch(actor_t *, int fd);            /* wake the loop when it is read
 
 /* deliver.c */
 void inlets_declare(actor_t *);
+void inlets_missed(actor_t *, const char *subject, uint32_t count);
 void inlets_take(actor_t *, delivery_t *, const char *subject, struct slice payload, uint32_t count);
 void inlets_resume(actor_t *);                  /* hand over what waited and may go now */
 void inlets_lost(actor_t *);

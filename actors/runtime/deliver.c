@@ -267,6 +267,14 @@ static void take_loose(actor_t *self, struct inlet *inlet, struct slice rest, ui
         poison(self, inlet, rest, &(struct fault){ "", "is cut short or broken" });
 }
 
+void inlets_missed(actor_t *self, const char *subject, uint32_t count)
+{
+    actor_debug(self, "%u messages of %s were left out: we are too slow", count, subject);
+    for (struct inlet *inlet = self->inlets; self->spec->missed && inlet < self->inlets + self->inlets_count; inlet++)
+        if (strcmp(inlet->contract->subject, subject) == 0)
+            self->spec->missed(self->self, self, inlet->contract, count);
+}
+
 void inlets_take(actor_t *self, delivery_t *delivery, const char *subject, struct slice payload, uint32_t count)
 {
     struct inlet *inlet = self->inlets, *end = self->inlets + self->inlets_count;

@@ -220,6 +220,12 @@ void probe_connected(probe_t *self, bool up)
         actor_spec.connected(self->self, self, up);
 }
 
+void probe_miss(probe_t *self, const struct contract *topic, uint32_t count)
+{
+    if (actor_spec.missed)
+        actor_spec.missed(self->self, self, topic, count);
+}
+
 /* --- topics ------------------------------------------------------------------------------------ */
 
 static any_fn *find_handler(const struct contract *contract)

@@ -40,6 +40,7 @@ void probe_clear(probe_t *);                     /* forget them; numbers go on *
 void probe_ack_all(probe_t *);                   /* acknowledge all LOSSLESS messages: calls spec.acked */
 void probe_ack(probe_t *, const struct contract *, uint64_t first, uint64_t last);
 void probe_set_room(probe_t *, const struct contract *, size_t messages); /* what actor_room says; else 16384 less what is in flight */
+void probe_miss(probe_t *, const struct contract *, uint32_t count); /* so many LIVE messages were left out: calls spec.missed */
 void probe_connected(probe_t *, bool up);
 
 /* --- services it answers. `out` may be NULL. LATER: probe_answered tells. */
