@@ -5,6 +5,11 @@
 #include <string.h>
 
 #include "event.h"
+#include "here.h"
+#include "past.h"
+
+/* States of long ago wait for the readings of their time, as many as leave half of the window to others. */
+enum { WAITING_PART = 2 };
 
 /* A session of Home Assistant may know entities that the one before did not: how long its
  * registry is waited for before events are joined with what was known. */
@@ -25,6 +30,10 @@ struct self {
     bool is_waiting;        /* a wait is going on; it ends after REGISTRY_WAIT_MS */
     bool is_late;           /* it did */
     bool is_open;           /* event.raw flows */
+    struct here here;
+    past_t *past;
+    int64_t unread;         /* events that went without, because so many wait already */
+    int64_t waiting, waiting_bytes; /* held until the readings of their time are known */
     struct event_full full; /* the event in hand; too large for a stack frame */
 };
 
@@ -144,6 +153,61 @@ static int on_area(struct self *self, actor_t *actor, const struct area_row *m)
     return OK;
 }
 
+/* --- what goes on outside ------------------------------------------------------------------- */
+
+static int on_home(struct self *self, actor_t *actor, const struct home_place *m)
+{
+    const char *why = here_set(&self->here, m);
+    if (why)
+        actor_warn(actor, "Home Assistant says its zone is %s, which cannot be used: %s", m->time_zone, why);
+    return OK;
+}
+
+static int on_weather(struct self *self, actor_t *actor, const struct weather_reading *m)
+{
+    (void)actor;
+    past_hear(self->past, OF_WEATHER, m);
+    return OK;
+}
+
+static int on_carbon(struct self *self, actor_t *actor, const struct carbon_reading *m)
+{
+    (void)actor;
+    past_hear(self->past, OF_CARBON, m);
+    return OK;
+}
+
+static int on_electricity(struct self *self, actor_t *actor, const struct electricity_reading *m)
+{
+    (void)actor;
+    past_hear(self->past, OF_ELECTRICITY, m);
+    return OK;
+}
+
+static int on_airquality(struct self *self, actor_t *actor, const struct airquality_reading *m)
+{
+    (void)actor;
+    past_hear(self->past, OF_AIRQUALITY, m);
+    return OK;
+}
+
+static int on_source(struct self *self, actor_t *actor, const struct source_row *m)
+{
+    (void)actor;
+    past_hear_status(self->past, m);
+    return OK;
+}
+
+past_t *enrich_past(struct self *self) { return self->past; }
+
+void enrich_past_is_known(struct self *self, actor_t *actor)
+{
+    if (self->waiting == 0)
+        return;
+    self->waiting = self->waiting_bytes = 0; /* all of them come again, and nothing else before them */
+    actor_again(actor, 0);
+}
+
 /* --- events ---------------------------------------------------------------------------------- */
 
 static void count(bool *has, int64_t *counter)
@@ -178,14 +242,45 @@ static bool must_wait(struct self *self, actor_t *actor, const struct event_raw 
     return !self->is_open;
 }
 
+/* A source's own series go without: the house has nothing to do with them. */
+static bool is_of_the_house(const struct event_full *e)
+{
+    return e->is_state && e->domain.size > 0 && *(const char *)e->domain.data != '_';
+}
+
+/* Whether the event is as complete as it will be. */
+static bool join_surroundings(struct self *self, const struct event_raw *raw)
+{
+    if (!is_of_the_house(&self->full))
+        return true;
+    here_join(&self->here, &self->full);
+    if (past_join(self->past, &self->full))
+        return true;
+    bool may_wait = self->waiting < self->config.window_messages / WAITING_PART
+        && self->waiting_bytes < self->config.window_bytes / WAITING_PART;
+    if (may_wait) {
+        self->waiting++;
+        self->waiting_bytes += (int64_t)raw->event.size;
+        return false;
+    }
+    count(&self->stats.has_unread, &self->unread);
+    return true;
+}
+
 static int on_raw(struct self *self, actor_t *actor, const struct event_raw *raw)
 {
     struct fault fault;
     if (must_wait(self, actor, raw))
         return UNAVAILABLE;
     int64_t future_us = actor_now_us(actor) + self->config.future_s * 1000000;
+    int rc = event_read(&self->reader, raw, future_us, &self->full, &fault);
+    bool is_complete = rc != 0 || join_surroundings(self, raw);
+    SET(&self->stats, waiting, self->waiting);
+    SET(&self->stats, unread, self->unread + past_unread(self->past));
+    if (!is_complete)
+        return HOLD;
     count(&self->stats.has_received, &self->stats.received);
-    if (event_read(&self->reader, raw, future_us, &self->full, &fault))
+    if (rc)
         return quarantine(self, actor, raw->event, raw, &fault);
     if (self->reader.is_odd)
         count(&self->stats.has_warnings, &self->stats.warnings);
@@ -214,9 +309,19 @@ static int open_enrich(struct self *self, actor_t *actor)
 {
     self->reader.json = json_new();
     self->reader.known = known_new();
+    self->past = past_new(actor);
+    here_open(&self->here);
     actor_pause(actor, &event_raw_contract);
     set_gate(self, actor);
     return 0;
+}
+
+static void on_connected(struct self *self, actor_t *actor, bool up)
+{
+    if (!up)
+        return;
+    past_connected(self->past);
+    enrich_past_is_known(self, actor);
 }
 
 static enum health tell_health(struct self *self, actor_t *actor, char *why, size_t size)
@@ -234,6 +339,8 @@ static void close_enrich(struct self *self, actor_t *actor)
     (void)actor;
     json_destroy(&self->reader.json);
     known_destroy(&self->reader.known);
+    past_destroy(&self->past);
+    here_close(&self->here);
 }
 
 static const struct handler handlers[] = {
@@ -242,18 +349,25 @@ static const struct handler handlers[] = {
     ON(registry_area, on_area),
     ON(ingest_session, on_session),
     ON(registry_mark, on_mark),
+    ON(registry_home, on_home),
+    ON(reading_weather, on_weather),
+    ON(reading_carbon, on_carbon),
+    ON(reading_electricity, on_electricity),
+    ON(reading_airquality, on_airquality),
+    ON(source_status, on_source),
     ON(event_raw, on_raw),
     { NULL, NULL },
 };
 
 const struct actor_spec actor_spec = {
     .name = "enrich",
-    .doc = "Checks, types and joins events with the registry",
+    .doc = "Checks, types and joins events with the registry and the readings of their time",
     .state = sizeof(struct self),
     .config = SECTION(config, enrich_config),
     .stats = SECTION(stats, enrich_stats),
     .handlers = handlers,
     .open = open_enrich,
+    .connected = on_connected,
     .poison = on_poison,
     .health = tell_health,
     .close = close_enrich,

@@ -26,7 +26,7 @@ void keeping_open(struct keeping *self, store_t *store)
 void keeping_ask(struct keeping *self)
 {
     self->is_asked = true;
-    self->is_partly = self->verified > 0 || self->is_at_sets;
+    self->is_partly = self->verified > 0 || self->at != AT_CHUNKS;
     self->look_us = 0;
 }
 
@@ -71,25 +71,50 @@ static enum store_result look_at_sets(struct keeping *self, actor_t *actor, stor
     return result;
 }
 
-static void look(struct keeping *self, actor_t *actor, store_t *store, struct sink_stats *stats)
+static enum store_result look_at_words(struct keeping *self, actor_t *actor, store_t *store)
+{
+    struct store_looked_words looked;
+    enum store_result result = store_verify_words(store, &looked);
+    for (size_t i = 0; i < looked.bad_count; i++) {
+        actor_error(actor, "%s %lld is damaged: rows are answered without it", looked.bad[i].kind, (long long)looked.bad[i].id);
+        if (self->found_words < LOOKED_BAD)
+            self->words[self->found_words] = looked.bad[i];
+        self->found_words++;
+    }
+    if (self->bad_words < self->found_words || result == STORE_MISSING)
+        self->bad_words = self->found_words;
+    return result;
+}
+
+/* A chunk, or some sets or words. STORE_MISSING: those were all. */
+static enum store_result look_at_some(struct keeping *self, actor_t *actor, store_t *store, struct sink_stats *stats)
 {
     struct store_looked looked;
-    int64_t begun_us = elapsed_us(), now = actor_clock_us(actor);
-    enum store_result result = self->is_at_sets ? STORE_MISSING : store_verify(store, &looked);
-    bool is_chunk = result == STORE_OK;
-    self->is_at_sets = result == STORE_MISSING;
-    if (self->is_at_sets)
-        result = look_at_sets(self, actor, store);
+    enum store_result result = self->at == AT_CHUNKS ? store_verify(store, &looked) : STORE_MISSING;
     if (result == STORE_OK) {
-        if (is_chunk)
-            note(self, actor, &looked);
-        stats->verified += is_chunk;
+        note(self, actor, &looked);
+        stats->verified++;
+    }
+    if (result == STORE_MISSING && self->at == AT_CHUNKS)
+        self->at = AT_SETS;
+    if (result == STORE_MISSING && self->at == AT_SETS && (result = look_at_sets(self, actor, store)) == STORE_MISSING) {
+        self->at = AT_WORDS;
+        self->found_words = 0;
+    }
+    return result == STORE_MISSING ? look_at_words(self, actor, store) : result;
+}
+
+static void look(struct keeping *self, actor_t *actor, store_t *store, struct sink_stats *stats)
+{
+    int64_t begun_us = elapsed_us(), now = actor_clock_us(actor);
+    enum store_result result = look_at_some(self, actor, store, stats);
+    if (result == STORE_OK) {
         self->look_us = now + (self->is_asked ? pause_us(begun_us) : LOOK_US);
         return;
     }
     if (result == STORE_TROUBLE)
         actor_warn(actor, "what is packed cannot be looked at: %s", store_why(store));
-    self->is_at_sets = false;
+    self->at = AT_CHUNKS;
     bool goes_on = self->is_partly && result == STORE_MISSING;
     self->look_us = goes_on ? now : now + IDLE_US;
     self->is_asked = goes_on;
@@ -108,6 +133,7 @@ int keeping_step(struct keeping *self, actor_t *actor, store_t *store, const str
         look(self, actor, store, stats);
     SET(stats, bad_chunks, self->bad);
     SET(stats, bad_sets, self->bad_sets);
+    SET(stats, bad_words, self->bad_words);
     int64_t next = config->seal_after_s > 0 && self->due_us < self->look_us ? self->due_us : self->look_us;
     return next <= now ? 1 : (int)((next - now + 999) / 1000);
 }
@@ -138,6 +164,13 @@ static void write_set(void *owner, int64_t id)
     msgpack_sbuffer_write(showing->to, text, (size_t)size);
 }
 
+static void write_word(struct showing *showing, const struct store_bad_word *word)
+{
+    char text[64];
+    int size = snprintf(text, sizeof text, "%s{\"%s\":%lld}", showing->count++ ? "," : "", word->kind, (long long)word->id);
+    msgpack_sbuffer_write(showing->to, text, (size_t)size);
+}
+
 void keeping_show(const struct keeping *self, store_t *store, struct store_view *view, msgpack_sbuffer *pool)
 {
     struct store_sealed totals = { 0 };
@@ -148,6 +181,8 @@ void keeping_show(const struct keeping *self, store_t *store, struct store_view 
     msgpack_sbuffer_write(pool, "[", 1);
     store_bad_chunks(store, BAD_SHOWN, write_chunk, &showing);
     store_bad_sets(store, BAD_SHOWN, write_set, &showing, &bad_sets);
+    for (int64_t i = 0; i < self->bad_words && i < LOOKED_BAD; i++)
+        write_word(&showing, &self->words[i]);
     msgpack_sbuffer_write(pool, "]", 1);
     SET(view, bytes, store_bytes(store));
     SET(view, chunks, totals.chunks);
@@ -155,6 +190,7 @@ void keeping_show(const struct keeping *self, store_t *store, struct store_view 
     SET(view, sealed_bytes, totals.bytes);
     SET(view, bad_chunks, totals.bad);
     SET(view, bad_sets, bad_sets);
+    SET(view, bad_words, self->bad_words);
     SET(view, bad, ((struct slice){ pool->data, pool->size }));
     SET(view, verifying, self->is_asked);
     SET(view, verified, self->verified);

@@ -11,7 +11,10 @@ struct keeping {
     int64_t due_us, look_us;        /* on the clock: the next step of sealing, and of looking */
     int64_t verified, verified_at;  /* chunks since the look began; when the last one ended, 0: none has */
     int64_t bad, bad_sets;          /* chunks, and attribute sets, that are damaged */
-    bool is_at_sets;                /* of the look under way: the chunks are done */
+    int64_t bad_words;              /* snapshots, readings and users that are, as of the last look */
+    struct store_bad_word words[LOOKED_BAD]; /* the first of them */
+    int64_t found_words;            /* of the look under way */
+    enum { AT_CHUNKS, AT_SETS, AT_WORDS } at; /* the look under way: the former are done */
     bool is_asked;                  /* to look at all of them, soon */
     bool is_partly;                 /* the look was under way then: one more follows it */
 };

@@ -132,8 +132,11 @@ static int tick(struct self *self, actor_t *actor)
 static enum health tell_damage(const struct self *self, char *why, size_t size)
 {
     const struct keeping *k = &self->keeping;
-    snprintf(why, size, "%lld %s are damaged: GET /api/v1/store names them", (long long)(k->bad > 0 ? k->bad : k->bad_sets),
-             k->bad > 0 ? "chunks of old rows" : "attribute sets");
+    int64_t count = k->bad > 0 ? k->bad : k->bad_sets > 0 ? k->bad_sets : k->bad_words;
+    if (count == 0)
+        return HEALTHY;
+    snprintf(why, size, "%lld %s are damaged: GET /api/v1/store names them", (long long)count,
+             k->bad > 0 ? "chunks of old rows" : k->bad_sets > 0 ? "attribute sets" : "snapshots, readings or users");
     return DEGRADED;
 }
 
@@ -147,7 +150,7 @@ static enum health health(struct self *self, actor_t *actor, char *why, size_t s
     else if (self->batch.rows > 0 && actor_clock_us(actor) - self->batch.since_us > STUCK_US)
         snprintf(why, size, "nothing has been committed for %d s", STUCK_US / 1000000);
     else
-        return (self->keeping.bad > 0 || self->keeping.bad_sets > 0) ? tell_damage(self, why, size) : HEALTHY;
+        return tell_damage(self, why, size);
     return UNHEALTHY;
 }
 

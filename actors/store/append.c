@@ -172,16 +172,16 @@ static enum store_result put_snapshot(store_t *store, const struct event_full *e
 
 static enum store_result put_refs(store_t *store, const struct event_full *e, struct series *series, struct row_refs *refs)
 {
-    struct word_place user = { 0 }, readings = { 0 };
+    struct word_place user = { 0 };
+    int64_t readings = 0;
     enum store_result result = put_snapshot(store, e, series);
     if (result == STORE_OK && e->has_attributes)
         result = word_put(store, ATTRIBUTE, e->attributes, &series->attributes);
     if (result == STORE_OK && e->has_context_user_id)
         result = word_put(store, USER, e->context_user_id, &user);
-    buffer_clear(&store->scratch);
-    if (result == STORE_OK && readings_write(e, &store->scratch))
-        result = word_put(store, READING, (struct slice){ store->scratch.data, store->scratch.size }, &readings);
-    *refs = (struct row_refs){ series->snapshot.id, e->has_attributes ? series->attributes.id : 0, readings.id, user.id };
+    if (result == STORE_OK)
+        result = surroundings_put(store, e, &readings);
+    *refs = (struct row_refs){ series->snapshot.id, e->has_attributes ? series->attributes.id : 0, readings, user.id };
     return result;
 }
 

@@ -316,9 +316,6 @@ static const struct part snapshot_parts[] = {
     PART(integration), PART(device_class), PART(manufacturer), PART(model), PART(sw_version), PART(labels),
     PART(entity_category), PART(unit), PART(canonical_unit),
 };
-static const struct part reading_parts[] = {
-    PART(weather), PART(carbon), PART(price), PART(air), PART(occupancy), PART(meter),
-};
 #undef PART
 
 static bool part_of(const struct event_full *e, const struct part *part, struct slice *text)
@@ -391,20 +388,4 @@ int snapshot_read(struct slice bytes, struct event_full *e)
     if (e->is_state && e->has_domain && e->domain.size == 0)
         e->domain = name_domain(e->entity_id);
     return rc;
-}
-
-bool readings_write(const struct event_full *e, msgpack_sbuffer *out)
-{
-    struct slice texts[sizeof reading_parts / sizeof *reading_parts];
-    bool has[sizeof reading_parts / sizeof *reading_parts], any = false;
-    for (size_t i = 0; i < sizeof has / sizeof *has; i++)
-        any |= has[i] = part_of(e, &reading_parts[i], &texts[i]);
-    for (size_t i = 0; any && i < sizeof has / sizeof *has; i++)
-        write_part(has[i], texts[i], out);
-    return any;
-}
-
-int readings_read(struct slice bytes, struct event_full *e)
-{
-    return read_parts(bytes, reading_parts, sizeof reading_parts / sizeof *reading_parts, e);
 }

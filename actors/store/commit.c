@@ -38,6 +38,7 @@ enum store_result store_abandon(store_t *store, const char *doing)
     store->in_transaction = false;
     for (int i = 0; i < WORD_KINDS; i++)
         words_forget(&store->words[i]);
+    surroundings_forget(store);
     series_forget(&store->memory);
     rolling_close(&store->rolling); /* it holds the former */
     facts_close(&store->facts);

@@ -33,9 +33,7 @@ static enum store_result read_words(store_t *store, const struct row_refs *refs,
         result = result == STORE_BAD ? STORE_OK : result;
     }
     if (result == STORE_OK && refs->readings) {
-        result = word_get(store, READING, refs->readings, &bytes);
-        if (result == STORE_OK && readings_read(bytes, e) != 0)
-            result = trouble(store, "a reading is damaged");
+        result = surroundings_get(store, refs->readings, e);
         result = result == STORE_BAD ? STORE_OK : result;
     }
     return result;

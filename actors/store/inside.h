@@ -22,9 +22,9 @@ enum statement {
     ATTRIBUTE_FIND, ATTRIBUTE_ADD, ATTRIBUTE_GET,
     PACKED_GET, PACKED_FIND, PACKED_ADD, PACKED_DROP, PLAIN_GET, PLAIN_ADD, PLAIN_DROP, BASE_OF, BASE_IS, BASE_ADD,
     SETS_WALK, SET_BAD_ADD, SET_BAD_DROP, SET_BAD_LIST, PACKING_SPAN, PACKING_PUT, PACKING_WALK, EVENT_BODIES,
-    SNAPSHOT_FIND, SNAPSHOT_ADD, SNAPSHOT_GET,
-    READING_FIND, READING_ADD, READING_GET,
-    USER_FIND, USER_ADD, USER_GET,
+    SNAPSHOT_FIND, SNAPSHOT_ADD, SNAPSHOT_GET, SNAPSHOT_WALK,
+    READING_FIND, READING_ADD, READING_GET, READING_WALK,
+    USER_FIND, USER_ADD, USER_GET, USER_WALK,
     EVENT_ADD, EVENTS_ADD, EVENT_REPLACE, EVENT_TWINS, EVENT_GET, EVENT_LAST, EVENT_BACK, LINK_ADD, LINK_DROP,
     SETTLED_PUT, PASSED_ADD, PASSED_FIND, PASSED_DROP, EVENTS_BEFORE, EVENT_DROP,
     STATISTIC_LOOK, STATISTIC_SERIES_FIND, STATISTIC_SERIES_ADD, STATISTIC_SERIES_LIST, STATISTIC_META_FIND, STATISTIC_META_ADD,
@@ -138,8 +138,13 @@ int  body_read(struct slice body, int64_t at, struct event_full *, struct row_re
 void snapshot_write(const struct event_full *, msgpack_sbuffer *out);
 bool snapshot_is(const struct event_full *, struct slice written); /* what snapshot_write would write */
 int  snapshot_read(struct slice, struct event_full *);
-bool readings_write(const struct event_full *, msgpack_sbuffer *out); /* false: none */
-int  readings_read(struct slice, struct event_full *);
+
+/* Readings, time of day and place: their number (0: nothing is known), and what it stands for; the sun is worked out. */
+struct surroundings;
+enum store_result surroundings_put(store_t *, const struct event_full *, int64_t *id);
+enum store_result surroundings_get(store_t *, int64_t id, struct event_full *); /* slices live until the next one is read */
+void surroundings_forget(store_t *);
+void surroundings_close(store_t *);
 
 /* How a few rows can be found besides by series and by time: events that speak of an entity,
  * contexts not made in the second before, parents, rows whose time is not that of their key. */
@@ -273,6 +278,7 @@ struct store {
     struct store_totals settled, settling; /* as committed; with what has joined since */
     int64_t settled_place, settling_place; /* the greatest of the capture log, likewise: what lies beyond has never come */
     struct series_list series;
+    struct surroundings *surroundings; /* or NULL */
     msgpack_sbuffer body, scratch, refused; /* refused: the bytes handed out last */
     struct row_room room;
     struct store_row appended;
@@ -287,6 +293,8 @@ struct store {
     struct verifying *verifying; /* likewise */
     struct packing *packing;     /* likewise */
     int64_t verified_set;        /* the last one that was looked at; 0: none */
+    int verified_table;          /* likewise of words that are no sets: which of their tables ... */
+    int64_t verified_word;       /* ... and the last one in it */
     msgpack_sbuffer sealed_body, unpacked_set;
     int64_t sealed_until; /* no chunk has a row at this time or later */
     int64_t read_ms;

@@ -7,6 +7,7 @@
     [kind##_FIND] = "SELECT id, bytes FROM " table " WHERE hash = ?",               \
     [kind##_ADD]  = "INSERT INTO " table " (hash, bytes) VALUES (?, ?)",            \
     [kind##_GET]  = "SELECT bytes, hash FROM " table " WHERE id = ?"
+#define WALK(kind, table) [kind##_WALK] = "SELECT id, hash, bytes FROM " table " WHERE id > ? ORDER BY id"
 
 #define CHUNK_ENTRY "id, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad"
 
@@ -46,8 +47,11 @@ static const char *const texts[STATEMENTS] = {
     [PACKING_WALK]  = "SELECT " CHUNK_ENTRY ", series FROM chunk WHERE (series, first) > (?, ?) AND id > ? ORDER BY series, first LIMIT 1",
     [EVENT_BODIES]  = "SELECT body FROM event WHERE series = ?",
     WORDS(SNAPSHOT,  "snapshot"),
+    WALK(SNAPSHOT, "snapshot"),
     WORDS(READING,   "reading"),
+    WALK(READING, "reading"),
     WORDS(USER,      "user"),
+    WALK(USER, "user"),
     [EVENT_ADD]     = "INSERT INTO event (series, at, rest, shift, place, body) VALUES (?, ?, ?, ?, ?, ?)",
     [EVENTS_ADD]    = "INSERT OR FAIL INTO event SELECT series, at, rest, shift, place, body FROM waiting",
     [TIMES_ADD]     = "INSERT OR FAIL INTO time SELECT time, place, series, back, rest FROM waiting",

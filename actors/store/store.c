@@ -283,6 +283,7 @@ void store_close(store_t **store_p)
         close(store->lock);
     for (int i = 0; i < WORD_KINDS; i++)
         words_close(&store->words[i]);
+    surroundings_close(store);
     series_forget(&store->memory);
     waiting_close(&store->waiting);
     for (size_t i = 0; i < store->series.count; i++)

@@ -102,6 +102,12 @@ struct store_looked_sets { int64_t sets, bad, well_again, one; };
 enum store_result store_verify_sets(store_t *, struct store_looked_sets *);
 typedef void store_bad_set_fn(void *owner, int64_t id);
 enum store_result store_bad_sets(store_t *, int limit, store_bad_set_fn *, void *owner, int64_t *count);
+/* The same of registry snapshots, readings and users, some of them a call. What is damaged is named every time that it is
+ * come by; rows are answered without it. */
+enum { LOOKED_BAD = 16 };
+struct store_bad_word { const char *kind; int64_t id; };
+struct store_looked_words { int64_t words; size_t bad_count; struct store_bad_word bad[LOOKED_BAD]; };
+enum store_result store_verify_words(store_t *, struct store_looked_words *);
 struct store_sealed { int64_t chunks, rows, bytes, bad; };
 enum store_result store_sealed_totals(store_t *, struct store_sealed *);
 struct store_bad_chunk { int64_t chunk, first, last, rows; bool is_state; struct slice name; };

@@ -1,4 +1,4 @@
-/* bench_enrich.c - CPU time of enrich per event: decode, read, join, encode.
+/* bench_enrich.c - CPU time of enrich per event: decode, read with the registry, join with readings, encode.
  *
  * bench_enrich [EVENTS]: a house of 1,000 entities in 100 devices says numbers with
  * attributes as Home Assistant does (some 800 bytes an event). Prints one JSON object. */
@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "event.h"
+#include "here.h"
+#include "readings.h"
 
 enum { ENTITIES = 1000, DEVICES = 100 };
 
@@ -72,13 +74,48 @@ static void write_event(msgpack_sbuffer *to, int i)
         exit(2);
 }
 
+/* What the sources say: four texts as they are, an hour of them each. */
+static void surround(struct here *here, readings_t *of[4])
+{
+    static const char *const texts[4] = {
+        "{\"sky\":\"partly_cloudy\",\"temperature_c\":6.4,\"feels_like_c\":3.1,\"humidity_percent\":81,\"pressure_hpa\":1013.2,\"wind_ms\":4.2,\"gust_ms\":9.1,"
+        "\"wind_degrees\":231,\"cloud_percent\":60,\"precipitation_mm\":0,\"radiation_w_m2\":112,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
+        "{\"intensity_g_kwh\":181,\"index\":\"moderate\",\"fossil_percent\":41.2,\"renewable_percent\":33.1,\"gas_percent\":40.1,\"nuclear_percent\":15.2,"
+        "\"wind_percent\":21.3,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
+        "{\"price\":0.2853,\"net\":0.2397,\"market\":0.1012,\"currency\":\"EUR\",\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
+        "{\"aqi\":71,\"category\":\"Moderate\",\"pollutant\":\"pm2_5\",\"european_aqi\":40,\"pm2_5_aqi\":71,\"pm10_aqi\":20,\"ozone_aqi\":31,\"pm2_5_ug_m3\":19.8,"
+        "\"pm10_ug_m3\":22.1,\"ozone_ug_m3\":61,\"no2_ug_m3\":12.1,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
+    };
+    struct home_place home = { .has_latitude = true, .latitude = 52.37, .has_longitude = true, .longitude = 4.89 };
+    SET_TEXT(&home, time_zone, "Europe/Amsterdam", 16);
+    here_open(here);
+    here_set(here, &home);
+    for (int i = 0; i < 4; i++) {
+        of[i] = readings_new();
+        for (int at = 0; at < 4; at++)
+            readings_add(of[i], INT64_C(1767225600000000) - at * INT64_C(900000000), READING_OPEN, slice_of(texts[i]));
+    }
+}
+
+static void join(struct here *here, readings_t *of[4], struct event_full *e)
+{
+    here_join(here, e);
+    SET(e, weather, readings_at(of[0], e->timestamp, INT64_C(5400000000)));
+    SET(e, carbon, readings_at(of[1], e->timestamp, INT64_C(5400000000)));
+    SET(e, price, readings_at(of[2], e->timestamp, INT64_C(5400000000)));
+    SET(e, air, readings_at(of[3], e->timestamp, INT64_C(5400000000)));
+}
+
 int main(int argc, char **argv)
 {
     long count = argc > 1 ? atol(argv[1]) : 1000000;
     struct reader reader = { .json = json_new(), .known = known_new() };
     msgpack_sbuffer frames[ENTITIES], out;
     size_t bytes = 0;
+    struct here here;
+    readings_t *of[4];
     furnish(reader.known);
+    surround(&here, of);
     for (int i = 0; i < ENTITIES; i++) {
         msgpack_sbuffer_init(&frames[i]);
         write_event(&frames[i], i);
@@ -88,7 +125,7 @@ int main(int argc, char **argv)
     static struct event_full full;
     static struct event_raw raw;
     struct fault fault;
-    double decode_s = 0, read_s = 0, encode_s = 0;
+    double decode_s = 0, read_s = 0, join_s = 0, encode_s = 0;
     for (long done = 0; done < count; done += ENTITIES) {
         double began = cpu_seconds();
         for (int i = 0; i < ENTITIES; i++)
@@ -99,6 +136,9 @@ int main(int argc, char **argv)
             if (event_raw_decode((struct slice){ frames[i].data, frames[i].size }, &raw, &fault) ||
                 event_read(&reader, &raw, MAX_TIME_US, &full, &fault))
                 return 2;
+        double plain = cpu_seconds();
+        for (int i = 0; i < ENTITIES; i++)
+            join(&here, of, &full);
         double read = cpu_seconds();
         for (int i = 0; i < ENTITIES; i++) {
             out.size = 0;
@@ -106,16 +146,20 @@ int main(int argc, char **argv)
                 return 2;
         }
         decode_s += decoded - began;
-        read_s += read - decoded - (decoded - began);
+        read_s += plain - decoded - (decoded - began);
+        join_s += read - plain;
         encode_s += cpu_seconds() - read;
     }
-    printf("{\"events\":%ld,\"bytes_per_event\":%zu,\"decode_ns\":%.0f,\"read_ns\":%.0f,\"encode_ns\":%.0f,\"total_ns\":%.0f}\n",
+    printf("{\"events\":%ld,\"bytes_per_event\":%zu,\"decode_ns\":%.0f,\"read_ns\":%.0f,\"join_ns\":%.0f,\"encode_ns\":%.0f,\"total_ns\":%.0f}\n",
         count, bytes / ENTITIES, decode_s / (double)count * 1e9, read_s / (double)count * 1e9,
-        encode_s / (double)count * 1e9, (decode_s + read_s + encode_s) / (double)count * 1e9);
+        join_s / (double)count * 1e9, encode_s / (double)count * 1e9, (decode_s + read_s + join_s + encode_s) / (double)count * 1e9);
     for (int i = 0; i < ENTITIES; i++)
         msgpack_sbuffer_destroy(&frames[i]);
     msgpack_sbuffer_destroy(&out);
     json_destroy(&reader.json);
     known_destroy(&reader.known);
+    here_close(&here);
+    for (int i = 0; i < 4; i++)
+        readings_destroy(&of[i]);
     return 0;
 }

@@ -71,10 +71,19 @@ static void say_area(probe_t *probe, const char *kind, const char *id, const cha
     assert_int_equal(probe_deliver(probe, &registry_area_contract, &m), OK);
 }
 
+/* The events are of now, so nothing waits for what the sources said before. */
+static probe_t *open_at(int64_t now_us, const char *const settings[])
+{
+    probe_t *probe = probe_new(settings);
+    assert_non_null(probe);
+    probe_set_now(probe, now_us);
+    probe_connected(probe, true);
+    return probe;
+}
+
 static probe_t *open_with_registry(void)
 {
-    probe_t *probe = probe_new((const char *const[]){ NULL });
-    assert_non_null(probe);
+    probe_t *probe = open_at(AT_US, (const char *const[]){ NULL });
     say_device(probe, "dev0", "kitchen", NULL, "X 1");
     say_device(probe, "child", NULL, "dev0", NULL);
     say_entity(probe, "sensor.s0", "dev0", NULL, 0);
@@ -488,7 +497,7 @@ static bool is_paused(probe_t *probe)
 static void no_event_is_taken_before_the_registry_is_there(void **state)
 {
     (void)state;
-    probe_t *probe = probe_new((const char *const[]){ NULL });
+    probe_t *probe = open_at(AT_US, (const char *const[]){ NULL });
     assert_true(is_paused(probe));
     say_entity(probe, "sensor.s0", NULL, NULL, 0);
     say_session(probe, "live", 7);
@@ -502,7 +511,7 @@ static void no_event_is_taken_before_the_registry_is_there(void **state)
 static void a_registry_from_disk_will_do_while_home_assistant_is_away(void **state)
 {
     (void)state;
-    probe_t *probe = probe_new((const char *const[]){ NULL });
+    probe_t *probe = open_at(AT_US, (const char *const[]){ NULL });
     say_session(probe, "connecting", 6);
     say_mark(probe, 0);
     assert_false(is_paused(probe));
@@ -557,7 +566,7 @@ static void a_registry_that_does_not_run_holds_events_for_minutes_only(void **st
 {
     (void)state;
     char why[240];
-    probe_t *probe = probe_new((const char *const[]){ "registry_wait_ms", "300000", NULL });
+    probe_t *probe = open_at(AT_US, (const char *const[]){ "registry_wait_ms", "300000", NULL });
     say_session(probe, "live", 1);
     probe_advance(probe, 200000);
     say_session(probe, "live", 2); /* another session does not begin the wait anew */
@@ -594,7 +603,7 @@ static void an_event_of_a_session_not_announced_yet_waits(void **state)
 static void a_mark_that_overtakes_its_rows_waits_for_them(void **state)
 {
     (void)state;
-    probe_t *probe = probe_new((const char *const[]){ NULL });
+    probe_t *probe = open_at(AT_US, (const char *const[]){ NULL });
     struct registry_mark m = { .has_session = true, .session = 1, .has_registry_changes = true, .has_partial = true,
         .has_at = true, .has_entity_revision = true, .entity_revision = 12, .has_device_revision = true,
         .device_revision = 3 };

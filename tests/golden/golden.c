@@ -297,6 +297,8 @@ int main(int argc, char **argv)
     g.flat = json_new();
     if (!g.probe)
         return 2;
+    probe_set_now(g.probe, 0); /* all that comes is of now: nothing waits for what the sources said before */
+    probe_connected(g.probe, true);
     give_registry(&g, (struct slice){ registry, registry_size });
     run_vectors(&g, (struct slice){ vectors, vectors_size });
     for (size_t i = 0; i < RULES; i++)
