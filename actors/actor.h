@@ -161,6 +161,8 @@ struct fetch {
     bool is_unconditional;             /* the whole answer, also where it has not changed */
     size_t body_max;                   /* 0: 1 MiB; after unpacking */
     int timeout_ms;                    /* of an attempt; 0: 10 s */
+    const char *ca_file;               /* PEM file with the certificates to trust; NULL: the system's */
+    bool is_unverified;                /* of https: certificate and host name are not looked at */
     fetched_fn *done;
 };
 int actor_fetch(actor_t *, const struct fetch *);

@@ -217,6 +217,14 @@ static bool has_hashes(void)
     return has;
 }
 
+static void set_trust(CURL *easy, const struct fetch *fetch)
+{
+    if (fetch->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, fetch->ca_file);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, fetch->is_unverified ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, fetch->is_unverified ? 0L : 2L);
+}
+
 static void set_options(struct fetcher *self, struct slice body)
 {
     CURL *easy = self->easy;
@@ -328,6 +336,7 @@ int actor_fetch(actor_t *actor, const struct fetch *fetch)
         add_header(self, "If-Modified-Since", known->modified);
     self->has_headers = has_headers;
     set_options(self, fetch->body);
+    set_trust(self->easy, fetch);
     begin_attempt(self);
     return 0;
 }

@@ -241,7 +241,7 @@ static void sort_slots(source_t *self)
     for (size_t i = 0; i < slots->count; i++) {
         char *slot = slots->bytes + i * size;
         bool is_good = !schema_check(self->slot_schema, slot, &fault)
-            && source_time_of(self->slot_schema, slot, "from") < source_time_of(self->slot_schema, slot, "to");
+            && source_time_of(self->slot_schema, slot, "from") < source_time_of(self->slot_schema, slot, "to") + source_spec.slots_overlap;
         source_odd(self, !is_good);
         if (is_good && i != kept)
             memcpy(slots->bytes + kept * size, slot, size);
@@ -251,14 +251,14 @@ static void sort_slots(source_t *self)
     if (kept > 1)
         qsort(slots->bytes, kept, size, by_from);
     kept = 0;
-    for (size_t i = 0; i < slots->count; i++) {
+    for (size_t i = 0; i < slots->count && !source_spec.slots_overlap; i++) {
         bool is_double = kept > 0 && by_from(slots->bytes + (kept - 1) * size, slots->bytes + i * size) == 0;
         kept -= is_double;
         if (i != kept)
             memcpy(slots->bytes + kept * size, slots->bytes + i * size, size);
         kept++;
     }
-    slots->count = kept;
+    slots->count = source_spec.slots_overlap ? slots->count : kept;
 }
 
 static void set_text(const struct schema *schema, const char *name, const char *text, void *message)
@@ -298,6 +298,8 @@ int64_t source_as_of(const void *reading)
 
 int64_t source_stale_us(const struct source *self)
 {
+    if (source_spec.ages_by_answer)
+        return self->fetched_us + INT64_C(1000000) * (self->config.has_stale_s ? self->config.stale_s : self->provider->stale_s);
     int64_t valid_to_us = source_spec.make ? source_time_of(self->schema, self->reading, "valid_to") : -1;
     if (valid_to_us >= 0 && !self->config.has_stale_s)
         return valid_to_us;
@@ -364,6 +366,13 @@ void source_again(source_t *self)
 {
     self->until_us = 0;
     if (self->provider->steps[0].is_local && !self->is_asking)
+        self->due_us = 0;
+    actor_wake(self->actor, 0);
+}
+
+void source_ask(source_t *self)
+{
+    if (!self->is_asking && !self->refused[0])
         self->due_us = 0;
     actor_wake(self->actor, 0);
 }

@@ -31,6 +31,7 @@ struct step {
      * refused, whatever the status says, and not asked again until the settings change. */
     int (*read)(source_t *, struct json_value root, struct fault *);
     bool is_login;     /* asked when source_login_us() has passed, and again after a 401 of another step */
+    bool is_repeated;  /* asked again and again, until `ask` says that it is not needed */
     bool may_fail;     /* without it the reading is poorer, not wrong */
     bool is_text;      /* the answer is no JSON: `root` is JSON_NOTHING and holds all of it */
     bool is_local;     /* nobody is asked: read() makes it up from the settings */
@@ -57,6 +58,9 @@ struct source_spec {
     /* The reading is the slot in force, and changes where a slot begins without anybody being asked.
      * Overwrites what changes with the slot, as_of and valid_to among it, or says -1: none is in force. *until_us: when to look again; 0: no more. */
     int (*make)(source_t *, const void *slots, size_t count, int64_t now_us, void *reading, int64_t *until_us);
+    bool ages_by_answer;              /* stale when the provider has said nothing for so long, whenever the reading began to hold */
+    bool slots_overlap;               /* several may begin at the same moment, and may have no length */
+    const char *ends[SETTINGS_MAX];   /* FIELD members whose null ends the value before in their series, as `unknown` */
 };
 extern const struct source_spec source_spec; /* each source defines exactly one */
 
@@ -71,6 +75,8 @@ int source_home(struct self *, actor_t *, const struct home_place *);
 
 /* Something else that the reading depends on has changed, such as the home's zone: it is made again. */
 void source_again(source_t *);
+/* What is known is of no use any more, or was not to be had without that: the provider is asked now. */
+void source_ask(source_t *);
 
 /* What is known. A copy with `stale` as of now; the verdict of a service: UNAVAILABLE where nothing is. */
 int source_current(source_t *, void *reading);

@@ -118,7 +118,7 @@ static bool may_login_again(struct source *self, long status)
 
 static void next_step(struct source *self)
 {
-    self->step++;
+    self->step += !self->provider->steps[self->step].is_repeated;
     ask_step(self);
 }
 
@@ -138,6 +138,8 @@ static void on_unchanged(struct source *self)
     self->stats->unchanged++;
     ahead_keep(self);
     self->fetched_us = actor_now_us(self->actor);
+    if (source_spec.make)
+        source_again(self);
     succeed(self);
 }
 
@@ -223,7 +225,8 @@ static void ask_step(struct source *self)
     struct fetch fetch = { .done = on_fetched, .body_max = BODY_MAX, .is_unconditional = !self->is_conditional,
         .timeout_ms = self->config.has_timeout_ms ? (int)self->config.timeout_ms : self->provider->timeout_ms };
     if ((step->is_login && is_logged_in(self)) || step->ask(self, &fetch, path, sizeof path)) {
-        next_step(self);
+        self->step++;
+        ask_step(self);
         return;
     }
     int base_size = (int)strlen(base);

@@ -24,7 +24,20 @@ static uint64_t mix(uint64_t hash, const void *data, size_t size)
 
 static bool is_series(const struct field *f, const void *reading)
 {
-    return (f->flags & FIELD) && row_is_set(f, reading);
+    bool is_told = row_is_set(f, reading);
+    for (size_t i = 0; !is_told && i < SETTINGS_MAX && source_spec.ends[i]; i++)
+        is_told = strcmp(source_spec.ends[i], f->name) == 0;
+    return (f->flags & FIELD) && is_told;
+}
+
+/* A flag is a number there, so that its mean is the share of the time. */
+static size_t state_of(const struct field *f, const void *reading, char *text, size_t size)
+{
+    if (!row_is_set(f, reading))
+        return (size_t)snprintf(text, size, "unknown");
+    if (f->kind == FLAG_KIND)
+        return (size_t)snprintf(text, size, "%d", *(const bool *)row_in(f, reading));
+    return schema_get_text(f, reading, text, size);
 }
 
 bool series_has(const struct schema *schema)
@@ -43,7 +56,7 @@ static int64_t print_of(const struct schema *schema, const void *row, int64_t at
     hash = mix(hash, &at_us, sizeof at_us);
     for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
         if (is_series(f, row)) {
-            size_t size = schema_get_text(f, row, text, sizeof text);
+            size_t size = state_of(f, row, text, sizeof text);
             hash = mix(hash, f->name, strlen(f->name));
             hash = mix(hash, text, size < sizeof text ? size : sizeof text - 1);
         }
@@ -93,7 +106,7 @@ static void put_state(const struct source *self, const struct field *f, const st
 {
     char text[STATE_BYTES], entity[100];
     snprintf(entity, sizeof entity, "_%s.%s%s", actor_spec.name, f->name, t->suffix);
-    schema_get_text(f, t->row, text, sizeof text);
+    state_of(f, t->row, text, sizeof text);
     put(to, "{\"type\":\"event\",\"event\":{\"event_type\":\"state_changed\",\"data\":{\"entity_id\":\"");
     put(to, entity);
     put(to, "\",\"old_state\":null,\"new_state\":{\"entity_id\":\"");

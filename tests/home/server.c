@@ -1,5 +1,6 @@
 /* server.c - the home's port: the only file that knows libwebsockets. */
 #include "server.h"
+#include "calendars.h"
 #include "shapes.h"
 
 #include <assert.h>
@@ -74,6 +75,18 @@ static bool has_token(struct lws *wsi, const struct home *home)
     return !home->revoked && strcmp(header + 7, home->options->token) == 0;
 }
 
+/* The events of one calendar: it is asked for a span. */
+static int reply_events(struct lws *wsi, const char *entity)
+{
+    struct text body = {0};
+    char from[64], to[64];
+    const char *start = lws_get_urlarg_by_name(wsi, "start=", from, sizeof from), *end = lws_get_urlarg_by_name(wsi, "end=", to, sizeof to);
+    bool done = calendars_events(&body, entity, slice_of(start ? start : ""), slice_of(end ? end : "")) == 0;
+    int failed = reply(wsi, done ? 200 : 400, done ? "application/json" : "text/plain", text_view(&body));
+    text_free(&body);
+    return failed;
+}
+
 static int reply_api(struct lws *wsi, struct home *home, const char *path)
 {
     struct text body = {0};
@@ -84,10 +97,14 @@ static int reply_api(struct lws *wsi, struct home *home, const char *path)
         return reply(wsi, 502, "text/plain", slice_of("502: Bad Gateway"));
     if (!has_token(wsi, home))
         return reply(wsi, 401, "text/plain", slice_of("401: Unauthorized"));
+    if (strncmp(path, "/api/calendars/", 15) == 0)
+        return reply_events(wsi, path + 15);
     if (strcmp(path, "/api/") == 0)
         text_say(&body, "{\"message\":\"API running.\"}");
     else if (strcmp(path, "/api/config") == 0)
         shape_config(home->world, &body, home->core_state);
+    else if (strcmp(path, "/api/calendars") == 0)
+        calendars_list(&body);
     else if (strcmp(path, "/api/states") == 0)
         shape_states(home->world, &body);
     int failed = body.size ? reply(wsi, 200, "application/json", text_view(&body))

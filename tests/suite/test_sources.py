@@ -6,7 +6,7 @@ import signal
 import sys
 import unittest
 
-from system import ROOT, Workspace, wait_for
+from system import ROOT, TOKEN, Workspace, wait_for
 
 sys.path.insert(0, str(ROOT / "tests" / "upstream"))
 from upstream import Upstream  # noqa: E402
@@ -164,6 +164,58 @@ class Sources(unittest.TestCase):
                 return system.api.get("/api/v1/series", ids="_electricity.price", **{"from": "2020-01-01T00:00:00Z"}, step="raw")["series"][0]
             wait_for(lambda: series()["value"], 20, "the series of the price")
             self.assertEqual((series()["value"][0], series()["unit"]), (0.2853, "EUR/kWh"))
+            system.stop()
+
+    def test_who_is_at_home_by_home_assistants_calendars_and_by_a_file(self):
+        with Workspace() as place:
+            home = place.home("--entities", "20", "--rate", "1")
+            system = place.system(home_port=home.port, CALENDAR_PROVIDER="home-assistant", CALENDAR_TITLES="true").start()
+            self.wait_status(system, "calendar", "ok")
+            now = system.api.get("/api/v1/sources/calendar/current")
+            self.assertEqual((now["calendars"], now["calendars_failed"], now["stale"]), (2, 0, False))
+            events = system.api.get("/api/v1/sources/calendar/events", start_time=now["known_from"])["events"]
+            self.assertEqual({event["calendar"] for event in events}, {"calendar.family", "calendar.work"})
+            self.assertEqual({event["state"] for event in events}, {"wfh", "away", "home"})
+            wfh = next(event for event in events if event["title"] == "WFH")
+            then = system.api.get("/api/v1/sources/calendar/occupancy", at=wfh["from"])
+            self.assertEqual((then["state"], then["occupied"], then["title"], then["as_of"]), ("wfh", True, "WFH", wfh["from"]))
+            spans = system.api.get("/api/v1/sources/calendar/forecast")["forecast"]
+            self.assertTrue(all(one["to"] == other["from"] for one, other in zip(spans, spans[1:])))
+            self.assertEqual(spans[-1]["to"], now["known_to"])
+            status, _, body = system.api.request("GET", "/api/v1/sources/calendar/occupancy?at=2020-01-01T00:00:00Z")
+            self.assertEqual((status, json.loads(body)["error_code"]), (422, "VALIDATION_ERROR"), body)
+
+            def series(member):
+                return system.api.get("/api/v1/series", ids=f"_calendar.{member}", **{"from": "2020-01-01T00:00:00Z"}, step="raw")["series"][0]
+            wait_for(lambda: series("confidence")["value"], 20, "the series of the confidence")
+            self.assertEqual(series("confidence")["value"][0], now["confidence"])
+            self.assertEqual(series("state")["state"][0], now["state"] or "unknown")
+            system.stop()
+
+            self.upstream.log.clear()
+            system = place.system(home_port=home.port, CALENDAR_PROVIDER="ics", CALENDAR_ICS=self.upstream.url("ics") + "/family.ics",
+                                  CALENDAR_TIMEOUT_MS="2000").start()
+            self.wait_status(system, "calendar", "ok")
+            self.assertEqual(system.api.get("/api/v1/sources/calendar/events")["events"][0]["title"], None)
+            self.assertEqual(self.upstream.log[0][0], "/ics/family.ics")
+            for fault, status in (("error", "failing"), ("empty", "failing"), ("huge", "failing"), ("bomb", "failing"), ("429", "failing"),
+                                  ("loop", "failing"), ("gzip", "ok"), ("redirect", "ok"), ("401", "refused"), ("", "ok")):
+                self.poke_all(system, {"calendar": "ics"}, fault, status)
+                self.assertEqual(system.api.get("/api/v1/sources/calendar/current")["provider"], "ics")
+            system.stop()
+
+    def test_home_assistants_calendars_may_say_anything(self):
+        with Workspace() as place:
+            home = place.home("--entities", "20", "--rate", "1")
+            system = place.system(home_port=home.port, CALENDAR_PROVIDER="home-assistant", CALENDAR_TIME_ZONE="Europe/Berlin", CALENDAR_TIMEOUT_MS="2000",
+                                  CALENDAR_URL=self.upstream.url("home-assistant")).start(live=False)
+            self.wait_status(system, "calendar", "ok")
+            self.assertEqual(self.upstream.log[0][1]["Authorization"], f"Bearer {TOKEN}")
+            self.assertEqual(system.api.get("/api/v1/sources/calendar/current")["calendars"], 2)
+            for fault, status in (("error", "failing"), ("empty", "failing"), ("deep", "failing"), ("huge", "failing"), ("429", "failing"), ("redirect", "failing"),
+                                  ("gzip", "ok"), ("401", "refused"), ("", "ok")):
+                self.poke_all(system, {"calendar": "home-assistant"}, fault, status)
+                self.assertEqual(system.api.get("/api/v1/sources/calendar/current")["calendars"], 2)
             system.stop()
 
     def test_a_source_that_is_switched_off_is_told_as_off(self):

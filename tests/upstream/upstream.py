@@ -43,6 +43,10 @@ PAGES = [
     (r"octopus/v1/products/.*", "octopus"),
     (r"tibber/v1-beta/gql", "tibber"),
     (r"entsoe/api", "entsoe.xml"),
+    (r"home-assistant/api/calendars", "calendars"),
+    (r"home-assistant/api/calendars/calendar\.family", "calendar-family"),
+    (r"home-assistant/api/calendars/calendar\.work", "calendar-work"),
+    (r"ics/family\.ics", "family.ics"),
 ]
 
 ISO = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\.\d+)?")
@@ -60,6 +64,13 @@ def moved(text, by):
         at = calendar.timegm(time.strptime(match.group(1) + match.group(2), "%Y-%m-%d%H:%M")) + by
         return time.strftime('"dateObserved":"%Y-%m-%d","hourObserved":"%H:00"', time.gmtime(at))
     text = re.sub(r'"dateObserved":"([-0-9]+)","hourObserved":"([0-9:]+)"', airnow, text)
+    def date(match):
+        return time.strftime('"date":"%Y-%m-%d"', time.gmtime(calendar.timegm(time.strptime(match.group(1), "%Y-%m-%d")) + by // 86400 * 86400))
+    def ics(match):
+        form = "%Y%m%dT%H%M%S" if "T" in match.group(0) else "%Y%m%d"
+        return time.strftime(form, time.gmtime(calendar.timegm(time.strptime(match.group(0), form)) + (by if "T" in form[5:] else by // 86400 * 86400)))
+    text = re.sub(r'"date":"([-0-9]+)"', date, text)
+    text = re.sub(r"\b20(25|26)\d{4}(T\d{6}\b|\b(?![-T]))", ics, text) if "BEGIN:VCALENDAR" in text else text
     text = ISO.sub(iso, text)
     text = re.sub(r"\b17[56]\d{10}\b", lambda m: str(int(m.group(0)) + by * 1000), text)
     return re.sub(r"\b17[56]\d{7}\b", lambda m: str(int(m.group(0)) + by), text)
