@@ -265,9 +265,8 @@ static void on_missed(struct self *self, actor_t *actor, const struct contract *
 static void on_connected(struct self *self, actor_t *actor, bool up)
 {
     (void)actor;
-    if (up && self->was_connected)
-        missed_begin(self);
-    self->was_connected = true;
+    if (up)
+        missed_begin(self); /* also since the start: it may have taken a while */
 }
 
 /* --- time ------------------------------------------------------------------------------------------------------- */

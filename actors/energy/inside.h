@@ -42,7 +42,7 @@ struct self {
     int64_t saved_us;          /* by the monotonic clock */
     int64_t newest_us;         /* the newest event that was heard */
     int64_t heard_us, opened_us;  /* by the monotonic clock: the last sample; the start */
-    bool is_unsaved, was_connected;
+    bool is_unsaved;
     bool is_again;             /* time passes in `again` */
     char meters[METERS_MAX * (METER_ID + 1)]; /* with commas between, for questions */
     msgpack_sbuffer text;

@@ -18,6 +18,7 @@ struct self {
     int publishes;               /* so many event_bad for each message */
     int64_t commit_at;           /* at this place: again or release */
     bool is_failing;
+    uint32_t missed;             /* LIVE messages that were left out */
     uint64_t acked_first, acked_last;
     size_t poisoned, fired, fired_tags[8];
     char poison_why[64];
@@ -112,9 +113,16 @@ static enum health tell_health(struct self *self, actor_t *actor, char *why, siz
     return self->health;
 }
 
+static void on_missed(struct self *self, actor_t *actor, const struct contract *topic, uint32_t count)
+{
+    (void)actor;
+    assert_ptr_equal(topic, &event_full_contract);
+    self->missed += count;
+}
+
 static const struct actor_spec spec = {
     .name = "enrich", .doc = "A test", .state = sizeof(struct self), .handlers = handlers, .acked = on_acked, .poison = on_poison,
-    .health = tell_health,
+    .health = tell_health, .missed = on_missed,
 };
 
 struct world { actor_t *actor; struct self *self; bus_t *bus; log_t *log; int log_fd; };
@@ -312,6 +320,16 @@ static void a_subject_that_nobody_listens_to_is_counted(void **state)
     bus_deliver(world->bus, "no.such", "\x80", 1, 1);
     assert_int_equal(world->actor->mismatches, 1);
     assert_int_equal(world->bus->released, 1);
+}
+
+static void what_was_left_out_for_a_listener_that_is_too_slow_is_told(void **state)
+{
+    struct world *world = *state;
+    const struct bus_options *to = &world->bus->options;
+    to->deliver(to->owner, NULL, "event.full", (struct bus_bytes){ "", 0 }, (struct bus_bytes){ "", 0 }, 0, 7);
+    assert_int_equal(world->self->missed, 7);
+    to->deliver(to->owner, NULL, "event.full", (struct bus_bytes){ "", 0 }, (struct bus_bytes){ "", 0 }, 0, 0);
+    assert_int_equal(world->self->missed, 7);
 }
 
 static void after_a_lost_connection_nothing_of_it_is_acknowledged(void **state)
@@ -628,6 +646,7 @@ int main(void)
         TEST(a_message_that_does_not_decode_is_poison_and_is_acknowledged_like_any_other),
         TEST(a_batch_that_breaks_off_is_poison_from_there),
         TEST(a_subject_that_nobody_listens_to_is_counted),
+        TEST(what_was_left_out_for_a_listener_that_is_too_slow_is_told),
         TEST(after_a_lost_connection_nothing_of_it_is_acknowledged),
         TEST(what_is_caused_while_the_connection_is_lost_is_waited_for_by_nobody),
         TEST(what_it_published_of_its_own_accord_survives_a_lost_connection),
