@@ -175,18 +175,41 @@ static void stand_at(struct numbers *n, const struct stop *stop)
     n->has_first = true;
 }
 
+/* Through a copy, which no byte that is read can be a part of: so it stays in registers. */
+static void go_on(struct numbers *n, size_t count)
+{
+    struct numbers own = *n;
+    for (; count > 0; count--)
+        numbers_next(&own);
+    *n = own;
+}
+
+static size_t go_on_until(struct numbers *n, int64_t limit, size_t most)
+{
+    struct numbers own = *n;
+    size_t passed = 0;
+    uint64_t last = own.value;
+    for (; passed < most && !own.in.bad && numbers_next(&own) <= limit; passed++)
+        last = own.value;
+    own.value = last;
+    *n = own;
+    return passed;
+}
+
 void numbers_pass(struct numbers *n, size_t count)
 {
     struct stop stop = { .value = n->value, .difference = n->difference };
     size_t passed = 0;
-    for (; n->has_first && count > 0; count--)
-        numbers_next(n);
+    if (n->has_first) {
+        go_on(n, count);
+        return;
+    }
     if (count == 0)
         return;
     for (; n->in_bits && count - passed > BITS_STRIDE && stop_read(n, &stop); passed += BITS_STRIDE)
         stand_at(n, &stop);
-    for (passed += n->has_first; passed < count; passed++)
-        numbers_next(n);
+    passed += n->has_first;
+    go_on(n, count > passed ? count - passed : 0);
 }
 
 size_t numbers_pass_until(struct numbers *n, int64_t limit, size_t most)
@@ -200,14 +223,7 @@ size_t numbers_pass_until(struct numbers *n, int64_t limit, size_t most)
         passed += BITS_STRIDE;
     }
     n->has_first = true;
-    for (passed++; passed < most && !n->in.bad; passed++) {
-        uint64_t before = n->value;
-        if (numbers_next(n) > limit) {
-            n->value = before;
-            break;
-        }
-    }
-    return passed;
+    return passed + 1 + go_on_until(n, limit, most - passed - 1);
 }
 
 static void bits_write(const struct numbers_plan *plan, const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *stops)

@@ -56,9 +56,32 @@ static inline struct unpack unpack_of(struct slice s)
     return (struct unpack){ s.data, s.data ? (const uint8_t *)s.data + s.size : s.data, false };
 }
 
+/* A number of two to eight bytes, all of them at once; 0 bytes: it is longer. */
+static inline uint64_t unpack_at_once(const uint8_t *at, unsigned *bytes)
+{
+    uint64_t word, ends;
+    memcpy(&word, at, sizeof word);
+    ends = ~word & UINT64_C(0x8080808080808080);
+    *bytes = ends ? (unsigned)__builtin_ctzll(ends) / 8 + 1 : 0;
+    word &= ends ^ (ends - 1); /* up to the byte that ends it */
+    word = (word & UINT64_C(0x007f007f007f007f)) | (word & UINT64_C(0x7f007f007f007f00)) >> 1;
+    word = (word & UINT64_C(0x00003fff00003fff)) | (word & UINT64_C(0x3fff00003fff0000)) >> 2;
+    return (word & UINT64_C(0x0fffffff)) | (word & UINT64_C(0x0fffffff00000000)) >> 4;
+}
+
 static inline uint64_t unpack_number(struct unpack *in)
 {
     uint64_t n = 0;
+    unsigned bytes;
+    if (in->end - in->at >= 8) {
+        if (*in->at < 0x80)
+            return *in->at++;
+        n = unpack_at_once(in->at, &bytes);
+        in->at += bytes;
+        if (bytes)
+            return n;
+        n = 0;
+    }
     for (unsigned shift = 0; shift < 64; shift += 7) {
         if (in->at == in->end)
             break;

@@ -240,6 +240,7 @@ store_t *store_open(const struct store_options *options, const char **why)
     static const size_t shares[WORD_KINDS] = { [ATTRIBUTE] = 4, [SNAPSHOT] = 2, [READING] = 1, [USER] = 1 };
     store_t *store = calloc(1, sizeof *store);
     assert(store);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody asks, and it takes a lock at every malloc; refused from the second store on, which changes nothing */
     store->path = strdup(options->path);
     assert(store->path);
     store->writer = options->writer;
