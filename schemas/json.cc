@@ -574,16 +574,35 @@ struct json_value json_at(json_t *self, struct slice root, const char *path)
     return at;
 }
 
+/* "d.ddd" of so many digits with the point moved, in place: as it is written without an exponent. */
+static size_t move_point(char *at, int digits, int exponent)
+{
+    char all[NUMBER_TEXT];
+    int size = 0;
+    all[size++] = at[0];
+    for (int i = 1; i < digits; i++)
+        all[size++] = at[i + 1];
+    char *to = at;
+    for (int place = exponent < 0 ? exponent : 0; place < size || place <= exponent; place++) {
+        if (place == exponent + 1 && exponent >= 0)
+            *to++ = '.';
+        *to++ = place >= 0 && place < size ? all[place] : '0';
+        if (place == exponent && exponent < 0)
+            *to++ = '.';
+    }
+    return static_cast<size_t>(to - at);
+}
+
 /* As printf's %g with as many digits as the number needs, 15 at least: where that turns to an exponent, so does this. */
 size_t number_shortest(double number, char to[NUMBER_TEXT])
 {
     char *end = std::to_chars(to, to + NUMBER_TEXT, number, std::chars_format::scientific).ptr;
-    char *mark = std::find(to, end, 'e');
+    char *mark = std::find(to, end, 'e'), *first = to + (to[0] == '-');
     if (mark == end)
         return static_cast<size_t>(end - to); /* no finite number */
-    int exponent = 0, digits = static_cast<int>(std::count_if(to, mark, [](char c) { return c >= '0' && c <= '9'; }));
+    int exponent = 0, digits = static_cast<int>(mark - first) - (mark - first > 1);
     std::from_chars(mark + 1 + (mark + 1 < end && mark[1] == '+'), end, exponent);
-    if (exponent >= -4 && exponent < std::max(digits, 15))
-        end = std::to_chars(to, to + NUMBER_TEXT, number, std::chars_format::fixed).ptr;
-    return static_cast<size_t>(end - to);
+    if (exponent < -4 || exponent >= std::max(digits, 15))
+        return static_cast<size_t>(end - to);
+    return static_cast<size_t>(first - to) + move_point(first, digits, exponent);
 }

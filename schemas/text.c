@@ -128,33 +128,36 @@ size_t schema_get_text(const struct field *f, const void *msg, char *to, size_t 
 static const double powers_of_ten[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
     1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 }; /* all of them exact */
 
-/* A number of at most six decimals, as nearly all are: an exact integer over an exact power of
- * ten, so that their quotient is the one double that the text means. 0 if it is no such number. */
-static size_t write_decimal(double number, char *to)
+/* Backwards, the last digit before `end`; with the point before the last `decimals`. Its first character. */
+static char *digits_before(char *end, uint64_t left, int decimals)
 {
-    int decimals = 0;
-    int64_t scaled = 0;
-    if (!(fabs(number) < 1e9) || (number == 0 && signbit(number)))
-        return 0;
-    for (; decimals <= 6; decimals++) {
-        scaled = llrint(number * powers_of_ten[decimals]);
-        if ((double)scaled / powers_of_ten[decimals] == number)
-            break;
-    }
-    if (decimals > 6)
-        return 0;
-    char digits[24], *at = digits + sizeof digits;
-    uint64_t left = (uint64_t)(scaled < 0 ? -scaled : scaled);
     for (int written = 0; left > 0 || written <= decimals; written++, left /= 10) {
         if (written == decimals && decimals > 0)
-            *--at = '.';
-        *--at = (char)('0' + left % 10);
+            *--end = '.';
+        *--end = (char)('0' + left % 10);
     }
+    return end;
+}
+
+/* A number of at most six decimals, as nearly all are: an exact integer over an exact power of
+ * ten, so that their quotient is the one double that the text means; below 1e9 no other such text
+ * means it. 0 if it is no such number: one division tells. */
+static size_t write_decimal(double number, char *to)
+{
+    enum { MOST = 6 };
+    int decimals = MOST;
+    if (!(fabs(number) < 1e9) || (number == 0 && signbit(number)))
+        return 0;
+    int64_t scaled = llrint(number * powers_of_ten[MOST]);
+    if ((double)scaled / powers_of_ten[MOST] != number)
+        return 0;
+    for (; decimals > 0 && scaled % 10 == 0; scaled /= 10)
+        decimals--;
+    char digits[24], *end = digits + sizeof digits, *at = digits_before(end, (uint64_t)(scaled < 0 ? -scaled : scaled), decimals);
     if (scaled < 0)
         *--at = '-';
-    size_t size = (size_t)(digits + sizeof digits - at);
-    memcpy(to, at, size);
-    return size;
+    memcpy(to, at, (size_t)(end - at));
+    return (size_t)(end - at);
 }
 
 size_t number_write(double number, char to[NUMBER_TEXT])
