@@ -18,7 +18,7 @@
 #define MERGE_US DAY_US               /* so often a few late rows have a chunk written anew */
 
 enum {
-    ROWS = 1024, BODIES = 512 * 1024,  /* of a chunk */
+    ROWS = 320, BODIES = 512 * 1024,  /* of a chunk: what is read for one moment; fewer take more disk (docs/performance.md) */
     WORTH = 256,                       /* rows; with fewer it waits */
     BODY_MAX = 1024 * 1024,            /* a row larger than this stays where it is */
     KEYS_AT_ONCE = 1000, RUNS_AT_ONCE = 8, KEYS_MAX = 65536, STEP_US = 3000
