@@ -5,12 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const stat_names[STATS] = {
-    [STAT_COUNT] = "count", [STAT_MEAN] = "mean", [STAT_MIN] = "min", [STAT_MAX] = "max", [STAT_FIRST] = "first", [STAT_LAST] = "last",
-    [STAT_INCREASE] = "increase", [STAT_RESETS] = "resets", [STAT_SECONDS] = "seconds", [STAT_SECONDS_UNAVAILABLE] = "seconds_unavailable",
-    [STAT_SECONDS_GAP] = "seconds_gap", [STAT_DURATIONS] = "durations",
-};
-
 /* Shortest first. */
 static const struct { const char *name; enum step_kind kind; int64_t us; } steps[] = {
     { "5m", STEP_FIXED, 300 * SECOND_US }, { "15m", STEP_FIXED, QUARTER_US }, { "30m", STEP_FIXED, 2 * QUARTER_US },
@@ -62,14 +56,11 @@ static int read_stats(struct plan *plan, const struct series_ask *q, struct faul
     struct slice rest = q->has_stat ? (struct slice){ q->stat, q->stat_size } : slice_of("min,mean,max"), item;
     plan->has_stat = q->has_stat;
     while (next_item(&rest, &item)) {
-        int stat = 0;
-        while (stat < STATS && !is(item, stat_names[stat]))
-            stat++;
-        if (stat == STATS)
-            return refuse(fault, BAD_REQUEST, "stat", "knows count, mean, min, max, first, last, increase, resets, seconds, "
-                "seconds_unavailable, seconds_gap, durations");
-        if (!plan_has(plan, (enum stat)stat))
-            plan->stats[plan->stats_count++] = (enum stat)stat;
+        enum stat stat;
+        if (!stat_read(item, &stat))
+            return refuse(fault, BAD_REQUEST, "stat", STAT_KNOWN);
+        if (!plan_has(plan, stat))
+            plan->stats[plan->stats_count++] = stat;
     }
     return plan->stats_count ? OK : refuse(fault, BAD_REQUEST, "stat", "names none");
 }

@@ -4,10 +4,7 @@
 
 #include "actor.h"
 #include "rollup.h"
-
-enum stat { STAT_COUNT, STAT_MEAN, STAT_MIN, STAT_MAX, STAT_FIRST, STAT_LAST, STAT_INCREASE, STAT_RESETS, STAT_SECONDS,
-    STAT_SECONDS_UNAVAILABLE, STAT_SECONDS_GAP, STAT_DURATIONS, STATS };
-extern const char *const stat_names[STATS];
+#include "stat.h"
 
 enum { IDS_MAX = 200, ID_BYTES = 1024, STEP_NAME = 8, ROWS_MAX = 50000 /* of one entity, where nobody said how many */ };
 

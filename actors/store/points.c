@@ -4,6 +4,7 @@
 #include "inside.h"
 #include "rolling.h"
 #include "rollup.h"
+#include "stat.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -11,12 +12,6 @@
 
 enum { PAGE_US = 1000000, LOOK_EVERY = 256, SPANS_MAX = 256, AHEAD = 2000 /* buckets that are asked for at a time */ };
 
-enum { COUNT = 1, MEAN = 2, MIN = 4, MAX = 8, FIRST = 16, LAST = 32, INCREASE = 64, RESETS = 128, SECONDS = 256,
-    UNAVAILABLE = 512, GAP = 1024, DURATIONS = 2048 };
-static const struct { const char *name; unsigned bit; } stats[] = {
-    { "count", COUNT }, { "mean", MEAN }, { "min", MIN }, { "max", MAX }, { "first", FIRST }, { "last", LAST }, { "increase", INCREASE },
-    { "resets", RESETS }, { "seconds", SECONDS }, { "seconds_unavailable", UNAVAILABLE }, { "seconds_gap", GAP }, { "durations", DURATIONS },
-};
 static const struct { const char *name; struct step step; } steps[] = {
     { "5m", { STEP_FIXED, 300 * SECOND_US, NULL } }, { "15m", { STEP_FIXED, QUARTER_US, NULL } }, { "1h", { STEP_FIXED, HOUR_US, NULL } },
     { "1d", { STEP_DAY, 0, NULL } }, { "1mo", { STEP_MONTH, 0, NULL } },
@@ -55,18 +50,18 @@ static int bad(struct fault *fault, const char *field, const char *why)
 
 /* --- the question --------------------------------------------------------------------------------- */
 
+static bool asks(const struct reading *r, enum stat stat)
+{
+    return r->stats >> stat & 1;
+}
+
 static int read_stats(struct reading *r, const struct points_query *q, struct fault *fault)
 {
-    struct slice rest = { q->stat, q->stat_size }, item;
-    r->stats = q->has_stat ? 0 : MIN | MEAN | MAX;
-    while (q->has_stat && list_next(&rest, &item)) {
-        size_t i = 0, count = sizeof stats / sizeof *stats;
-        while (i < count && !slice_equal(item, slice_of(stats[i].name)))
-            i++;
-        if (i == count)
-            return bad(fault, "stat", "knows count, mean, min, max, first, last, increase, resets, seconds, seconds_unavailable, seconds_gap, durations");
-        r->stats |= stats[i].bit;
-    }
+    struct slice rest = q->has_stat ? (struct slice){ q->stat, q->stat_size } : slice_of("min,mean,max"), item;
+    enum stat stat;
+    for (r->stats = 0; list_next(&rest, &item); r->stats |= 1U << stat)
+        if (!stat_read(item, &stat))
+            return bad(fault, "stat", STAT_KNOWN);
     return 0;
 }
 
@@ -227,29 +222,29 @@ static void put_durations(struct reading *r, const struct bucket *b, struct poin
 static void put_numbers(const struct reading *r, const struct bucket *b, struct point *point)
 {
     double mean;
-    if (r->stats & MEAN && bucket_mean(b, r->facts.class, &mean))
+    if (asks(r, STAT_MEAN) && bucket_mean(b, r->facts.class, &mean))
         SET(point, mean, mean);
-    if (r->stats & MIN && b->has_range)
+    if (asks(r, STAT_MIN) && b->has_range)
         SET(point, min, b->min);
-    if (r->stats & MAX && b->has_range)
+    if (asks(r, STAT_MAX) && b->has_range)
         SET(point, max, b->max);
-    if (r->stats & FIRST && b->has_first)
+    if (asks(r, STAT_FIRST) && b->has_first)
         SET(point, first, b->first);
-    if (r->stats & LAST && b->has_last)
+    if (asks(r, STAT_LAST) && b->has_last)
         SET(point, last, b->last);
-    if (r->stats & INCREASE && b->has_increase)
+    if (asks(r, STAT_INCREASE) && b->has_increase)
         SET(point, increase, b->increase);
-    if (r->stats & RESETS && class_counts(r->facts.class))
+    if (asks(r, STAT_RESETS) && class_counts(r->facts.class))
         SET(point, resets, b->resets);
 }
 
 static void put_states(struct reading *r, const struct bucket *b, struct point *point)
 {
-    if (r->stats & FIRST && b->has_first)
+    if (asks(r, STAT_FIRST) && b->has_first)
         SET(point, first_state, b->first_state);
-    if (r->stats & LAST && b->has_last)
+    if (asks(r, STAT_LAST) && b->has_last)
         SET(point, last_state, b->last_state);
-    if (r->stats & DURATIONS)
+    if (asks(r, STAT_DURATIONS))
         put_durations(r, b, point);
 }
 
@@ -263,13 +258,13 @@ static int on_bucket(void *owner, const struct bucket *b)
         put_states(r, b, &point);
     else
         put_numbers(r, b, &point);
-    if (r->stats & COUNT)
+    if (asks(r, STAT_COUNT))
         SET(&point, count, b->count);
-    if (r->stats & SECONDS)
+    if (asks(r, STAT_SECONDS))
         SET(&point, seconds, seconds(b->value_us));
-    if (r->stats & UNAVAILABLE)
+    if (asks(r, STAT_SECONDS_UNAVAILABLE))
         SET(&point, seconds_unavailable, seconds(b->unavailable_us));
-    if (r->stats & GAP)
+    if (asks(r, STAT_SECONDS_GAP))
         SET(&point, seconds_gap, seconds(b->gap_us));
     r->place = (struct place){ .which = r->place.which, .at = b->from, .has_at = true };
     if (give(r, &point) != 0)
