@@ -138,6 +138,15 @@ int actor_path(const actor_t *, char *to, size_t size, const char *name);
 
 struct lws_context *actor_lws(actor_t *); /* NULL unless spec.lws is set */
 
+/* --- descriptors ------------------------------------------------------------------------------
+ * For who listens to a line, a socket or a library that has one. `ready` runs from the loop while
+ * `fd` can be read, or written where that is asked for too (EPOLLIN, EPOLLOUT; EPOLLHUP and
+ * EPOLLERR are told unasked). Listening once more to the same fd changes what is asked for. Stop before
+ * closing it. */
+typedef void ready_fn(struct self *, actor_t *, int fd, uint32_t events);
+void actor_listen(actor_t *, int fd, uint32_t events, ready_fn *);
+void actor_unlisten(actor_t *, int fd);
+
 /* --- HTTP out -------------------------------------------------------------------------------
  * The runtime escapes the query, times out, bounds the body, retries a 5xx or 429 with
  * back-off, jitter and Retry-After, sends conditional requests for a URL it has a validator
@@ -157,6 +166,7 @@ struct fetch {
     const char *url;
     struct pair query[8], headers[4];  /* each ends at the first NULL name */
     const char *user, *password;       /* for HTTP's basic authentication; NULL: none */
+    bool is_digest;                    /* ... or for the digest one, which the server asks for: nobody hears the password */
     struct slice body;                 /* JSON that is posted; empty: GET */
     bool is_unconditional;             /* the whole answer, also where it has not changed */
     size_t body_max;                   /* 0: 1 MiB; after unpacking */

@@ -73,6 +73,7 @@ struct field {
     const char *fallback;  /* as a user would type it; NULL if none */
     const char *env;       /* settings: the variable's name, where it is not SECTION_NAME */
     const char *unit;      /* FIELD of a reading: the unit of its series, as Home Assistant spells it */
+    const char *state_class; /* ... and its class; NULL: measurement */
 };
 
 struct schema {

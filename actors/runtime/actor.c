@@ -101,7 +101,7 @@ actor_t *actor_new(const struct actor_spec *spec, const struct suite_config *sui
     self->spec = spec;
     self->suite = *suite;
     self->log = log;
-    self->timers_next_us = self->signal_fd = self->statm_fd = self->exit_code = -1;
+    self->timers_next_us = self->signal_fd = self->statm_fd = self->descriptors_fd = self->exit_code = -1;
     self->self = calloc(1, spec->state ? spec->state : 1);
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     assert(self->self && self->epoll_fd >= 0);
@@ -175,6 +175,7 @@ void actor_destroy(actor_t **self_p)
     }
     if (self->statm_fd >= 0)
         close(self->statm_fd);
+    descriptors_destroy(self);
     close(self->epoll_fd);
     msgpack_sbuffer_destroy(&self->scratch);
     free(self->timers);
@@ -188,6 +189,7 @@ void actor_destroy(actor_t **self_p)
 static void do_what_is_due(actor_t *self)
 {
     inlets_resume(self);
+    descriptors_work(self);
     timers_fire(self);
     if (self->fetcher)
         self->fetch_ops->work(self);

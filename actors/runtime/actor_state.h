@@ -5,7 +5,8 @@
  *   deliver.c  messages in: handing over, holding, acknowledging
  *   serve.c    questions to us          ask.c    questions of ours
  *   timers.c   what is due when         heartbeat.c  what we say of ourselves
- *   fetch.c    HTTP out                 main.c   the process */
+ *   fetch.c    HTTP out                 main.c   the process
+ *   descriptors.c  what an actor listens to itself */
 #ifndef ACTOR_STATE_H
 #define ACTOR_STATE_H
 
@@ -146,6 +147,10 @@ struct actor {
     int statm_fd;
     struct fetcher *fetcher;          /* NULL: nothing has been fetched */
     const struct fetch_ops *fetch_ops;
+
+    struct descriptor *descriptors;   /* the actor's own */
+    size_t descriptors_count, descriptors_size;
+    int descriptors_fd;               /* an epoll of them; -1: it has never had one */
 };
 
 /* actor.c */
@@ -198,6 +203,10 @@ struct fetch_ops {
     int64_t (*due_us)(const actor_t *);
     void (*destroy)(actor_t *);
 };
+
+/* descriptors.c */
+void descriptors_work(actor_t *);
+void descriptors_destroy(actor_t *);
 
 /* An array that grows by doubling. */
 void *array_room(void *array, size_t count, size_t *size, size_t item_bytes);

@@ -38,6 +38,7 @@ struct fetcher {
     bool has_headers;         /* of the actor's: its key may be among them */
     bool is_post;
     char *login;              /* user:password, or NULL */
+    long authentication;      /* as curl calls it */
     size_t body_max;
     int timeout_ms;
     fetched_fn *done;
@@ -232,7 +233,7 @@ static void set_options(struct fetcher *self, struct slice body)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, self->has_headers || self->login ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, self->authentication);
     curl_easy_setopt(easy, CURLOPT_USERPWD, self->login);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -316,6 +317,7 @@ int actor_fetch(actor_t *actor, const struct fetch *fetch)
     self->timeout_ms = fetch->timeout_ms ? fetch->timeout_ms : TIMEOUT_MS;
     self->done = fetch->done;
     self->is_post = fetch->body.size > 0;
+    self->authentication = (long)(fetch->is_digest ? CURLAUTH_DIGEST : CURLAUTH_BASIC);
     self->attempt = 0;
     if (build_url(self, fetch) || take_headers(self, fetch)) {
         actor_error(actor, "a request is too long or holds a line break");

@@ -53,8 +53,8 @@ static void read_settings(source_t *self)
     schema_clear(shared, &self->config);
     for (const struct field *f = shared->fields; f < shared->fields + shared->count; f++) {
         const struct field *from = schema_field(own, f->name, strlen(f->name));
-        assert(from && from->kind == f->kind);
-        if (!row_is_set(from, section(self)))
+        assert(!from || from->kind == f->kind);
+        if (!from || !row_is_set(from, section(self)))
             continue;
         if (f->kind == TEXT_KIND)
             row_put_bytes(f, row_bytes(from, section(self)), &self->config);
@@ -274,7 +274,8 @@ static void set_time(const struct schema *schema, const char *name, int64_t at_u
 int source_check(source_t *self, struct fault *fault)
 {
     set_text(self->schema, "provider", self->provider->name, self->draft);
-    set_text(self->schema, "attribution", self->provider->attribution, self->draft);
+    if (*self->provider->attribution)
+        set_text(self->schema, "attribution", self->provider->attribution, self->draft);
     set_time(self->schema, "fetched_at", actor_now_us(self->actor), self->draft);
     sort_slots(self);
     *fault = (struct fault){ "", "no slot of the answer is in force now" };
@@ -322,6 +323,7 @@ void source_take(struct source *self)
     self->slots = self->drafts;
     self->drafts = slots;
     self->has_reading = true;
+    self->is_lost = false;
     self->stats->readings++;
     actor_publish(self->actor, source_spec.reading, self->reading);
     self->until_us = 0;
@@ -396,7 +398,8 @@ const void *source_slots(const source_t *self, size_t *count)
 void source_end_fill(source_t *self, struct source_end *end)
 {
     SET_TEXT(end, provider, self->provider->name, strlen(self->provider->name));
-    SET_TEXT(end, attribution, self->provider->attribution, strlen(self->provider->attribution));
+    if (*self->provider->attribution)
+        SET_TEXT(end, attribution, self->provider->attribution, strlen(self->provider->attribution));
     SET(end, as_of, source_as_of(self->reading));
     SET(end, fetched_at, self->fetched_us);
     SET(end, stale, source_is_stale(self));
@@ -452,7 +455,8 @@ static void fill_row(const source_t *self, const char *status, struct source_row
     SET_TEXT(row, source, actor_spec.name, strlen(actor_spec.name));
     SET_TEXT(row, provider, self->provider->name, strlen(self->provider->name));
     SET_TEXT(row, status, status, strlen(status));
-    SET_TEXT(row, attribution, self->provider->attribution, strlen(self->provider->attribution));
+    if (*self->provider->attribution)
+        SET_TEXT(row, attribution, self->provider->attribution, strlen(self->provider->attribution));
     if (*why)
         SET_TEXT(row, why, why, strlen(why));
     if (self->has_reading) {
@@ -460,7 +464,7 @@ static void fill_row(const source_t *self, const char *status, struct source_row
         SET(row, stale_at, source_stale_us(self));
         SET(row, fetched_at, self->fetched_us);
     }
-    if (!self->refused[0])
+    if (!self->refused[0] && !self->provider->listen)
         SET(row, next_poll_at, self->due_us ? self->due_us : actor_now_us(self->actor));
     SET(row, polls, self->stats->polls);
     SET(row, failures, self->stats->failures);
@@ -478,7 +482,7 @@ static void show_counters(source_t *self)
     if (self->provider->quota > 0)
         SET(s, quota_limit, self->provider->quota);
     s->has_next_poll_s = false;
-    if (!self->refused[0])
+    if (!self->refused[0] && !self->provider->listen)
         SET(s, next_poll_s, left_us > 0 ? left_us / 1000000 : 0);
 }
 
@@ -490,6 +494,7 @@ void source_say(struct source *self)
     if (strcmp(status, self->said) != 0)
         actor_info(self->actor, "%s: %s%s%s", self->provider->name, status, *why_of(self, status) ? ": " : "", why_of(self, status));
     snprintf(self->said, sizeof self->said, "%s", status);
+    self->said_us = actor_clock_us(self->actor);
     fill_row(self, status, &row);
     publish_source_status(self->actor, &row);
 }
@@ -522,7 +527,9 @@ static source_t *source_new(struct self *owner, actor_t *actor)
     self->slot_schema = source_spec.slot ? source_spec.slot() : NULL;
     self->reading = calloc(1, self->schema->size);
     self->draft = calloc(1, self->schema->size);
-    assert(self->json && self->reading && self->draft);
+    self->told = calloc(1, self->schema->size);
+    self->to_tell = calloc(1, self->schema->size);
+    assert(self->json && self->reading && self->draft && self->told && self->to_tell);
     self->random = ((uint64_t)actor_now_us(actor) ^ (uint64_t)getpid() << 40) | 1;
     return self;
 }
@@ -536,6 +543,8 @@ static void source_destroy(source_t **self_p)
     json_destroy(&self->json);
     free(self->reading);
     free(self->draft);
+    free(self->told);
+    free(self->to_tell);
     free(self->slots.bytes);
     free(self->drafts.bytes);
     free(self->ahead.bytes);
@@ -544,6 +553,13 @@ static void source_destroy(source_t **self_p)
 
 void source_close(struct self *owner, actor_t *actor)
 {
+    source_t *self = source_of(owner);
+    if (self && self->provider->hush)
+        self->provider->hush(self);
+    if (self && source_spec.is_live) {
+        self->saved_us = 0;
+        kept_save(self);
+    }
     (void)actor;
     source_destroy((source_t **)((char *)owner + source_spec.at));
 }
@@ -566,7 +582,7 @@ int source_open(struct self *owner, actor_t *actor)
         actor_publish(actor, source_spec.reading, self->reading);
     series_store(self); /* where a kill came before */
     source_say(self);
-    return 0;
+    return self->provider->listen && self->provider->listen(self) ? EXIT_SETTINGS : 0;
 }
 
 /* What is known is somebody else's, or of something else. */
@@ -599,6 +615,10 @@ void source_reload(struct self *owner, actor_t *actor)
     self->login_us = 0;
     self->failures = 0;
     self->was_good = false;
+    if (before->hush)
+        before->hush(self);
+    if (self->provider->listen)
+        self->provider->listen(self);
     if (!self->is_asking)
         self->due_us = 0;
     actor_wake(self->actor, 0);

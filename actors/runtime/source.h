@@ -6,6 +6,7 @@
  *
  *   source.c         what is known, and what is told of it
  *   source_poll.c    when to ask; refusals, back-off, quotas, logins
+ *   source_push.c    providers that are not asked, but speak by themselves
  *   source_kept.c    the last good answer on the disk, so that a restart asks nobody before it is due
  *   source_hours.c   slots out of columns, as Open-Meteo has them
  *   source_series.c  each reading's FIELD members as states of entities of their own: the series
@@ -45,6 +46,10 @@ struct provider {
     int every_s, stale_s, timeout_ms; /* unless the settings say otherwise; timeout 0: 10 s */
     int quota;                       /* requests a day; 0: none is known */
     const struct step *steps;        /* ends with one that has no `read` */
+    /* Instead of steps, of a provider that speaks by itself: what it says is read into the draft, then source_push().
+     * `listen` begins it, and is called again when the settings have changed; 0, or -1: it cannot, and has said why. */
+    int (*listen)(source_t *);
+    void (*hush)(source_t *);        /* ends it; also called where it has not begun */
 };
 
 struct source_spec {
@@ -61,6 +66,9 @@ struct source_spec {
     bool ages_by_answer;              /* stale when the provider has said nothing for so long, whenever the reading began to hold */
     bool slots_overlap;               /* several may begin at the same moment, and may have no length */
     const char *ends[SETTINGS_MAX];   /* FIELD members whose null ends the value before in their series, as `unknown` */
+    /* Readings come often, and stop meaning anything soon: the series hold what has changed, and say `unavailable` from when
+     * the reading is stale, or of what it does not tell any more. The copy on the disk is of the last minute. */
+    bool is_live;
 };
 extern const struct source_spec source_spec; /* each source defines exactly one */
 
@@ -84,6 +92,17 @@ const void *source_slots(const source_t *, size_t *count); /* in the order of ti
 typedef int slot_row_fn(rows_t *, const void *slot);
 int source_forecast(source_t *, const struct source_query *, rows_t *, slot_row_fn *, struct source_end *);
 void source_end_fill(source_t *, struct source_end *); /* provider, as_of, stale ... of what is known */
+
+/* --- for who listens */
+
+/* The draft is a reading: taken and published, and into the series where the last ones went `series_s` ago or longer. 0, or -1:
+ * it is none, and that is told. The draft is empty after that. */
+int source_push(source_t *, int series_s);
+/* What is wrong now, and what is to be tried about it; NULL: nothing any more. */
+void source_trouble(source_t *, const char *why);
+
+/* The context of a state of a source's own, for who hands one to the capture log itself: a ULID of its moment and of a hash of what it says. */
+void source_context(int64_t at_us, int64_t print, char to[27]);
 
 /* --- for `ask` */
 actor_t *source_actor(const source_t *);

@@ -45,6 +45,9 @@ struct source {
 
     int64_t stored;                 /* fingerprint of the reading whose states the capture log has */
     int64_t storing;                /* ... and of the one that it has been given; 0: none */
+    void *told, *to_tell;          /* of a live source: what the series hold, and what they will when the answer comes */
+    bool has_told, is_lost;         /* is_lost: they say that nothing is known */
+    int64_t stored_us, saved_us, said_us; /* on the clock: when that was last done, plus one; 0: not yet */
     char said[16];                  /* the status that was said last */
 };
 
@@ -69,8 +72,12 @@ bool kept_is_other(struct source *);        /* what is asked for is not what it 
 void kept_load(struct source *);
 void kept_save(struct source *);
 
+/* source_push.c */
+int push_tick(struct source *);             /* ms until something may have to be said; -1: never */
+
 /* source_series.c */
 void series_store(struct source *);
+void series_lose(struct source *);          /* nothing is known since the reading became stale */
 bool series_has(const struct schema *);     /* any FIELD member */
 /* Each FIELD member of a row as an event of `frame`, an array that the caller closes: how many. */
 int64_t series_put(const struct source *, const struct schema *, const void *row, const char *suffix, int64_t at_us, msgpack_sbuffer *frame);

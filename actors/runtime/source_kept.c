@@ -53,8 +53,21 @@ static struct slice put_slots(const struct source *self, const struct slots *slo
     return (struct slice){ to->data, size };
 }
 
+/* What a live source says is on the disk a minute later: flash wears. */
+static bool is_too_soon(struct source *self)
+{
+    enum { SAVE_US = 60 * 1000000 };
+    int64_t clock_us = actor_clock_us(self->actor);
+    if (source_spec.is_live && self->saved_us && clock_us - self->saved_us < SAVE_US)
+        return true;
+    self->saved_us = clock_us + 1;
+    return false;
+}
+
 void kept_save(struct source *self)
 {
+    if (is_too_soon(self))
+        return;
     struct source_kept kept = { .has_provider = false };
     msgpack_sbuffer reading, slots, ahead;
     struct fault fault;
@@ -110,6 +123,9 @@ static void take(struct source *self, const struct source_kept *kept)
     self->stored = kept->stored;
     if (!kept->has_reading || schema_decode(self->schema, kept->reading, self->draft, &fault))
         return;
+    for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
+        if (f->kind == JSON_KIND || f->kind == VIEW_KIND || f->kind == BLOB_KIND)
+            *row_has(f, self->draft) = false; /* it points into the file, which is closed soon */
     memcpy(self->reading, self->draft, self->schema->size);
     self->has_reading = true;
     self->fetched_us = kept->fetched_at;

@@ -73,7 +73,7 @@ static int64_t fingerprint(const struct source *self)
 static void put(msgpack_sbuffer *to, const char *text) { msgpack_sbuffer_write(to, text, strlen(text)); }
 
 /* A ULID: the reading's moment, and what it says. */
-static void tell_context(int64_t as_of_us, int64_t print, char to[27])
+void source_context(int64_t as_of_us, int64_t print, char to[27])
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     int64_t ms = as_of_us / 1000;
@@ -100,13 +100,12 @@ static void put_unit(const struct source *self, const struct field *f, msgpack_s
 }
 
 /* What all states of a row have in common. */
-struct telling { const void *row; const char *suffix; char when[TIME_TEXT], context[27]; };
+struct telling { const char *suffix; char when[TIME_TEXT], context[27]; };
 
-static void put_state(const struct source *self, const struct field *f, const struct telling *t, msgpack_sbuffer *to)
+static void put_state(const struct source *self, const struct field *f, const char *text, const struct telling *t, msgpack_sbuffer *to)
 {
-    char text[STATE_BYTES], entity[100];
+    char entity[100];
     snprintf(entity, sizeof entity, "_%s.%s%s", actor_spec.name, f->name, t->suffix);
-    state_of(f, t->row, text, sizeof text);
     put(to, "{\"type\":\"event\",\"event\":{\"event_type\":\"state_changed\",\"data\":{\"entity_id\":\"");
     put(to, entity);
     put(to, "\",\"old_state\":null,\"new_state\":{\"entity_id\":\"");
@@ -116,12 +115,17 @@ static void put_state(const struct source *self, const struct field *f, const st
     put(to, ",\"attributes\":{");
     put_unit(self, f, to);
     bool is_angle = f->unit && strcmp(f->unit, "°") == 0;
-    if (f->kind != TEXT_KIND)
-        put(to, is_angle ? "\"state_class\":\"measurement_angle\"," : "\"state_class\":\"measurement\",");
+    if (f->kind != TEXT_KIND) {
+        put(to, "\"state_class\":\"");
+        put(to, is_angle ? "measurement_angle" : f->state_class ? f->state_class : "measurement");
+        put(to, "\",");
+    }
     put(to, "\"friendly_name\":");
     json_write_text(slice_of(f->doc), to);
-    put(to, ",\"attribution\":");
-    json_write_text(slice_of(self->provider->attribution), to);
+    if (*self->provider->attribution) {
+        put(to, ",\"attribution\":");
+        json_write_text(slice_of(self->provider->attribution), to);
+    }
     static const char *const times[] = { "},\"last_changed\":\"", "\",\"last_updated\":\"", "\",\"last_reported\":\"" };
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         put(to, times[i]);
@@ -136,16 +140,48 @@ static void put_state(const struct source *self, const struct field *f, const st
 
 int64_t series_put(const struct source *self, const struct schema *schema, const void *row, const char *suffix, int64_t at_us, msgpack_sbuffer *frame)
 {
-    struct telling telling = { .row = row, .suffix = suffix };
+    struct telling telling = { .suffix = suffix };
+    char text[STATE_BYTES];
     int64_t count = 0;
     time_text(at_us, telling.when);
-    tell_context(at_us, print_of(schema, row, at_us), telling.context);
+    source_context(at_us, print_of(schema, row, at_us), telling.context);
     for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
         if (is_series(f, row)) {
+            state_of(f, row, text, sizeof text);
             put(frame, frame->size > 0 ? "," : "[");
-            put_state(self, f, &telling, frame);
+            put_state(self, f, text, &telling, frame);
             count++;
         }
+    return count;
+}
+
+/* What the series is to say of a member now; false: nothing. Of a live source that is what differs from what it holds. */
+static bool tell_member(const struct source *self, const struct field *f, char text[STATE_BYTES])
+{
+    char told[STATE_BYTES];
+    bool was_told = self->has_told && is_series(f, self->told), is_known = is_series(f, self->reading);
+    if (!is_known && !was_told)
+        return false;
+    state_of(f, self->reading, text, STATE_BYTES);
+    state_of(f, self->told, told, STATE_BYTES);
+    if (!is_known)
+        snprintf(text, STATE_BYTES, "unavailable");
+    return !was_told || strcmp(text, told) != 0;
+}
+
+static int64_t put_frame(const struct source *self, int64_t at_us, int64_t print, bool is_lost, msgpack_sbuffer *to)
+{
+    struct telling telling = { .suffix = "" };
+    char text[STATE_BYTES] = "unavailable";
+    int64_t count = 0;
+    time_text(at_us, telling.when);
+    source_context(at_us, print, telling.context);
+    for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
+        if (is_lost ? is_series(f, self->reading) : tell_member(self, f, text)) {
+            put(to, count++ ? "," : "[");
+            put_state(self, f, text, &telling, to);
+        }
+    put(to, "]");
     return count;
 }
 
@@ -167,6 +203,8 @@ static void on_stored(struct self *owner, actor_t *actor, int64_t print, const s
         actor_error(actor, "ingest cannot read a reading: %s", answer->fault.why ? answer->fault.why : "");
     if (answer->verdict == OK || answer->verdict == UNPROCESSABLE) {
         self->stored = print;
+        self->has_told = source_spec.is_live;
+        memcpy(self->told, self->to_tell, self->schema->size);
         kept_save(self);
     }
     int64_t now = fingerprint(self);
@@ -174,7 +212,7 @@ static void on_stored(struct self *owner, actor_t *actor, int64_t print, const s
         self->stats->not_stored++;
         actor_warn(actor, "a reading is in no series: ingest could not be given it before the next one came");
     }
-    if (now != self->stored)
+    if (now != self->stored && (answer->verdict != OK || !source_spec.is_live))
         actor_after(actor, AGAIN_MS, on_again, 0);
 }
 
@@ -188,11 +226,47 @@ void series_store(struct source *self)
     if (print == self->stored)
         return;
     msgpack_sbuffer_init(&frame);
-    if (series_put(self, self->schema, self->reading, "", source_as_of(self->reading), &frame) > 0) {
-        put(&frame, "]");
+    self->stored_us = actor_clock_us(self->actor) + 1;
+    if (put_frame(self, source_as_of(self->reading), print, false, &frame) > 0) {
         SET(&query, bytes, (struct slice){ frame.data, frame.size });
         self->storing = print;
+        memcpy(self->to_tell, self->reading, self->schema->size);
         ask_ingest_again(self->actor, &query, ANSWER_MS, on_stored, print);
+    } else {
+        self->stored = print; /* nothing has changed */
+    }
+    msgpack_sbuffer_destroy(&frame);
+}
+
+static void on_lost(struct self *owner, actor_t *actor, int64_t print, const struct answer *answer, const struct again_reply *reply)
+{
+    struct source *self = source_of(owner);
+    self->storing = 0;
+    if (answer->verdict == OK) {
+        self->stats->stored += reply->events;
+        self->is_lost = fingerprint(self) == print;
+        self->has_told = false;
+    }
+    actor_wake(actor, answer->verdict == OK ? 0 : AGAIN_MS);
+}
+
+/* Made of the reading alone: a restart says it again, and it is stored once. */
+void series_lose(struct source *self)
+{
+    struct again_query query = { .has_bytes = false };
+    msgpack_sbuffer frame;
+    if (self->storing) {
+        actor_wake(self->actor, AGAIN_MS);
+        return;
+    }
+    msgpack_sbuffer_init(&frame);
+    int64_t print = fingerprint(self);
+    self->is_lost = true; /* unless the answer says otherwise */
+    if (put_frame(self, source_stale_us(self), print ^ 2, true, &frame) > 0) {
+        SET(&query, bytes, (struct slice){ frame.data, frame.size });
+        self->storing = print;
+        self->is_lost = false;
+        ask_ingest_again(self->actor, &query, ANSWER_MS, on_lost, print);
     }
     msgpack_sbuffer_destroy(&frame);
 }

@@ -67,6 +67,9 @@ void probe_fetched(probe_t *, long status, const char *body);
 void probe_fetched_as(probe_t *, const struct fetched *); /* any answer */
 void probe_fetch_failed(probe_t *, const char *error);
 
+/* --- descriptors that it listens to */
+int probe_wait(probe_t *, int most_ms);          /* real time, until one is ready, and lets it be handled: how many were */
+
 /* --- the rest */
 int probe_stopped(const probe_t *);              /* the exit code of actor_stop, or -1 */
 bool probe_logged(const probe_t *, const char *part); /* since the start; PROBE_LOG=1 prints it */

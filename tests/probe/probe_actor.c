@@ -3,6 +3,7 @@
 #include "life.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,43 @@ void actor_cancel(actor_t *self, timer_fn *fn, int64_t tag)
         if (self->timers[i].fn != fn || self->timers[i].tag != tag)
             self->timers[kept++] = self->timers[i];
     self->timers_count = kept;
+}
+
+/* --- descriptors ------------------------------------------------------------------------------------ */
+
+void actor_unlisten(actor_t *self, int fd)
+{
+    for (size_t i = 0; i < self->descriptors_count; i++)
+        if (self->descriptors[i].fd == fd)
+            self->descriptors[i--] = self->descriptors[--self->descriptors_count];
+}
+
+void actor_listen(actor_t *self, int fd, uint32_t events, ready_fn *ready)
+{
+    actor_unlisten(self, fd);
+    assert(self->descriptors_count < sizeof self->descriptors / sizeof *self->descriptors);
+    size_t at = self->descriptors_count++;
+    self->descriptors[at].fd = fd;
+    self->descriptors[at].events = events;
+    self->descriptors[at].ready = ready;
+}
+
+int probe_wait(probe_t *self, int most_ms)
+{
+    struct pollfd polls[8];
+    size_t count = self->descriptors_count;
+    int ready = 0;
+    for (size_t i = 0; i < count; i++)
+        polls[i] = (struct pollfd){ .fd = self->descriptors[i].fd, .events = (short)self->descriptors[i].events };
+    poll(polls, count, most_ms);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; polls[i].revents && j < self->descriptors_count; j++)
+            if (self->descriptors[j].fd == polls[i].fd) {
+                ready++;
+                self->descriptors[j].ready(self->self, self, polls[i].fd, (uint32_t)polls[i].revents);
+                break;
+            }
+    return ready;
 }
 
 static void __attribute__((format(printf, 3, 0))) note(actor_t *self, const char *level, const char *format, va_list arguments)

@@ -56,6 +56,9 @@ struct actor {
     char url[NAME_BYTES], posted[1024];
     struct word words[12];
 
+    struct { int fd; uint32_t events; ready_fn *ready; } descriptors[8];
+    size_t descriptors_count;
+
     int stopped;
     msgpack_sbuffer log;
 };

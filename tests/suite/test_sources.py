@@ -27,7 +27,9 @@ def page_of(source, provider):
     return "air" if (source, provider) == ("airquality", "open-meteo") else provider.removesuffix("-at")
 
 
-class Sources(unittest.TestCase):
+class WithUpstream(unittest.TestCase):
+    """A fake internet, and how to let a source meet its faults."""
+
     def setUp(self):
         self.upstream = Upstream().start()
         self.addCleanup(self.upstream.stop)
@@ -49,6 +51,8 @@ class Sources(unittest.TestCase):
             wait_for(lambda: (row := self.row(system, source))["polls"] > before[source] and row["status"] == wanted, 20,
                      f"{page} to be {wanted} after {fault or 'nothing'}: {self.row(system, source)}")
 
+
+class Sources(WithUpstream):
     def test_a_reading_is_told_kept_over_a_kill_and_stored_as_series(self):
         with Workspace() as place:
             home = place.home("--entities", "20", "--rate", "1")

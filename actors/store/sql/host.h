@@ -6,4 +6,7 @@
 #include <sqlite3ext.h>
 extern const sqlite3_api_routines *sqlite3_api;
 
+/* SQLite is the program's that loads us, and configured by it. */
+#define sqlite3_config(...) ((void)0)
+
 #endif
