@@ -367,7 +367,7 @@ int source_renew(struct source *self)
 void source_again(source_t *self)
 {
     self->until_us = 0;
-    if (self->provider->steps[0].is_local && !self->is_asking)
+    if (self->provider->steps && self->provider->steps[0].is_local && !self->is_asking)
         self->due_us = 0;
     actor_wake(self->actor, 0);
 }

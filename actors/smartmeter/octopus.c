@@ -145,6 +145,7 @@ static int read_end(source_t *source, struct json_value root, struct fault *faul
 {
     (void)root;
     int rc = finish(source, fault);
+    actor_cancel(source_actor(source), intervals_store, 0);
     if (rc == 0)
         actor_after(source_actor(source), 0, intervals_store, 0); /* when they are taken */
     return rc;

@@ -14,7 +14,7 @@ static size_t choose(size_t number)
 {
     size_t count = 0;
     for (const struct provider *p = source_spec.providers; p->name; p++)
-        for (size_t i = 0; p->steps[i].read; i++, count++)
+        for (size_t i = 0; p->steps && p->steps[i].read; i++, count++)
             if (count == number) {
                 source->provider = p;
                 source->step = i;
