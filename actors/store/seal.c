@@ -467,10 +467,10 @@ static enum store_result sweep_run(store_t *store, struct sealing *s)
         if (!nowhere)
             run.keys[kept++] = run.keys[i];
     }
-    if (result == STORE_OK && kept < run.count)
+    if (result == STORE_OK && (kept < run.count || run.is_mended))
         result = run_keep(store, run.first, run.keys, kept);
     if (result == STORE_OK)
-        s->swept_run = run.keys[run.count - 1].time; /* none begins in between */
+        s->swept_run = run.last; /* none begins in between */
     return result;
 }
 

@@ -46,7 +46,7 @@ static const char *const tables =
 
 /* Tables that came later: a store made before gets them from its next writer, and its format stays. */
 static const char *const later_tables =
-    "CREATE TABLE IF NOT EXISTS run (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, keys BLOB NOT NULL);" /* times.h */
+    "CREATE TABLE IF NOT EXISTS run (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, keys BLOB NOT NULL, sum INTEGER);" /* times.h */
     "CREATE TABLE IF NOT EXISTS bad_source (id INTEGER PRIMARY KEY, provenance TEXT NOT NULL);" /* of a refused event that did not come live */
     "CREATE TABLE IF NOT EXISTS filter (id INTEGER PRIMARY KEY CHECK (id = 1), rules BLOB NOT NULL, set_at INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS filter_count (rule INTEGER PRIMARY KEY, filtered INTEGER NOT NULL, thinned INTEGER NOT NULL);"
@@ -154,12 +154,17 @@ static int make_tables(store_t *store)
     return 0;
 }
 
-/* Chunks of before say nothing of what lies beside them. */
+/* Chunks of before say nothing of what lies beside them; runs have no checksum. */
 static int add_columns(store_t *store)
 {
     if (sealed_refresh(store) != STORE_OK)
         return -1;
-    return store->has_alone ? 0 : run(store, "ALTER TABLE chunk ADD COLUMN alone INTEGER NOT NULL DEFAULT 0", "cannot add a column");
+    if (!store->has_alone && run(store, "ALTER TABLE chunk ADD COLUMN alone INTEGER NOT NULL DEFAULT 0", "cannot add a column"))
+        return -1;
+    int64_t sums;
+    if (read_number(store, "SELECT count(*) FROM pragma_table_info('run') WHERE name = 'sum'", &sums))
+        return -1;
+    return sums ? 0 : run(store, "ALTER TABLE run ADD COLUMN sum INTEGER", "cannot add a column");
 }
 
 /* Older programs would not find what is new, or keep it true. */

@@ -47,11 +47,28 @@ int run_read(struct slice bytes, int64_t first, struct run *run)
     return in.bad || in.at < in.end || run->count == 0 || run->keys[0].time != first ? -1 : 0;
 }
 
+static uint32_t sum_of(const store_t *store, int64_t first, int64_t last, struct slice keys)
+{
+    uint64_t ends[] = { htole64((uint64_t)first), htole64((uint64_t)last) };
+    return crc32c_add(&store->sum, crc32c_add(&store->sum, 0, ends, sizeof ends), keys.data, keys.size);
+}
+
+/* The columns first, last, count, keys, sum, which older files, and older rows, do not have. STORE_BAD: it is damaged. */
+static enum store_result look_at_run(store_t *store, sqlite3_stmt *stmt, struct run *run)
+{
+    struct slice keys = column_bytes(stmt, 3);
+    run->first = sqlite3_column_int64(stmt, 0);
+    run->last = sqlite3_column_int64(stmt, 1);
+    run->is_mended = false;
+    bool has_sum = sqlite3_column_count(stmt) > 4 && sqlite3_column_type(stmt, 4) != SQLITE_NULL;
+    bool is_well = !has_sum || (uint32_t)sqlite3_column_int64(stmt, 4) == sum_of(store, run->first, run->last, keys);
+    return is_well && run_read(keys, run->first, run) == 0 ? STORE_OK : STORE_BAD;
+}
+
 static enum store_result read_run(store_t *store, sqlite3_stmt *stmt, struct run *run)
 {
-    if (run_read(column_bytes(stmt, 1), sqlite3_column_int64(stmt, 0), run) == 0)
-        return STORE_OK;
-    return trouble(store, "a run of keys is damaged");
+    enum store_result result = look_at_run(store, stmt, run);
+    return result == STORE_BAD ? run_mend(store, run) : result;
 }
 
 /* --- writing ------------------------------------------------------------------------------------------ */
@@ -65,6 +82,7 @@ static enum store_result put_run(store_t *store, int64_t first, int64_t last, si
     sqlite3_bind_int64(put, 2, last);
     sqlite3_bind_int64(put, 3, (int64_t)count);
     bind_bytes(put, 4, bytes);
+    sqlite3_bind_int64(put, 5, sum_of(store, first, last, bytes));
     int rc = sqlite3_step(put);
     sqlite3_reset(put);
     sqlite3_clear_bindings(put);
@@ -96,7 +114,7 @@ static enum store_result write_out(store_t *store, struct run_writer *w)
     return put_run(store, w->first, w->end.time, w->count, (struct slice){ w->bytes.data, w->bytes.size });
 }
 
-/* The run that begins at this time or before. */
+/* The run that begins at this time or before. STORE_BAD: it is damaged. */
 static enum store_result run_before(store_t *store, int64_t time, struct run *run)
 {
     sqlite3_stmt *find = statement(store, RUN_BEFORE);
@@ -104,7 +122,7 @@ static enum store_result run_before(store_t *store, int64_t time, struct run *ru
         return STORE_TROUBLE;
     sqlite3_bind_int64(find, 1, time);
     int rc = sqlite3_step(find);
-    enum store_result result = rc == SQLITE_ROW ? read_run(store, find, run) : rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot look for a run of keys");
+    enum store_result result = rc == SQLITE_ROW ? look_at_run(store, find, run) : rc == SQLITE_DONE ? STORE_MISSING : trouble(store, "cannot look for a run of keys");
     sqlite3_reset(find);
     return result;
 }
@@ -113,6 +131,7 @@ static void begin_run(struct run_writer *w, int64_t first)
 {
     w->first = first;
     w->count = 0;
+    w->is_full = false;
     msgpack_sbuffer_clear(&w->bytes);
 }
 
@@ -124,18 +143,23 @@ static void append(struct run_writer *w, const struct row_key *key)
     w->count++;
 }
 
-/* Goes on with the run that begins before this time, until the next one. */
+/* Goes on with the run that begins before this time, until the next one. One that is damaged is over: it is mended by whoever reads it. */
 static enum store_result turn_to(store_t *store, struct run_writer *w, int64_t time)
 {
     struct run run;
     enum store_result result = write_out(store, w);
     if (result == STORE_OK)
         result = run_before(store, time, &run);
-    if (result != STORE_OK && result != STORE_MISSING)
+    if (result == STORE_TROUBLE || result == STORE_LATE)
         return result;
-    begin_run(w, result == STORE_OK ? run.first : time);
+    begin_run(w, result == STORE_MISSING ? time : run.first);
     for (size_t i = 0; result == STORE_OK && i < run.count; i++)
         append(w, &run.keys[i]);
+    w->is_full = result == STORE_BAD;
+    if (w->is_full) {
+        w->count = 1;
+        w->end = (struct row_key){ .time = run.last };
+    }
     sqlite3_stmt *next = statement(store, RUN_AFTER);
     if (!next)
         return STORE_TROUBLE;
@@ -153,7 +177,7 @@ enum store_result run_writer_put(store_t *store, struct run_writer *w, const str
     enum store_result result = STORE_OK;
     if (!w->is_open || key->time >= w->until || key->time < w->first)
         result = turn_to(store, w, key->time);
-    bool is_over = w->bytes.size + KEY_MAX > RUN_BYTES || (w->count > 0 && key->time - w->end.time > APART_US);
+    bool is_over = w->is_full || w->bytes.size + KEY_MAX > RUN_BYTES || (w->count > 0 && key->time - w->end.time > APART_US);
     *taken = result == STORE_OK && (w->count == 0 || (is_over ? key->time > w->end.time : key_order(key, &w->end) > 0));
     if (!*taken)
         return result;
@@ -219,8 +243,8 @@ enum store_result times_drop(store_t *store, const struct row_key *key)
         return result;
     result = run_before(store, key->time, &run);
     size_t at = result == STORE_OK ? place_in(&run, key) : 0;
-    if (result != STORE_OK || at == run.count)
-        return result == STORE_MISSING ? STORE_OK : result;
+    if (result != STORE_OK || at == run.count) /* one that is damaged does not matter: it is mended out of what there is */
+        return result == STORE_MISSING || result == STORE_BAD ? STORE_OK : result;
     memmove(run.keys + at, run.keys + at + 1, (run.count - at - 1) * sizeof *run.keys);
     return run_keep(store, run.first, run.keys, run.count - 1);
 }
@@ -229,7 +253,7 @@ enum store_result times_restore(store_t *store, const struct row_key *key)
 {
     struct run run;
     enum store_result result = run_before(store, key->time, &run);
-    if (result == STORE_MISSING || (result == STORE_OK && place_in(&run, key) == run.count))
+    if (result == STORE_MISSING || result == STORE_BAD || (result == STORE_OK && place_in(&run, key) == run.count))
         result = change(store, TIME_RESTORE, key);
     return result;
 }
@@ -263,7 +287,7 @@ enum store_result run_after(store_t *store, int64_t after, int64_t before, struc
 }
 
 /* One run at most begins before `from` and reaches into it. */
-#define RUNS_BETWEEN "SELECT first, keys, last, count FROM run WHERE first >= ifnull((SELECT first FROM run WHERE first <= ?1 ORDER BY first DESC LIMIT 1), ?1)" \
+#define RUNS_BETWEEN "SELECT * FROM run WHERE first >= ifnull((SELECT first FROM run WHERE first <= ?1 ORDER BY first DESC LIMIT 1), ?1)" \
                      " AND first < ?2 ORDER BY first"
 
 enum store_result run_reader_open(store_t *store, int64_t from, int64_t to, bool descending, struct run_reader **out)
@@ -318,9 +342,9 @@ void run_reader_close(struct run_reader **r)
 
 static enum store_result count_run(store_t *store, struct run_reader *r, int64_t *count)
 {
-    int64_t first = sqlite3_column_int64(r->stmt, 0), last = sqlite3_column_int64(r->stmt, 2);
+    int64_t first = sqlite3_column_int64(r->stmt, 0), last = sqlite3_column_int64(r->stmt, 1);
     if (first >= r->from && last < r->to) {
-        *count += sqlite3_column_int64(r->stmt, 3);
+        *count += sqlite3_column_int64(r->stmt, 2);
         return STORE_OK;
     }
     enum store_result result = read_run(store, r->stmt, &r->run);

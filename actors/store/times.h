@@ -10,12 +10,14 @@
 
 enum { RUN_BYTES = 1310, RUN_KEYS = RUN_BYTES / 7 + 1 }; /* three in a page; a key takes seven bytes and more */
 
-struct run { int64_t first; size_t count; struct row_key keys[RUN_KEYS]; };
+struct run { int64_t first, last; size_t count; bool is_mended; struct row_key keys[RUN_KEYS]; };
 
 int run_read(struct slice bytes, int64_t first, struct run *); /* -1: it is none */
+/* One that is damaged: its keys are those of all hot rows from `first` to `last` that are not in `time`. Inside a read, or of the writer while no rows wait. */
+enum store_result run_mend(store_t *, struct run *);
 
 /* Writing: keys in their order, any number of them, into the transaction. */
-struct run_writer { int64_t first, until; size_t count; struct row_key end; bool is_open, is_changed; msgpack_sbuffer bytes; };
+struct run_writer { int64_t first, until; size_t count; struct row_key end; bool is_open, is_changed, is_full; msgpack_sbuffer bytes; };
 void run_writer_open(struct run_writer *);
 /* `taken`: else it is late, and belongs into `time`. */
 enum store_result run_writer_put(store_t *, struct run_writer *, const struct row_key *, bool *taken);
