@@ -191,6 +191,13 @@ static int on_airquality(struct self *self, actor_t *actor, const struct airqual
     return OK;
 }
 
+static int on_calendar(struct self *self, actor_t *actor, const struct calendar_reading *m)
+{
+    (void)actor;
+    past_hear(self->past, OF_CALENDAR, m);
+    return OK;
+}
+
 static int on_source(struct self *self, actor_t *actor, const struct source_row *m)
 {
     (void)actor;
@@ -354,6 +361,7 @@ static const struct handler handlers[] = {
     ON(reading_carbon, on_carbon),
     ON(reading_electricity, on_electricity),
     ON(reading_airquality, on_airquality),
+    ON(reading_calendar, on_calendar),
     ON(source_status, on_source),
     ON(event_raw, on_raw),
     { NULL, NULL },

@@ -15,6 +15,7 @@ const struct source_kind source_kinds[SOURCES] = {
     [OF_CARBON]      = { "carbon", carbon_reading_schema, OBJECT(carbon), 5400 * SECOND_US, false },
     [OF_ELECTRICITY] = { "electricity", electricity_reading_schema, OBJECT(price), 3600 * SECOND_US, true },
     [OF_AIRQUALITY]  = { "airquality", airquality_reading_schema, OBJECT(air), 14400 * SECOND_US, false },
+    [OF_CALENDAR]    = { "calendar", calendar_reading_schema, OBJECT(occupancy), 3600 * SECOND_US, false, .always = "confidence", .is_kept = true },
 };
 #undef OBJECT
 
@@ -125,7 +126,8 @@ static void join(past_t *self, readings_t *const of[SOURCES], struct event_full 
 {
     char *base = (char *)e;
     for (int i = 0; i < SOURCES; i++) {
-        struct slice json = of[i] ? readings_at(of[i], e->timestamp, self->lasts_us[i]) : (struct slice){ NULL, 0 };
+        int64_t lasts_us = of != self->recent && source_kinds[i].is_kept ? DAY_US : self->lasts_us[i];
+        struct slice json = of[i] ? readings_at(of[i], e->timestamp, lasts_us) : (struct slice){ NULL, 0 };
         *(struct slice *)(void *)(base + source_kinds[i].at) = json;
         *(bool *)(base + source_kinds[i].has) = json.data != NULL;
     }

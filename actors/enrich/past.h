@@ -13,7 +13,7 @@
 #include "actor.h"
 #include "readings.h"
 
-enum of_source { OF_WEATHER, OF_CARBON, OF_ELECTRICITY, OF_AIRQUALITY, SOURCES };
+enum of_source { OF_WEATHER, OF_CARBON, OF_ELECTRICITY, OF_AIRQUALITY, OF_CALENDAR, SOURCES };
 
 typedef struct past past_t;
 

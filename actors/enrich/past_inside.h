@@ -14,6 +14,8 @@ struct source_kind {
     size_t at, has;                     /* of the object in event_full */
     int64_t lasts_us;                   /* unless its status says otherwise */
     bool is_slots;                      /* a reading ends with its slot, and a new one begins */
+    const char *always;                 /* a member that each reading has, if no REQUIRED one is a series */
+    bool is_kept;                       /* ... and one of long ago, until another one came: a day at most. Where nothing is known its series say `unknown` */
 };
 extern const struct source_kind source_kinds[SOURCES];
 

@@ -20,10 +20,10 @@ void loading_close(struct loading *self)
 
 /* --- asking ------------------------------------------------------------------------------------------ */
 
-static bool is_series(const struct field *f, bool is_one)
+static bool is_series(enum of_source source, const struct field *f, bool is_one)
 {
-    int wanted = is_one ? FIELD | REQUIRED : FIELD;
-    return (f->flags & wanted) == wanted;
+    bool has_each = f->flags & REQUIRED || (source_kinds[source].always && !strcmp(f->name, source_kinds[source].always));
+    return f->flags & FIELD && (has_each || !is_one);
 }
 
 /* Names of its series; of the first question only one that every reading has. */
@@ -33,7 +33,7 @@ static void tell_ids(enum of_source source, bool is_one, struct points_query *qu
     char ids[4096] = "";
     size_t size = 0;
     for (size_t i = 0; i < schema->count && !(is_one && size > 0); i++)
-        if (is_series(&schema->fields[i], is_one)) {
+        if (is_series(source, &schema->fields[i], is_one)) {
             int n = snprintf(ids + size, sizeof ids - size, "%s_%s.%s", size ? "," : "", source_kinds[source].name, schema->fields[i].name);
             assert(n > 0 && (size_t)n < sizeof ids - size);
             size += (size_t)n;
@@ -65,7 +65,7 @@ static void ask(struct past *self, const struct page *before)
 /* A reading may be in force for so long before the time that is asked for. */
 static int64_t reaches_back(const struct past *self, enum of_source source)
 {
-    return source_kinds[source].is_slots ? DAY_US : self->lasts_us[source];
+    return source_kinds[source].is_slots || source_kinds[source].is_kept ? DAY_US : self->lasts_us[source];
 }
 
 static bool want(struct past *self, struct loading what)
@@ -188,6 +188,11 @@ static void take_currency(const struct schema *schema, const struct field *f, co
         row_put_bytes(currency, (struct slice){ point->unit.data, point->unit.size - size }, reading);
 }
 
+static bool says_nothing(struct slice state)
+{
+    return (state.size == 7 && !memcmp(state.data, "unknown", 7)) || (state.size == 11 && !memcmp(state.data, "unavailable", 11));
+}
+
 static void take_point(struct loading *self, const struct point *point)
 {
     const struct source_kind *kind = &source_kinds[self->source];
@@ -197,7 +202,7 @@ static void take_point(struct loading *self, const struct point *point)
     if (point->entity_id.size <= prefix || !point->has_time)
         return;
     const struct field *f = schema_field(schema, name + prefix, point->entity_id.size - prefix);
-    bool has = f && (f->kind == TEXT_KIND ? point->has_state : point->has_value);
+    bool has = f && (f->kind == TEXT_KIND ? point->has_state && !says_nothing(point->state) : point->has_value);
     void *reading = has ? draft_at(self, schema, point->time) : NULL;
     if (!reading)
         return;
@@ -207,6 +212,8 @@ static void take_point(struct loading *self, const struct point *point)
         row_put_real(f, point->value, reading);
     else if (f->kind == INT_KIND)
         row_put_int(f, (int64_t)point->value, reading);
+    else if (f->kind == FLAG_KIND)
+        row_put_flag(f, point->value != 0.0, reading);
     take_currency(schema, f, point, reading);
 }
 

@@ -133,6 +133,8 @@ static void answer_firsts(probe_t *probe, int64_t first_us, bool has_prices)
     answer(probe, OK);
     assert_string_equal(asked(probe), "_airquality.aqi");
     answer(probe, OK);
+    assert_string_equal(asked(probe), "_calendar.confidence");
+    answer(probe, OK);
 }
 
 static void answer_weather(probe_t *probe, int64_t at_us, double temperature)
@@ -260,6 +262,34 @@ static void a_day_of_long_ago_is_asked_for_once(void **state)
     assert_null(asked(probe));
     assert_true(enrich(probe, noon_us + HOUR_US)->has_weather); /* the same day: it is known */
     assert_null(asked(probe));
+    probe_destroy(&probe);
+}
+
+/* Who is at home changes a few times a day: it holds until something else is said, which may be that nothing is known. */
+static void who_was_at_home_comes_out_of_the_series(void **state)
+{
+    (void)state;
+    probe_t *probe = open_probe();
+    for (int i = 0; i < 4; i++)
+        answer(probe, OK);
+    int64_t morning_us = NOW_US - 5 * DAY_US - 16 * HOUR_US;
+    assert_string_equal(asked(probe), "_calendar.confidence");
+    add_number(probe, "_calendar.confidence", NOW_US - 30 * DAY_US, 0.5, NULL);
+    answer(probe, OK);
+    answer(probe, OK); /* of the day before: nothing */
+    assert_int_equal(deliver(probe, "sensor.a", morning_us + 4 * HOUR_US, "import"), HOLD);
+    assert_int_equal(deliver(probe, "sensor.b", morning_us + 8 * HOUR_US, "import"), HOLD);
+    assert_non_null(strstr(asked(probe), "_calendar.state,_calendar.occupied,"));
+    add_text(probe, "_calendar.state", morning_us, "away");
+    add_number(probe, "_calendar.occupied", morning_us, 0, NULL);
+    add_text(probe, "_calendar.state", morning_us + 5 * HOUR_US, "unknown");
+    add_text(probe, "_calendar.occupied", morning_us + 5 * HOUR_US, "unknown");
+    add_number(probe, "_calendar.confidence", morning_us + 5 * HOUR_US, 0.5, NULL);
+    answer(probe, OK);
+    assert_int_equal(hand_over_again(probe), 2);
+    ASSERT_JSON((const struct event_full *)probe_published(probe, &event_full_contract, 0), occupancy,
+        "{\"state\":\"away\",\"occupied\":false,\"as_of\":\"2025-12-26T08:00:00.000000Z\"}");
+    ASSERT_JSON(last(probe), occupancy, "{\"confidence\":0.5,\"as_of\":\"2025-12-26T13:00:00.000000Z\"}");
     probe_destroy(&probe);
 }
 
@@ -425,6 +455,7 @@ int main(void)
         cmocka_unit_test(a_sources_own_series_and_other_events_go_without),
         cmocka_unit_test(the_day_before_is_loaded_at_the_start_and_who_needs_it_waits),
         cmocka_unit_test(a_day_of_long_ago_is_asked_for_once),
+        cmocka_unit_test(who_was_at_home_comes_out_of_the_series),
         cmocka_unit_test(more_days_than_are_kept_come_one_after_the_other),
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(after_a_loss_of_the_broker_the_day_before_is_loaded_anew),
