@@ -1,6 +1,7 @@
 /* energy.c - power steps, and which device did it: on the bus, without holding anybody up. */
 #include "inside.h"
 #include "event_id.h"
+#include "off.h"
 #include "small_file.h"
 
 #include <errno.h>
@@ -60,6 +61,16 @@ static bool has_own_meter(actor_t *actor)
     return actor_path(actor, path, sizeof path, "sources/smartmeter") == 0 && access(path, R_OK) == 0;
 }
 
+/* A note for those who ask us: we shall not be there. */
+static int stay_off(actor_t *actor)
+{
+    static const char why[] = "is off: ENERGY_POWER (energy.power) turns it on at the next start, as the entity that says what the whole home draws";
+    actor_info(actor, "%s", why);
+    if (off_note(actor_suite(actor)->data, actor_spec.name, why))
+        actor_warn(actor, "that it is off cannot be noted on the disk: %s", strerror(errno));
+    return EXIT_OFF;
+}
+
 static int choose_meters(struct self *self, actor_t *actor)
 {
     const struct energy_config *c = &self->config;
@@ -73,9 +84,7 @@ static int choose_meters(struct self *self, actor_t *actor)
             return refuse_meter(actor, "circuits");
         at += size + strspn(at + size, ", ");
     }
-    if (count == 0)
-        actor_info(actor, "off: energy.power names no entity that says what the home draws");
-    return count > 0 ? 0 : EXIT_OFF;
+    return count > 0 ? off_forget(actor_suite(actor)->data, actor_spec.name), 0 : stay_off(actor);
 }
 
 /* --- what is kept ----------------------------------------------------------------------------------------- */

@@ -84,7 +84,8 @@ class Steps(unittest.TestCase):
             system = place.system(enrich=1).start(live=False)
             wait_for(lambda: (system.service("energy") / "off").exists(), 10, "energy to be off")
             status, _, body = system.api.request("GET", "/api/v1/energy/correlator")
-            self.assertEqual(status, 503, body)
+            self.assertEqual((status, "ENERGY_POWER" in json.loads(body)["error"]), (503, True), body)
+            self.assertNotIn("energy", [row["source"] for row in system.api.get("/api/v1/sources")["sources"]])
             self.assertEqual(system.api.get("/api/v1/energy/correlations"), [])
             system.stop()
 
