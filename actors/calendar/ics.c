@@ -6,6 +6,7 @@
 #include <libical/ical.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { CHANGES_MAX = 20000 };
 static const int64_t day_us = INT64_C(86400000000), second_us = INT64_C(1000000);
@@ -20,6 +21,7 @@ struct reader {
     void *owner;
     size_t odd;
     int steps_left;
+    int64_t until_us;        /* of processor time: a rule that says nothing is looked through to the end of its time */
     struct change *changes;
     size_t change_count;
 };
@@ -142,6 +144,24 @@ static void tell(struct reader *self, const struct series *series, const struct 
 
 /* --- repetition ------------------------------------------------------------------------------------------ */
 
+static int64_t clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* A month has no sixth Monday: libical looks for one until the year 2582, for seconds. */
+static bool is_possible(const struct icalrecurrencetype *rule)
+{
+    for (int i = 0; rule->freq == ICAL_MONTHLY_RECURRENCE && i < ICAL_BY_DAY_SIZE && rule->by_day[i] != ICAL_RECURRENCE_ARRAY_MAX; i++) {
+        int position = icalrecurrencetype_day_position(rule->by_day[i]);
+        if (position > 5 || position < -5)
+            return false;
+    }
+    return true;
+}
+
 /* Rules that could be counted through for hours before they say anything. */
 static bool is_countable(const struct icalrecurrencetype *rule)
 {
@@ -189,7 +209,7 @@ static void repeat(struct reader *self, const struct series *series, struct ical
     int64_t start_us = series->start.local_us, near_us = earliest(self, series);
     struct icaltimetype start = ical_of(start_us, series->start.is_date);
     rule.until = local_until(series, rule.until);
-    icalrecur_iterator *iterator = is_countable(&rule) ? icalrecur_iterator_new(rule, start) : NULL;
+    icalrecur_iterator *iterator = is_countable(&rule) && is_possible(&rule) && clock_us() < self->until_us ? icalrecur_iterator_new(rule, start) : NULL;
     if (!iterator) {
         self->odd++;
         tell(self, series, &series->start, true);
@@ -197,7 +217,7 @@ static void repeat(struct reader *self, const struct series *series, struct ical
     }
     if (rule.count == 0 && near_us > start_us && near_us > 0)
         icalrecur_iterator_set_start(iterator, ical_of(near_us, series->start.is_date));
-    while (self->steps_left-- > 0) {
+    while (self->steps_left-- > 0 && clock_us() < self->until_us) {
         struct icaltimetype time = icalrecur_iterator_next(iterator);
         struct written at = { series->start.is_date, local_of(time), series->start.place };
         if (icaltime_is_null_time(time) || at.local_us > self->to_us + 2 * day_us)
@@ -367,7 +387,7 @@ static bool is_calendar(struct slice text)
 
 int ics_read(struct slice text, const zone_t *home, int64_t from_us, int64_t to_us, ics_event_fn *tell_event, void *owner, size_t *odd, const char **why)
 {
-    struct reader self = { .from_us = from_us, .to_us = to_us, .tell = tell_event, .owner = owner, .steps_left = ICS_STEPS };
+    struct reader self = { .from_us = from_us, .to_us = to_us, .tell = tell_event, .owner = owner, .steps_left = ICS_STEPS, .until_us = clock_us() + 2 * second_us };
     struct slice rest = text;
     *why = "is no calendar (iCalendar, .ics)";
     if (!is_calendar(text))
@@ -379,7 +399,7 @@ int ics_read(struct slice text, const zone_t *home, int64_t from_us, int64_t to_
     each_event(&self, text, "RECURRENCE-ID", take_change);
     self.odd = 0; /* each is told in the second round */
     each_event(&self, text, NULL, take_living);
-    self.odd += self.steps_left < 0;
+    self.odd += self.steps_left < 0 || clock_us() >= self.until_us;
     *odd = self.odd;
     zones_destroy(&self.zones);
     free(self.changes);

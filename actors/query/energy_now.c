@@ -157,7 +157,7 @@ enum store_result energy_current(energy_t *self, const char *home_zone, int64_t 
             SAY(reply, power_entity, n.power);
         tell_day(self, &n, reply);
         if (rates.price.share > 0.0 || self->config->has_energy_price)
-            SET(reply, price, rates.price.share > 0.0 ? rates.price.value : self->config->energy_price);
+            SET(reply, price, energy_rounded(rates.price.share > 0.0 ? rates.price.value : self->config->energy_price, 1e6));
         if (rates.carbon.share > 0.0)
             SET(reply, carbon_g_kwh, rates.carbon.value);
     }

@@ -15,7 +15,7 @@ int small_file_read(const char *path, msgpack_sbuffer *to)
         return -1;
     while (to->size <= SMALL_FILE_MAX && (n = read(fd, bytes, sizeof bytes)) > 0)
         msgpack_sbuffer_write(to, bytes, (size_t)n);
-    int error = n < 0 ? errno : EFBIG;
+    int error = n < 0 ? errno : n > 0 ? EFBIG : 0;
     close(fd);
     errno = error;
     return n == 0 ? 0 : -1;
@@ -32,7 +32,7 @@ int small_file_write(const char *path, struct slice bytes)
     if (fd < 0)
         return -1;
     errno = ENOSPC; /* where fewer are written than asked for */
-    int rc = write(fd, bytes.data, bytes.size) == (ssize_t)bytes.size ? 0 : -1;
+    int rc = write(fd, bytes.data, bytes.size) == (ssize_t)bytes.size ? fdatasync(fd) : -1;
     int error = errno;
     if (close(fd) == 0 && rc == 0 && rename(fresh, path) == 0)
         return 0;

@@ -9,8 +9,8 @@ enum { SMALL_FILE_MAX = 1048576 };
 /* Appends what is in it to `to`. 0, or -1 with errno; EFBIG: it has more than SMALL_FILE_MAX. */
 int small_file_read(const char *path, msgpack_sbuffer *to);
 
-/* A new file takes the place of the old one; without a sync, so that a power cut may leave an
- * empty one. 0, or -1 with errno: the old one stands. */
+/* A new file takes the place of the old one, once what it holds is on the disk: after a power cut one of the two is there.
+ * Tens of milliseconds. 0, or -1 with errno: the old one stands. */
 int small_file_write(const char *path, struct slice);
 
 /* The same with a message as what it holds. -1 as well if that does not decode: errno is EILSEQ.

@@ -47,6 +47,7 @@ struct source {
     int64_t storing;                /* ... and of the one that it has been given; 0: none */
     void *told, *to_tell;          /* of a live source: what the series hold, and what they will when the answer comes */
     bool has_told, is_lost;         /* is_lost: they say that nothing is known */
+    int series_s;                   /* of a live source: the least time between what its series say */
     int64_t stored_us, saved_us, said_us; /* on the clock: when that was last done, plus one; 0: not yet */
     char said[16];                  /* the status that was said last */
 };
@@ -77,6 +78,7 @@ int push_tick(struct source *);             /* ms until something may have to be
 
 /* source_series.c */
 void series_store(struct source *);
+bool series_is_behind(const struct source *); /* they do not say yet what the reading does, and nothing is on its way to them */
 void series_lose(struct source *);          /* nothing is known since the reading became stale */
 bool series_has(const struct schema *);     /* any FIELD member */
 /* Each FIELD member of a row as an event of `frame`, an array that the caller closes: how many. */

@@ -6,10 +6,11 @@
 
 enum { SAY_US = 60 * 1000000 };
 
-/* How it does is said when that changes, and once a minute. */
+/* How it does is said when that changes, and once a minute, or before what was said of it would be stale. */
 static void say(struct source *self, bool is_news)
 {
-    if (is_news || actor_clock_us(self->actor) - self->said_us >= SAY_US) {
+    int64_t half_us = self->has_reading ? (source_stale_us(self) - source_as_of(self->reading)) / 2 : SAY_US;
+    if (is_news || actor_clock_us(self->actor) - self->said_us >= (half_us < SAY_US ? half_us : SAY_US)) {
         source_say(self);
         kept_save(self);
     }
@@ -27,6 +28,13 @@ void source_trouble(source_t *self, const char *why)
         say(self, true);
 }
 
+/* Until the series may be told again; a reading that came too soon for them is told then, whether or not another one follows. */
+static int64_t series_left_us(const struct source *self)
+{
+    int64_t left_us = self->stored_us + INT64_C(1000000) * self->series_s - 100000 - actor_clock_us(self->actor);
+    return self->stored_us == 0 || left_us < 0 ? 0 : left_us;
+}
+
 int source_push(source_t *self, int series_s)
 {
     struct fault fault;
@@ -37,7 +45,8 @@ int source_push(source_t *self, int series_s)
         source_take(self);
         self->why[0] = '\0';
         say(self, is_first);
-        if (self->stored_us == 0 || actor_clock_us(self->actor) - self->stored_us >= INT64_C(1000000) * series_s - 100000)
+        self->series_s = series_s;
+        if (series_left_us(self) == 0)
             series_store(self);
         actor_wake(self->actor, 0);
     } else {
@@ -54,8 +63,13 @@ int push_tick(struct source *self)
     if (!self->has_reading)
         return -1;
     int64_t left_us = source_stale_us(self) - actor_now_us(self->actor);
-    if (left_us >= 0)
+    if (left_us >= 0) {
+        if (series_left_us(self) == 0)
+            series_store(self);
+        if (series_is_behind(self) && series_left_us(self) < left_us)
+            left_us = series_left_us(self);
         return left_us < INT64_C(3600000000) ? (int)(left_us / 1000) + 1 : 3600000;
+    }
     if (!self->is_lost) {
         source_say(self);
         series_lose(self);

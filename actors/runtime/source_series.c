@@ -214,6 +214,13 @@ static void on_stored(struct self *owner, actor_t *actor, int64_t print, const s
     }
     if (now != self->stored && (answer->verdict != OK || !source_spec.is_live))
         actor_after(actor, AGAIN_MS, on_again, 0);
+    else if (source_spec.is_live)
+        actor_wake(actor, 0); /* push_tick() tells the rest in time */
+}
+
+bool series_is_behind(const struct source *self)
+{
+    return !self->storing && fingerprint(self) != self->stored;
 }
 
 void series_store(struct source *self)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static char told[8192];
 static size_t odd;
@@ -184,6 +185,15 @@ static void rules_that_never_end_are_bounded(void **state)
         snprintf(lines, sizeof lines, "DTSTART:19700101T000000Z\nDURATION:PT1H\nRRULE:%s\n", never[i]);
         assert_string_equal(january(lines), "");
     }
+    char many[8192] = "";
+    for (int i = 0; i < 60; i++)
+        sprintf(many + strlen(many), "BEGIN:VEVENT\nUID:%d\nDTSTART:19700101T000000Z\nRRULE:FREQ=%s\nEND:VEVENT\n", i,
+                i % 2 ? "MONTHLY;BYDAY=6MO" : "DAILY;BYMONTH=2;BYMONTHDAY=30");
+    struct timespec began, now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+    assert_string_equal(january(many), "");
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    assert_true(now.tv_sec - began.tv_sec < 10 && odd > 0);
 }
 
 static void what_is_no_calendar_is_refused(void **state)

@@ -200,10 +200,10 @@ class Page(unittest.TestCase):
 
     def test_what_goes_on_outside_is_shown(self):
         wait_for(lambda: {row["source"]: row["status"] for row in self.system.api.get("/api/v1/sources")["sources"]} ==
-                 {"weather": "ok", "carbon": "ok", "electricity": "ok", "airquality": "off"}, 20, "the sources to be ok")
+                 {"weather": "ok", "carbon": "ok", "electricity": "ok", "airquality": "off", "calendar": "off", "smartmeter": "off"}, 20, "the sources to be ok")
         self.browser.open(f"http://127.0.0.1:{self.system.port}/")
-        rows = wait_for(lambda: len(found := self.rows("#outside")) == 4 and found, 10, "the sources")
-        self.assertEqual([row[0] for row in rows], ["carbon", "electricity", "weather", "airquality"])
+        rows = wait_for(lambda: len(found := self.rows("#outside")) == 6 and found, 10, "the sources")
+        self.assertEqual([row[0] for row in rows], ["carbon", "electricity", "weather", "airquality", "calendar", "smartmeter"])
         for row, said in zip(rows, (r"\d+ g/kWh, \w+.*\nCarbon .*", r"0\.2853 EUR/kWh, \d+\. of \d+ today\nPrices by Tibber \(tibber\.com\)",
                                     r"6\.4 °C, rain, wind 4\.6 m/s\nWeather data by Open-Meteo\.com \(open-meteo\.com\), CC BY 4\.0", "–")):
             self.assertRegex(row[1], f"^{said}$")

@@ -188,6 +188,28 @@ static void each_telegram_is_published_and_the_series_get_what_changed_now_and_t
     probe_destroy(&probe);
 }
 
+static void what_came_too_soon_for_the_series_is_told_although_nothing_follows(void **state)
+{
+    int meter;
+    char path[64];
+    (void)state;
+    probe_t *probe = serial(&meter, path, "115200-8n1");
+    say(meter, V5);
+    wait_for_reading(probe, 1);
+    store(probe);
+    probe_advance(probe, 3000);
+    say(meter, next(3, "00.700"));
+    wait_for_reading(probe, 2);
+    assert_int_equal(probe_asked_count(probe, &ingest_again_contract), 0);
+    probe_advance(probe, 7000);
+    assert_true(frame_says(probe, "_smartmeter.power_w"));
+    store(probe);
+    probe_advance(probe, 11000);
+    assert_int_equal(probe_asked_count(probe, &ingest_again_contract), 0);
+    close(meter);
+    probe_destroy(&probe);
+}
+
 static void when_the_line_ends_that_is_told_and_the_series_say_unavailable(void **state)
 {
     int meter;
@@ -401,7 +423,7 @@ static void half_hours_are_stored_at_their_own_times(void **state)
     assert_true(frame_says(probe, "_smartmeter.interval_kwh\",\"state\":\"0.213\""));
     assert_true(frame_says(probe, "\"last_updated\":\"2025-12-31T00:30:00.000000Z\""));
     store(probe);
-    probe_advance(probe, 3700000);
+    probe_advance(probe, 3800000); /* an hour, or 5 % more */
     answer(probe, "octopus-usage");
     answer(probe, "octopus-usage-gas");
     probe_advance(probe, 1);
@@ -495,6 +517,7 @@ int main(void)
         cmocka_unit_test(a_telegram_over_a_serial_line_is_a_reading),
         cmocka_unit_test(version_3_comes_over_seven_bits),
         cmocka_unit_test(each_telegram_is_published_and_the_series_get_what_changed_now_and_then),
+        cmocka_unit_test(what_came_too_soon_for_the_series_is_told_although_nothing_follows),
         cmocka_unit_test(when_the_line_ends_that_is_told_and_the_series_say_unavailable),
         cmocka_unit_test(a_telegram_that_was_changed_is_told_and_changes_nothing),
         cmocka_unit_test(over_tcp_it_is_the_same_and_connected_again_when_it_ends),
