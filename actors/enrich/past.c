@@ -9,13 +9,13 @@
 static const int64_t keep_us = 2 * DAY_US, now_us = 60 * SECOND_US;
 enum { WAIT_MS = 10000 };
 
-#define OBJECT(member) offsetof(struct event_full, member), offsetof(struct event_full, has_##member)
+#define OBJECT(member) .at = offsetof(struct event_full, member), .has = offsetof(struct event_full, has_##member)
 const struct source_kind source_kinds[SOURCES] = {
-    [OF_WEATHER]     = { "weather", weather_reading_schema, OBJECT(weather), 5400 * SECOND_US, false },
-    [OF_CARBON]      = { "carbon", carbon_reading_schema, OBJECT(carbon), 5400 * SECOND_US, false },
-    [OF_ELECTRICITY] = { "electricity", electricity_reading_schema, OBJECT(price), 3600 * SECOND_US, true },
-    [OF_AIRQUALITY]  = { "airquality", airquality_reading_schema, OBJECT(air), 14400 * SECOND_US, false },
-    [OF_CALENDAR]    = { "calendar", calendar_reading_schema, OBJECT(occupancy), 3600 * SECOND_US, false, .always = "confidence", .is_kept = true },
+    [OF_WEATHER]     = { .name = "weather", .schema = weather_reading_schema, OBJECT(weather), .lasts_us = 5400 * SECOND_US },
+    [OF_CARBON]      = { .name = "carbon", .schema = carbon_reading_schema, OBJECT(carbon), .lasts_us = 5400 * SECOND_US },
+    [OF_ELECTRICITY] = { .name = "electricity", .schema = electricity_reading_schema, OBJECT(price), .lasts_us = 3600 * SECOND_US, .is_slots = true },
+    [OF_AIRQUALITY]  = { .name = "airquality", .schema = airquality_reading_schema, OBJECT(air), .lasts_us = 14400 * SECOND_US },
+    [OF_CALENDAR]    = { .name = "calendar", .schema = calendar_reading_schema, OBJECT(occupancy), .lasts_us = 3600 * SECOND_US, .always = "confidence", .is_kept = true },
 };
 #undef OBJECT
 
