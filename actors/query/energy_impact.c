@@ -270,8 +270,8 @@ static const struct energy_found *meter_of(const struct energy_who *who, struct 
 static void say_spells(const struct walk *w, bool is_switch, struct impact_row *row)
 {
     const struct spell *s = &w->spell;
-    if (!is_switch)
-        return;
+    if (!is_switch || s->us[0] + s->us[1] == 0)
+        return; /* nothing is known of it */
     SET(row, hours_on, energy_rounded((double)s->us[1] / (double)HOUR_US, 1e4));
     SET(row, total_state_changes, w->changes);
     if (s->known_us[1] > 0)
