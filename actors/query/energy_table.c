@@ -19,6 +19,8 @@ struct making {
     struct quarter *one, *meter, *devices;
     struct rate *price, *carbon;
     size_t *parents;               /* of each of who: the nearest that there is anything of, else itself */
+    bool **says;                   /* of each that others are inside of: the quarters that it tells of */
+    struct energy_sum *parts;      /* of each step and of who: what those inside tell of themselves */
 };
 
 static void *cleared(size_t count, size_t size)
@@ -101,14 +103,48 @@ static void add_to_meter(struct making *m, size_t one)
     t->meter_kind = worse(t->meter_kind, t->kinds[one]);
 }
 
-static void add_to_devices(struct making *m, size_t one)
+static void note_says(struct making *m, size_t one)
+{
+    bool is_outer = false;
+    for (size_t i = 0; i < m->table->who->count; i++)
+        is_outer |= i != one && m->parents[i] == one;
+    if (!is_outer)
+        return;
+    m->says[one] = cleared(m->count, sizeof **m->says);
+    for (size_t i = 0; i < m->count; i++)
+        m->says[one][i] = m->one[i].covered_us > 0 || m->one[i].kwh != 0.0;
+}
+
+/* Whose figure it is in, in a quarter: the nearest around it that tells of that one; itself: nobody's. */
+static size_t outer_of(const struct making *m, size_t one, size_t quarter)
+{
+    for (size_t up = one; m->parents[up] != up;) {
+        up = m->parents[up];
+        if (m->says[up] && m->says[up][quarter])
+            return up;
+    }
+    return one;
+}
+
+/* What is behind another's meter is no device of the home's beside it, while that one tells of it. */
+static void add_device(struct making *m, size_t one)
 {
     struct energy_table *t = m->table;
-    for (size_t i = 0; i < m->count; i++) {
-        m->devices[i].kwh += m->one[i].kwh;
-        m->devices[i].guessed_kwh += m->one[i].guessed_kwh;
-    }
-    t->untracked_kind = worse(t->untracked_kind, t->kinds[one]);
+    bool is_alone = false;
+    for (size_t step = 0, i = 0; step < t->steps; step++)
+        for (; i < (size_t)((t->edges[step + 1] - m->from_us) / QUARTER_US); i++) {
+            size_t outer = outer_of(m, one, i);
+            if (outer != one) {
+                energy_add(&m->parts[step * t->who->count + outer], &m->one[i], &m->price[i], &m->carbon[i], length_of(m, i));
+                t->is_rest[outer] = true;
+                continue;
+            }
+            m->devices[i].kwh += m->one[i].kwh;
+            m->devices[i].guessed_kwh += m->one[i].guessed_kwh;
+            is_alone = true;
+        }
+    if (is_alone)
+        t->untracked_kind = worse(t->untracked_kind, t->kinds[one]);
 }
 
 static enum store_result read_one(struct making *m, size_t one)
@@ -125,28 +161,43 @@ static enum store_result read_one(struct making *m, size_t one)
     add_steps(m, m->one, &t->sums[one], t->who->count);
     if (!is_device)
         add_to_meter(m, one);
-    else if (m->parents[one] == one)
-        add_to_devices(m, one);
+    else
+        add_device(m, one);
+    note_says(m, one);
     return STORE_OK;
 }
 
-/* What is behind another's meter is taken off that one, as much as was said of it: the one deepest inside last. */
 static void take_parts_off(const struct making *m)
 {
     struct energy_table *t = m->table;
-    size_t n = t->who->count;
-    struct energy_sum *whole = cleared(n, sizeof *whole);
-    for (size_t step = 0; step < t->steps; step++) {
-        memcpy(whole, &t->sums[step * n], n * sizeof *whole);
-        for (size_t i = 0; i < n; i++) {
-            size_t parent = m->parents[i];
-            if (parent == i || t->kinds[i] == ENERGY_NONE)
-                continue;
-            energy_less(&t->sums[step * n + parent], &whole[i]);
-            t->is_rest[parent] = true;
+    for (size_t i = 0; i < t->steps * t->who->count; i++)
+        if (t->is_rest[i % t->who->count])
+            energy_less(&t->sums[i], &m->parts[i]);
+}
+
+static size_t depth_of(const struct making *m, size_t one)
+{
+    size_t depth = 0;
+    for (; m->parents[one] != one; one = m->parents[one])
+        depth++;
+    return depth;
+}
+
+/* Who is outside first: what he tells of is known then. */
+static enum store_result read_all(struct making *m)
+{
+    size_t n = m->table->who->count;
+    enum store_result result = STORE_OK;
+    bool is_deeper = true;
+    for (size_t depth = 0; is_deeper && result == STORE_OK; depth++) {
+        is_deeper = false;
+        for (size_t i = 0; i < n && result == STORE_OK; i++) {
+            is_deeper |= depth_of(m, i) > depth;
+            if (depth_of(m, i) == depth)
+                result = clock_us() > m->deadline_us ? STORE_LATE : read_one(m, i);
         }
     }
-    free(whole);
+    return result;
 }
 
 static void make_untracked(struct making *m)
@@ -185,8 +236,8 @@ static enum store_result make(struct making *m)
     enum store_result result = find_kinds(m);
     if (result == STORE_OK)
         result = read_rates(m);
-    for (size_t i = 0; i < t->who->count && result == STORE_OK; i++)
-        result = clock_us() > m->deadline_us ? STORE_LATE : read_one(m, i);
+    if (result == STORE_OK)
+        result = read_all(m);
     if (result != STORE_OK)
         return result;
     take_parts_off(m);
@@ -201,7 +252,7 @@ enum store_result energy_table_read(store_t *store, struct energy_table *t)
     struct making m = { .store = store, .table = t, .from_us = t->edges[0], .count = count, .deadline_us = clock_us() + READ_MS * INT64_C(1000),
         .one = cleared(count, sizeof(struct quarter)), .meter = cleared(count, sizeof(struct quarter)), .devices = cleared(count, sizeof(struct quarter)),
         .price = cleared(count, sizeof(struct rate)), .carbon = cleared(count, sizeof(struct rate)),
-        .parents = cleared(n, sizeof(size_t)) };
+        .parents = cleared(n, sizeof(size_t)), .says = cleared(n, sizeof(bool *)), .parts = cleared(n * t->steps, sizeof(struct energy_sum)) };
     t->kinds = cleared(n, sizeof *t->kinds);
     t->is_rest = cleared(n, sizeof *t->is_rest);
     t->sums = cleared(n * t->steps, sizeof *t->sums);
@@ -216,6 +267,10 @@ enum store_result energy_table_read(store_t *store, struct energy_table *t)
     free(m.price);
     free(m.carbon);
     free(m.parents);
+    for (size_t i = 0; i < n; i++)
+        free(m.says[i]);
+    free(m.says);
+    free(m.parts);
     return result;
 }
 

@@ -426,6 +426,32 @@ static void the_energy_dashboard_says_who_counts_and_who_is_behind_whom(void **s
     free(t.rows);
 }
 
+/* The kitchen's counter begins at noon: until then the oven is a device of its own. */
+static void what_an_outer_meter_does_not_tell_of_is_no_part_of_it(void **state)
+{
+    struct world *w = *state;
+    int64_t begin = NOW_US - 2 * DAY;
+    count(w, "sensor.grid", "kWh", 1, 500, 2000, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    count(w, "sensor.kitchen", "kWh", 1, 500, 1000, begin + 12 * HOUR, begin + 30 * HOUR, MINUTE);
+    count(w, "sensor.oven", "kWh", 1, 500, 700, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    SETTLE(w, "UTC", NOW_US, "energy_price", "0.5");
+    say_prefs(w, "{\"energy_sources\":[{\"type\":\"grid\",\"flow_from\":[{\"stat_energy_from\":\"sensor.grid\"}],\"flow_to\":[]}],"
+        "\"device_consumption\":[{\"stat_consumption\":\"sensor.oven\",\"included_in_stat\":\"sensor.kitchen\"},{\"stat_consumption\":\"sensor.kitchen\"}]}");
+    struct told t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "12h");
+    assert_near(nth(&t, "device", "sensor.oven", 0)->kwh, 12 * 0.7);
+    assert_true(isnan(nth(&t, "device", "sensor.kitchen", 0)->kwh));
+    assert_near(nth(&t, "untracked", NULL, 0)->kwh, 12 * 1.3);
+    assert_true(fabs(nth(&t, "device", "sensor.kitchen", 1)->kwh - 12 * 0.3) < 0.02); /* its first minute tells of nothing yet */
+    assert_true(fabs(nth(&t, "untracked", NULL, 1)->kwh - 12) < 0.02);
+    assert_sums_hold(&t);
+    free(t.rows);
+    t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+    assert_true(fabs(nth(&t, "untracked", NULL, 0)->kwh - 12 * 2.3) < 0.02);
+    assert_near(nth(&t, "meter", NULL, 0)->kwh, 48);
+    assert_sums_hold(&t);
+    free(t.rows);
+}
+
 static void of_what_is_found_each_device_counts_once(void **state)
 {
     struct world *w = *state;
@@ -521,6 +547,7 @@ int main(void)
         TEST(a_table_of_many_pages_is_that_of_one),
         TEST(what_is_rolled_up_says_the_same),
         TEST(the_energy_dashboard_says_who_counts_and_who_is_behind_whom),
+        TEST(what_an_outer_meter_does_not_tell_of_is_no_part_of_it),
         TEST(of_what_is_found_each_device_counts_once),
         TEST(the_smart_meters_series_are_the_meter),
         TEST(what_cannot_be_answered_names_its_field),

@@ -152,8 +152,7 @@ class Meter(WithUpstream):
                     publisher.publish("oven/power", "600")
                     publisher.send(0xE0, b"")
                     publisher.socket.close()
-                    time.sleep(0.3)
-                    return self.current(system)["power_w"] == power_kw * 1000
+                    return wait_for(lambda: self.current(system)["power_w"] == power_kw * 1000, 0.5, "it to be read")
                 return once
             wait_for(say(2.4), 20, "the first reading")
             now = self.wait_power(system, 2400)
