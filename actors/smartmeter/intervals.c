@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 96, ANSWER_MS = 10000, AGAIN_MS = 30000, STATE_BYTES = 1200 };
+enum { CHUNK = 96, ANSWER_MS = 5000, AGAIN_MS = 2000, STATE_BYTES = 1200 };
 
 static bool is_sent(const struct self *self, const struct smartmeter_slot *slot)
 {
@@ -68,7 +68,9 @@ static void on_sent(struct self *self, actor_t *actor, int64_t next, const struc
 {
     if (answer->verdict == OK)
         self->stats.stored += reply->events;
-    if (answer->verdict == OK)
+    else if (answer->verdict == UNPROCESSABLE)
+        actor_error(actor, "ingest cannot read intervals: %s", answer->fault.why ? answer->fault.why : "");
+    if (answer->verdict == OK || answer->verdict == UNPROCESSABLE)
         send_from(self, actor, next);
     else
         actor_after(actor, AGAIN_MS, send_from, 0); /* all of it: what has come is not stored twice */

@@ -431,6 +431,24 @@ static void half_hours_are_stored_at_their_own_times(void **state)
     probe_destroy(&probe);
 }
 
+static void half_hours_that_ingest_cannot_take_yet_are_given_again_within_seconds_and_what_it_refuses_is_not(void **state)
+{
+    (void)state;
+    probe_t *probe = octopus();
+    answer(probe, "octopus-usage");
+    answer(probe, "octopus-usage-gas");
+    probe_advance(probe, 1);
+    assert_int_equal(probe_answer(probe, &ingest_again_contract, UNAVAILABLE, NULL), 0);
+    assert_int_equal(probe_asked_count(probe, &ingest_again_contract), 0);
+    probe_advance(probe, 2000);
+    assert_true(frame_says(probe, "_smartmeter.interval_kwh\",\"state\":\"0.213\""));
+    assert_int_equal(probe_answer_fault(probe, &ingest_again_contract, UNPROCESSABLE, "bytes", "is no frame"), 0);
+    assert_true(probe_logged(probe, "is no frame"));
+    probe_advance(probe, 600000);
+    assert_int_equal(probe_asked_count(probe, &ingest_again_contract), 0);
+    probe_destroy(&probe);
+}
+
 static void try_octopus(void *owner, const char *text)
 {
     (void)owner;
@@ -526,6 +544,7 @@ int main(void)
         cmocka_unit_test(of_three_phases_power_and_counters_are_the_sums),
         cmocka_unit_test(no_spoilt_answer_of_a_shelly_is_an_invented_reading),
         cmocka_unit_test(half_hours_are_stored_at_their_own_times),
+        cmocka_unit_test(half_hours_that_ingest_cannot_take_yet_are_given_again_within_seconds_and_what_it_refuses_is_not),
         cmocka_unit_test(no_spoilt_answer_of_octopus_is_an_invented_reading),
         cmocka_unit_test(entities_of_home_assistant_are_a_meter),
         cmocka_unit_test(of_other_providers_the_house_is_not_listened_to),
