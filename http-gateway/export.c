@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PAGE_ROWS = 2000, PAGE_MS = 30000, AGAIN_MS = 250, AGAIN_US = 15000000, EXPORTS_MAX = 8 /* each may have a page waiting */ };
+enum { PAGE_ROWS = 2000, PAGE_MS = 30000, AGAIN_MS = 250, AGAIN_US = 60000000, EXPORTS_MAX = 8 /* each may have a page waiting */ };
 
 /* What can be exported: a listing with `limit` and `cursor` in its query. */
 struct exported {

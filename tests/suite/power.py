@@ -17,7 +17,7 @@ BOOT_BEFORE, BOOT_AFTER = "11111111-1111-4111-8111-111111111111", "22222222-2222
 CAPTURE_HEADER = 40
 LATENCY_US = 1_000_000      # events are dated when they are fired: a gap begins so long before what is known
 TICK_US = 250_000           # ingest looks that often whether a sync is due
-RESTART_US = 4_000_000      # what a killed ingest had not synced waits until the next one has been started and has synced
+RESTART_US = 4_000_000      # what a killed ingest had not synced waits until the next one has been started and has synced, or longer (stalls)
 NOTE_US = 1_000_000 + TICK_US   # and writes `known` that often
 
 
@@ -151,6 +151,28 @@ def promised_from(records):
     raise AssertionError("the run was never live")
 
 
+def stalls(records, captured):
+    """(how long an ingest was held up, how long it took from the last act of one to the first sync of the next): a machine
+    that is busy with other things makes what is promised of time later by so much, and not by more."""
+    processes = {record.process for record in captured}
+    last, syncing, synced = {}, {}, {}
+    pause_us = sync_us = restart_us = 0
+    for record in records:
+        if record.process not in processes:
+            continue
+        pause_us = max(pause_us, record.monotonic_us - last.get(record.process, record.monotonic_us))
+        last[record.process] = record.monotonic_us
+        if record.operation == disk.SYNC_BEGIN:
+            syncing[record.process, record.file] = record.monotonic_us
+        elif record.operation == disk.SYNC_END:
+            sync_us = max(sync_us, record.monotonic_us - syncing.pop((record.process, record.file), record.monotonic_us))
+            synced.setdefault(record.process, record.monotonic_us)
+    for end_us in last.values():
+        later = [first_us for first_us in synced.values() if first_us > end_us]
+        restart_us = max(restart_us, min(later) - end_us if later else 0)
+    return pause_us + sync_us, restart_us
+
+
 class Verdict:
     def __init__(self):
         self.lost = 0
@@ -159,9 +181,9 @@ class Verdict:
         self.damaged = 0
 
 
-def judge(cut_us, left, captured, note, oldest_us, early_us):
+def judge(cut_us, left, captured, note, oldest_us, early_us, restart_us):
     """What is missing of `captured` is young enough and lies in a gap that is not too long. note: the last
-    that was written; None: the ledger had promised nothing yet."""
+    that was written; None: the ledger had promised nothing yet. restart_us: what a kill adds to oldest_us."""
     verdict = Verdict()
     for record in captured:
         if left.has(record):
@@ -169,7 +191,7 @@ def judge(cut_us, left, captured, note, oldest_us, early_us):
         verdict.lost += 1
         age = cut_us - record.received_us
         verdict.oldest_lost_us = max(verdict.oldest_lost_us, age)
-        bound_us = oldest_us + (RESTART_US if note and note[2] != record.process else 0)
+        bound_us = oldest_us + (restart_us if note and note[2] != record.process else 0)
         assert age <= bound_us, f"lost though received {age / 1e6:.3f} s before the cut: place {record.place}"
         assert any(start <= record.received_us and (end == 0 or record.received_us <= end) for start, end, _ in left.gaps), \
             f"lost silently: place {record.place}, {age / 1e6:.3f} s before the cut; gaps end with {left.gaps[-3:]}"

@@ -28,8 +28,13 @@ def free_port():
         return s.getsockname()[1]
 
 
+PATIENCE = 3
+
+
 def wait_for(condition, seconds, what, every=0.03):
-    """Wait until condition() is true; its value is returned. Fails loudly at the deadline."""
+    """Wait until condition() is true; its value is returned. Fails loudly at the deadline. `seconds` is of a machine that
+    does nothing else: a busy one may take PATIENCE times as long."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     last = None

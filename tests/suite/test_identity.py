@@ -44,6 +44,9 @@ class Identity(unittest.TestCase):
             wait_for(lambda: len(registered(api, 4)) == 4, 30, "the registry and the states")
             one, two, three, four = registered(api, 4)
 
+            def spans(name):
+                return states(api, api.get(f"/api/v1/entities/{name}/lineage")["spans"])
+
             # live
             home.control(f"set {one} 11")
             home.control(f"rename {one} sensor.one")
@@ -66,10 +69,9 @@ class Identity(unittest.TestCase):
             wait_for(lambda: names(api, two) == [three, two] and names(api, three) == [two, three], 30, "the exchange to be found")
             wait_for(api.gaps_are_settled, 60, "the gap to be filled")
             for name, mine, others in ((three, {"22"}, {"32"}), (two, {"32"}, {"22"})):
-                have = set(states(api, api.get(f"/api/v1/entities/{name}/lineage")["spans"]))
-                self.assertTrue(mine <= have and not others & have, (name, have))
-            have = states(api, api.get("/api/v1/entities/sensor.four/lineage")["spans"])
-            self.assertEqual(have[-2:], ["41", "42"])
+                wait_for(lambda name=name, mine=mine: mine <= set(spans(name)), 60, f"{mine} in the series of {name}")
+                self.assertFalse(others & set(spans(name)), name)
+            wait_for(lambda: spans("sensor.four")[-2:] == ["41", "42"], 60, "what went on at sensor.four")
 
             # by hand
             before = api.get("/api/v1/lineage")["lineage"]

@@ -182,7 +182,7 @@ class Meter(WithUpstream):
                 if provider == "octopus":
                     def stored():
                         return self.series(system, "interval_kwh")[0]["value"]
-                    wait_for(lambda: len(stored()) == 3, 60, "the half hours as series")
+                    wait_for(lambda: len(stored()) == 3, 20, "the half hours as series")
                     self.assertEqual(stored(), [0.213, 0.198, 0.1])
                     self.assertEqual(len(system.api.get("/api/v1/sources/smartmeter/intervals")["intervals"]), 3)
                 system.stop()
