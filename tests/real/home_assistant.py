@@ -65,13 +65,13 @@ def install():
 
 
 class HomeAssistant:
-    def __init__(self, directory, environment=None):
+    def __init__(self, directory, environment=None, configuration=""):
         self.directory = pathlib.Path(directory)
         self.environment = {**os.environ, **(environment or {})}
         self.port = free_port()
         self.config = self.directory / "config"
         self.config.mkdir()
-        (self.config / "configuration.yaml").write_text(CONFIGURATION.format(port=self.port))
+        (self.config / "configuration.yaml").write_text(CONFIGURATION.format(port=self.port) + configuration)
         self.process = None
         self.token = None
 
@@ -112,12 +112,22 @@ class HomeAssistant:
                                                             "password": "witness-of-truth", "language": "en"})["auth_code"]
         self.token = self.call("POST", "/auth/token", {"client_id": client, "grant_type": "authorization_code",
                                                        "code": code}, form=True)["access_token"]
-        script = pathlib.Path(__file__).with_name("subscriber.py")
-        out = subprocess.run([str(ENVIRONMENT / "bin" / "python"), str(script), "token", str(self.port), self.token],
-                             capture_output=True, text=True, check=True, timeout=60)
-        self.token = out.stdout.strip()
+        self.token = self.subscriber("token")[0]
         wait_for(self.is_running, 300, "Home Assistant to be running", 0.3)
         return self.token
+
+    def subscriber(self, what, *more):
+        """The lines that it printed."""
+        script = pathlib.Path(__file__).with_name("subscriber.py")
+        out = subprocess.run([str(ENVIRONMENT / "bin" / "python"), str(script), what, str(self.port), self.token, *more],
+                             capture_output=True, text=True, check=True, timeout=120)
+        return out.stdout.splitlines()
+
+    def command(self, *commands):
+        """The result of each, sent over one WebSocket; all must succeed."""
+        answers = [json.loads(line) for line in self.subscriber("command", *map(json.dumps, commands))]
+        assert all(answer["success"] for answer in answers), answers
+        return [answer["result"] for answer in answers]
 
     def database(self):
         return self.config / "home-assistant_v2.db"

@@ -3,7 +3,7 @@
 Runs in Home Assistant's own Python environment (aiohttp).
   subscriber.py token PORT ACCESS_TOKEN          prints a long-lived token
   subscriber.py listen PORT TOKEN FILE           one line an event, exactly as it came; says "subscribed" when it is
-  subscriber.py command PORT TOKEN JSON          sends a command, prints the answer
+  subscriber.py command PORT TOKEN JSON...       sends one command after the other, prints the answer of each on a line
 """
 
 import asyncio
@@ -29,11 +29,12 @@ async def make_token(port, token):
         await socket.close()
 
 
-async def command(port, token, text):
+async def command(port, token, texts):
     async with aiohttp.ClientSession() as session:
         socket = await connect(session, port, token)
-        await socket.send_json({"id": 1, **json.loads(text)})
-        print(json.dumps(await socket.receive_json()))
+        for number, text in enumerate(texts, 1):
+            await socket.send_json({"id": number, **json.loads(text)})
+            print(json.dumps(await socket.receive_json()))
         await socket.close()
 
 
@@ -57,6 +58,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "token":
         asyncio.run(make_token(sys.argv[2], sys.argv[3]))
     elif sys.argv[1] == "command":
-        asyncio.run(command(sys.argv[2], sys.argv[3], sys.argv[4]))
+        asyncio.run(command(sys.argv[2], sys.argv[3], sys.argv[4:]))
     else:
         asyncio.run(listen(sys.argv[2], sys.argv[3], sys.argv[4]))

@@ -1,8 +1,6 @@
 """Renames of a real Home Assistant: live, and two that change names while nobody listens."""
 
-import json
 import pathlib
-import subprocess
 import sys
 import unittest
 
@@ -32,10 +30,7 @@ class RealIdentity(unittest.TestCase):
         api = system.api
 
         def name(old, new):
-            command = json.dumps({"type": "config/entity_registry/update", "entity_id": old, "new_entity_id": new})
-            out = subprocess.run([str(PYTHON), str(pathlib.Path(__file__).with_name("subscriber.py")), "command", str(ha.port), token, command],
-                                 capture_output=True, text=True, check=True, timeout=60)
-            self.assertTrue(json.loads(out.stdout)["success"], out.stdout)
+            ha.command({"type": "config/entity_registry/update", "entity_id": old, "new_entity_id": new})
 
         def toggle(entity):
             ha.call("POST", "/api/services/switch/toggle", {"entity_id": entity})

@@ -1,9 +1,7 @@
 """The recorder database of a real Home Assistant, imported while that runs and writes: as SQL says it is."""
 
-import json
 import pathlib
 import random
-import subprocess
 import sys
 import threading
 import unittest
@@ -28,8 +26,8 @@ class RealImport(unittest.TestCase):
             stop = threading.Event()
             driver = None
             try:
-                token = ha.make_user()
-                self.keep_statistics(ha, token)
+                ha.make_user()
+                self.keep_statistics(ha)
                 driver = threading.Thread(target=self.drive, args=(ha, stop))
                 driver.start()
                 self.witness(place, ha, driver)
@@ -45,13 +43,9 @@ class RealImport(unittest.TestCase):
         while not stop.is_set():
             drive(ha, 1, chance)
 
-    def keep_statistics(self, ha, token):
-        command = {"type": "recorder/import_statistics", "stats": HOURS, "metadata": {
-            "has_mean": True, "has_sum": True, "name": "Of a test", "source": "test", "statistic_id": "test:kept", "unit_of_measurement": "kWh"}}
-        script = pathlib.Path(__file__).with_name("subscriber.py")
-        out = subprocess.run([str(PYTHON), str(script), "command", str(ha.port), token, json.dumps(command)], capture_output=True, text=True,
-                             check=True, timeout=60)
-        self.assertTrue(json.loads(out.stdout)["success"], out.stdout)
+    def keep_statistics(self, ha):
+        ha.command({"type": "recorder/import_statistics", "stats": HOURS, "metadata": {
+            "has_mean": True, "has_sum": True, "name": "Of a test", "source": "test", "statistic_id": "test:kept", "unit_of_measurement": "kWh"}})
         base = Recorder(ha.database())
         wait_for(lambda: len(base.statistics("hour")) >= len(HOURS), 30, "the statistics to be kept")
 
