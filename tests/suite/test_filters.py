@@ -31,7 +31,8 @@ def at_rest(system, home):
     def still():
         before, now = still.before, counters(system, "sink")
         still.before = now
-        return now and before and all(now[k] == before[k] for k in ("received", *SETTLED)) and now
+        return (now and before and all(now[k] == before[k] for k in ("received", *SETTLED)) and now["received"] == sum(now[k] for k in SETTLED)
+                and system.api.get("/api/v1/conservation")["sources"][0]["in_flight"] == 0 and now)
     still.before = None
     return wait_for(still, 60, "the sink to have nothing more", 2.2)
 

@@ -50,7 +50,7 @@ class Kill(unittest.TestCase):
             home, system = killing.home, killing.system
             wait_for(lambda: system.api.count() > RATE, 30, "a second of events stored")
             system.signal("sink", signal.SIGSTOP)
-            wait_for(lambda: system.api.request("GET", "/health")[0] == 503, 10, "health to say so")
+            wait_for(lambda: system.api.request("GET", "/health")[0] == 503, 60, "health to say so")
             before = home.stats()["events"]
             wait_for(lambda: home.stats()["events"] > before + 30 * RATE * 0.9, 60, "30 seconds of events")
             system.signal("sink", signal.SIGCONT)

@@ -152,9 +152,9 @@ class Meter(WithUpstream):
                     publisher.publish("oven/power", "600")
                     publisher.send(0xE0, b"")
                     publisher.socket.close()
-                    return wait_for(lambda: self.current(system)["power_w"] == power_kw * 1000, 0.5, "it to be read")
+                    return self.current(system)["power_w"] == power_kw * 1000
                 return once
-            wait_for(say(2.4), 20, "the first reading")
+            wait_for(say(2.4), 20, "the first reading", 0.5)
             now = self.wait_power(system, 2400)
             self.assertEqual((now["import_kwh"], now["circuit_1_w"]), (1234.5, 600))
             oven = system.api.get("/api/v1/sources/smartmeter/circuits")["circuits"][0]
@@ -164,7 +164,7 @@ class Meter(WithUpstream):
             self.assertEqual(self.current(system)["power_w"], 2400)
             server.start()
             self.wait_status(system, "smartmeter", "ok")
-            wait_for(say(0.1), 20, "a reading after it was away")
+            wait_for(say(0.1), 20, "a reading after it was away", 0.5)
             system.stop()
 
     def test_a_shelly_and_octopus_that_lie_hang_or_refuse_cost_no_reading(self):

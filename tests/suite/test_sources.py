@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 import unittest
 
 from system import ROOT, TOKEN, Workspace, wait_for
@@ -19,6 +20,7 @@ PROVIDERS = {
     "electricity": {"awattar": {}, "energy-charts": {"area": "DE-LU"}, "octopus": {"product": "AGILE-24-10-01", "area": "C"}, "tibber": {"token": "t0ken"},
                     "entsoe": {"token": "t0ken", "area": "DE-LU"}, "awattar-at": {}, "tariff": {"tariff": "22:00-06:00 0.24; 0.36"}},
 }
+POLLED_AGAIN_S = 150  # an answer that comes too late on a busy machine is asked for again after a minute
 HIDDEN = {"openaq", "electricitymaps", "watttime", "tibber"}  # what the request carries is for nobody else
 
 
@@ -38,7 +40,7 @@ class WithUpstream(unittest.TestCase):
         return next((row for row in system.api.get("/api/v1/sources")["sources"] if row["source"] == source), None)
 
     def wait_status(self, system, source, *statuses):
-        return wait_for(lambda: (row := self.row(system, source)) and row["status"] in statuses and row, 20, f"{source} to be {statuses}")
+        return wait_for(lambda: (row := self.row(system, source)) and row["status"] in statuses and row, POLLED_AGAIN_S, f"{source} to be {statuses}")
 
     def poke_all(self, system, pages, fault, status):
         """The same of several sources at once; the fault is of the page that each is served from."""
@@ -48,8 +50,21 @@ class WithUpstream(unittest.TestCase):
             system.signal(source, signal.SIGHUP)
         for source, page in pages.items():
             wanted = "failing" if fault == "redirect" and page in HIDDEN else status
-            wait_for(lambda: (row := self.row(system, source))["polls"] > before[source] and row["status"] == wanted, 20,
-                     f"{page} to be {wanted} after {fault or 'nothing'}: {self.row(system, source)}")
+            self.wait_poked(system, source, wanted, before[source], f"{page} to be {wanted} after {fault or 'nothing'}")
+
+    def wait_poked(self, system, source, wanted, before, what):
+        """Once more where a busy machine has answered too late; a poke that nobody followed is not repeated."""
+        seen, again_at = None, time.monotonic() + 15
+
+        def is_so():
+            nonlocal seen, again_at
+            seen = self.row(system, source)
+            if seen["polls"] > before and seen["status"] != wanted and time.monotonic() > again_at:
+                again_at = time.monotonic() + 15
+                system.signal(source, signal.SIGHUP)
+            assert seen["polls"] > before and seen["status"] == wanted, seen
+            return True
+        wait_for(is_so, POLLED_AGAIN_S, what)
 
 
 class Sources(WithUpstream):
@@ -124,7 +139,7 @@ class Sources(WithUpstream):
                 if turn == 0:
                     system.start()
                 for source, provider in chosen.items():
-                    wait_for(lambda: (row := self.row(system, source)) and (row["provider"], row["status"]) == (provider, "ok"), 20, f"{provider} to be ok")
+                    wait_for(lambda: (row := self.row(system, source)) and (row["provider"], row["status"]) == (provider, "ok"), POLLED_AGAIN_S, f"{provider} to be ok")
                 if chosen == {"electricity": "tariff"}:
                     continue  # nobody is asked
                 pages = {source: page_of(source, provider) for source, provider in chosen.items()}
