@@ -133,20 +133,21 @@ static int take_flow(void *owner, struct json_value item)
     return 0;
 }
 
+/* A grid has lists of flows, or since 2026 both directions itself, and there are several; what is not counted is null. */
 static int take_supply(void *owner, struct json_value item)
 {
     struct flows *f = owner;
     struct choosing *c = f->c;
     struct slice type = text_at(c, item.raw, "type");
-    bool is_grid = energy_is("grid", type), is_solar = energy_is("solar", type);
-    if (!is_grid && !is_solar && !energy_is("battery", type))
+    bool is_grid = energy_is("grid", type), is_made = energy_is("solar", type) || energy_is("wind", type);
+    if (!is_grid && !is_made && !energy_is("battery", type))
         return 0;
-    enum energy_role in = is_grid ? ROLE_IMPORT : is_solar ? ROLE_PRODUCTION : ROLE_DISCHARGE, out = is_grid ? ROLE_EXPORT : ROLE_CHARGE;
+    enum energy_role in = is_grid ? ROLE_IMPORT : is_made ? ROLE_PRODUCTION : ROLE_DISCHARGE, out = is_grid ? ROLE_EXPORT : ROLE_CHARGE;
     struct flows from = { c, f->taken, "stat_energy_from", in }, to = { c, f->taken, "stat_energy_to", out };
     json_each_item(c->json, json_at(c->json, item.raw, "flow_from").raw, take_flow, &from);
     json_each_item(c->json, json_at(c->json, item.raw, "flow_to").raw, take_flow, &to);
     take_flow(&from, item);
-    if (!is_solar)
+    if (!is_made)
         take_flow(&to, item);
     return 0;
 }

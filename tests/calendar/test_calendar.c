@@ -273,6 +273,40 @@ static void days_are_the_homes_also_where_the_clock_changes(void **state)
     probe_destroy(&probe);
 }
 
+/* What a real one answered (2024.3.3, tests/real/test_real_sources.py) on the Saturday before its clock was set back. */
+static void what_a_real_home_assistant_answers_is_read_over_the_hour_that_comes_twice(void **state)
+{
+    (void)state;
+    static const struct { int64_t from_s, to_s; bool is_all_day; const char *state; } wanted[] = {
+        { 1792843200, 1792857600, false, "wfh" }, { 1792879200, 1792969200, true, NULL }, { 1792884600, 1792897200, false, "home" },
+        { 1792998000, 1793012400, false, "away" }, { 1793055600, 1793228400, true, "vacation" }, { 1793343600, 1793358000, false, "away" },
+    };
+    struct calendar_event rows[10];
+    probe_t *probe = probe_new((const char *const[]){ HOME, "time_zone", "Europe/Amsterdam", NULL });
+    probe_set_now(probe, INT64_C(1792836000000000));
+    probe_tick(probe);
+    answer(probe, "home-assistant-calendars");
+    answer(probe, "home-assistant-one");
+    probe_fetched(probe, 200, "[]");
+    assert_string_equal(probe_fetch_url(probe), "http://home:8123/api/calendars/calendar.family");
+    answer(probe, "home-assistant-family");
+    assert_string_equal(status(probe)->status, "ok");
+    assert_int_equal(events(probe, rows, 10), 7);
+    for (size_t i = 0, at_row = 0; at_row < 7; at_row++) {
+        if (strcmp(rows[at_row].calendar, "calendar.family") != 0)
+            continue;
+        assert_int_equal(rows[at_row].from, wanted[i].from_s * 1000000);
+        assert_int_equal(rows[at_row].to, wanted[i].to_s * 1000000);
+        assert_int_equal(rows[at_row].all_day, wanted[i].is_all_day);
+        assert_string_equal(rows[at_row].has_state ? rows[at_row].state : "", wanted[i].state ? wanted[i].state : "");
+        i++;
+    }
+    struct calendar_reading first = at(probe, INT64_C(1792888200000000)), second = at(probe, INT64_C(1792891800000000)); /* half past two, twice */
+    assert_string_equal(state_of(&first), "home");
+    assert_string_equal(state_of(&second), "home");
+    probe_destroy(&probe);
+}
+
 static void an_event_is_on_from_its_begin_to_before_its_end(void **state)
 {
     (void)state;
@@ -634,6 +668,7 @@ int main(void)
         cmocka_unit_test(a_house_without_calendars_is_asked_again),
         cmocka_unit_test(events_are_read_in_every_form_and_bad_ones_are_left_out),
         cmocka_unit_test(days_are_the_homes_also_where_the_clock_changes),
+        cmocka_unit_test(what_a_real_home_assistant_answers_is_read_over_the_hour_that_comes_twice),
         cmocka_unit_test(an_event_is_on_from_its_begin_to_before_its_end),
         cmocka_unit_test(rules_say_who_is_at_home),
         cmocka_unit_test(the_reading_changes_by_itself_and_its_series_ends_where_nothing_is_known),

@@ -88,7 +88,7 @@ class Page(unittest.TestCase):
         try:
             return wait_for(fits, seconds, selector)
         except AssertionError:
-            raise AssertionError(f"{selector} is {seen!r} and not {pattern!r} after {seconds} s") from None
+            raise AssertionError(f"{selector} is {seen!r} and stays so, and not {pattern!r}") from None
 
     def wait_line(self, line, seconds=10):
         wait_for(lambda: line in self.lines(), seconds, f"the line {line!r} among the live events")

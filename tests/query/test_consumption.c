@@ -426,6 +426,51 @@ static void the_energy_dashboard_says_who_counts_and_who_is_behind_whom(void **s
     free(t.rows);
 }
 
+/* What a real one answers to energy/get_prefs (2024.3.3); and, by the code of its newest version, a grid without lists, several of them, wind, power, water. */
+static const char *const preferences[] = {
+    "{\"energy_sources\":[{\"type\":\"grid\",\"cost_adjustment_day\":0.0,\"flow_from\":[{\"stat_energy_from\":\"sensor.grid\","
+    "\"stat_cost\":null,\"entity_energy_price\":null,\"number_energy_price\":0.3}],\"flow_to\":[{\"stat_energy_to\":\"sensor.back\","
+    "\"stat_compensation\":null,\"entity_energy_price\":null,\"number_energy_price\":null}]},{\"type\":\"solar\","
+    "\"stat_energy_from\":\"sensor.roof\",\"config_entry_solar_forecast\":null},{\"type\":\"battery\",\"stat_energy_from\":\"sensor.out\","
+    "\"stat_energy_to\":\"sensor.in\"},{\"type\":\"gas\",\"stat_energy_from\":\"sensor.gas\",\"stat_cost\":null,\"entity_energy_price\":null,"
+    "\"number_energy_price\":null},{\"type\":\"water\",\"stat_energy_from\":\"sensor.water\",\"stat_cost\":null,"
+    "\"entity_energy_price\":null,\"number_energy_price\":null}],\"device_consumption\":[{\"stat_consumption\":\"sensor.oven\"}]}",
+    "{\"energy_sources\":[{\"type\":\"grid\",\"stat_energy_from\":\"sensor.grid\",\"stat_energy_to\":null,\"stat_cost\":null,\"entity_energy_price\":null,"
+    "\"number_energy_price\":0.3,\"stat_compensation\":null,\"entity_energy_price_export\":null,\"number_energy_price_export\":null,\"cost_adjustment_day\":0.0},"
+    "{\"type\":\"grid\",\"stat_energy_from\":null,\"stat_energy_to\":\"sensor.back\",\"stat_cost\":null,\"cost_adjustment_day\":0.0},"
+    "{\"type\":\"grid\",\"stat_energy_from\":null,\"stat_energy_to\":null,\"stat_rate\":\"sensor.grid_power\",\"cost_adjustment_day\":0.0},"
+    "{\"type\":\"wind\",\"stat_energy_from\":\"sensor.roof\",\"stat_rate\":\"sensor.roof_power\",\"config_entry_wind_forecast\":null},"
+    "{\"type\":\"battery\",\"stat_energy_from\":\"sensor.out\",\"stat_energy_to\":\"sensor.in\",\"power_config\":{\"stat_rate_from\":\"sensor.a\",\"stat_rate_to\":"
+    "\"sensor.b\"},\"stat_rate\":\"sensor.battery_power\"},{\"type\":\"water\",\"stat_energy_from\":\"sensor.gas\",\"stat_cost\":null}],"
+    "\"device_consumption\":[{\"stat_consumption\":\"sensor.oven\",\"stat_rate\":\"sensor.oven_power\",\"name\":\"The oven\"}],"
+    "\"device_consumption_water\":[{\"stat_consumption\":\"sensor.gas\"}]}",
+};
+
+static void the_energy_dashboard_of_every_version_is_read(void **state)
+{
+    struct world *w = *state;
+    static const struct { const char *kind, *entity; double watt; } wanted[] = { { "import", "sensor.grid", 2000 }, { "export", "sensor.back", 300 },
+        { "production", "sensor.roof", 700 }, { "discharge", "sensor.out", 200 }, { "charge", "sensor.in", 100 }, { "device", "sensor.oven", 900 } };
+    int64_t begin = NOW_US - 2 * DAY;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        count(w, wanted[i].entity, "kWh", 1, 500, wanted[i].watt, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    count(w, "sensor.gas", "kWh", 1, 500, 5000, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    SETTLE(w, "UTC", NOW_US, "energy_price", "0.5");
+    for (size_t version = 0; version < sizeof preferences / sizeof *preferences; version++) {
+        if (version == 1)
+            SETTLE(w, "UTC", NOW_US, "energy_price", "0.5");
+        say_prefs(w, preferences[version]);
+        struct told t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+        assert_string_equal(t.end.devices_by, "energy dashboard");
+        assert_int_equal(t.count, 8);
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+            assert_near(nth(&t, wanted[i].kind, wanted[i].entity, 0)->kwh, 24 * wanted[i].watt / 1000);
+        assert_near(nth(&t, "meter", NULL, 0)->kwh, 24 * 2.5);
+        assert_sums_hold(&t);
+        free(t.rows);
+    }
+}
+
 /* The kitchen's counter begins at noon: until then the oven is a device of its own. */
 static void what_an_outer_meter_does_not_tell_of_is_no_part_of_it(void **state)
 {
@@ -547,6 +592,7 @@ int main(void)
         TEST(a_table_of_many_pages_is_that_of_one),
         TEST(what_is_rolled_up_says_the_same),
         TEST(the_energy_dashboard_says_who_counts_and_who_is_behind_whom),
+        TEST(the_energy_dashboard_of_every_version_is_read),
         TEST(what_an_outer_meter_does_not_tell_of_is_no_part_of_it),
         TEST(of_what_is_found_each_device_counts_once),
         TEST(the_smart_meters_series_are_the_meter),

