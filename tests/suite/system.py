@@ -23,9 +23,16 @@ ACTORS = ["broker", "ingest", "registry", "sink", "monitor", "gateway", "enrich-
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to connections (32768 and up), of which one could take it before who is to listen does, or while he is away."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 20000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 PATIENCE, PATIENCE_S = 3, 60  # a machine that does other things as well may stand still for long

@@ -10,7 +10,7 @@ import termios
 import time
 import unittest
 
-from system import Workspace, wait_for
+from system import Workspace, free_port, wait_for
 from test_sources import WithUpstream
 
 
@@ -62,9 +62,7 @@ class Publisher:
 class Mosquitto:
     def __init__(self, place):
         self.place = place
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.ca, key = place / "cert.pem", place / "key.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", self.ca, "-days", "2", "-subj", "/CN=localhost",
                         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
@@ -182,7 +180,7 @@ class Meter(WithUpstream):
                 if provider == "octopus":
                     def stored():
                         return self.series(system, "interval_kwh")[0]["value"]
-                    wait_for(lambda: len(stored()) == 3, 20, "the half hours as series")
+                    wait_for(lambda: len(stored()) == 3, 120, "the half hours as series")
                     self.assertEqual(stored(), [0.213, 0.198, 0.1])
                     self.assertEqual(len(system.api.get("/api/v1/sources/smartmeter/intervals")["intervals"]), 3)
                 system.stop()

@@ -3,7 +3,8 @@
 
 A provider's base address is http://127.0.0.1:<port>/<provider>; what follows picks the fixture (PAGES). POST /control
 {"<provider>": "<fault>"} spoils all that it says from then on, {"<provider>": ""} mends it. GET /log tells what was asked for.
-Fixtures are of 2026-01-01T00:00:00Z; their times are moved to now, so that they are fresh.
+Fixtures are of 2026-01-01T00:00:00Z; their times are moved so that they are fresh: that moment is two minutes before the server's start, a
+quarter of an hour later a quarter of an hour later, and so on. So no span of theirs ends in the first 12 minutes, while a test looks at it.
 
     tests/upstream/upstream.py --port 9100
 """
@@ -98,9 +99,9 @@ class Upstream(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port=0, step=900):
+    def __init__(self, port=0):
         super().__init__(("127.0.0.1", port), Handler)
-        self.port, self.step = self.server_address[1], step
+        self.port, self.begin = self.server_address[1], (int(time.time()) - 120) // 60 * 60
         self.log, self.faults = [], {}
         self.ending = threading.Event()
 
@@ -125,7 +126,7 @@ class Upstream(http.server.ThreadingHTTPServer):
     def fixture(self, path):
         for pattern, name in PAGES:
             if re.match(pattern + r"(\?|$)", path):
-                by = int(time.time() - BEGIN) // self.step * self.step
+                by = self.begin - BEGIN + int(time.time() - self.begin) // 900 * 900
                 return moved((FIXTURES / (name if "." in name else f"{name}.json")).read_text(encoding="utf-8"), by)
         return None
 
