@@ -7,24 +7,36 @@
 #include <string.h>
 
 #define PREFS_US INT64_C(300000000) /* the dashboard is looked at so often, where anybody asks for energy */
+#define AGAIN_US INT64_C(10000000)  /* ... where that told nothing */
 enum { ASK_MS = 10000 };
 
 /* --- Home Assistant's energy dashboard ------------------------------------------------------------------------ */
 
-/* It says an error where nobody has set the dashboard up. Where it says nothing, what was said last holds. */
+/* The error that it says where nobody has set the dashboard up. */
+static bool has_none(const struct ha_result *result)
+{
+    static const char code[] = "\"not_found\"";
+    return !result->success && result->has_error && memmem(result->error.data, result->error.size, code, sizeof code - 1);
+}
+
+/* Where it says nothing, or another error, as one that is still starting does, what was said last holds and it is asked again soon. */
 static void on_prefs(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct ha_result *result)
 {
-    (void)actor, (void)tag;
-    if (answer->verdict == OK)
-        energy_set_prefs(self->energy, result->success && result->has_result ? result->result : (struct slice){ "", 0 });
+    (void)tag;
+    if (answer->verdict == OK && result->success && result->has_result)
+        energy_set_prefs(self->energy, result->result);
+    else if (answer->verdict == OK && has_none(result))
+        energy_set_prefs(self->energy, (struct slice){ "", 0 });
+    else
+        self->prefs_asked_us = actor_now_us(actor) - PREFS_US + AGAIN_US;
 }
 
 static void ask_prefs(struct self *self, actor_t *actor)
 {
     struct ha_command query = { .has_command = false };
-    self->prefs_asked_us = actor_now_us(actor);
     SET(&query, command, slice_of("{\"type\":\"energy/get_prefs\"}"));
-    ask_ingest_ask(actor, &query, ASK_MS, on_prefs, 0);
+    bool is_asked = ask_ingest_ask(actor, &query, ASK_MS, on_prefs, 0) == 0;
+    self->prefs_asked_us = actor_now_us(actor) - (is_asked ? 0 : PREFS_US - AGAIN_US);
 }
 
 int on_session(struct self *self, actor_t *actor, const struct ingest_session *session)

@@ -110,16 +110,20 @@ class Page(unittest.TestCase):
         self.wait_text("#stored-note", r"[\d.]+ MB on disk, 99 in 100 within \d+ ms")
         self.wait_text("#live", "live")
         self.assertFalse(self.browser.run("return document.getElementById('notice').checkVisibility()"))
-        names = []
-        for name, status, cpu, memory, heard in self.rows("#actors"):
-            if name.startswith("import"):
-                continue  # of another test: it runs once
-            names.append(name.split("\n")[0])
-            self.assertEqual(status, "healthy", name)
-            self.assertRegex(cpu, r"^[\d.]+ %$", name)
-            self.assertRegex(memory, r"^[\d.]+ MB$", name)
-            self.assertRegex(heard, r"^\d s ago$", name)
-        self.assertEqual(names, ["broker", "carbon", "electricity", "enrich 1", "enrich 2", "gateway", "ingest", "monitor", "query", "registry", "sink", "weather"])
+
+        def actors_are_well():
+            names = []
+            for name, status, cpu, memory, heard in self.rows("#actors"):
+                if name.startswith("import"):
+                    continue  # of another test: it runs once
+                names.append(name.split("\n")[0])
+                self.assertEqual(status, "healthy", name)
+                self.assertRegex(cpu, r"^[\d.]+ %$", name)
+                self.assertRegex(memory, r"^[\d.]+ MB$", name)
+                self.assertRegex(heard, r"^\d s ago$", name)
+            self.assertEqual(names, ["broker", "carbon", "electricity", "enrich 1", "enrich 2", "gateway", "ingest", "monitor", "query", "registry", "sink", "weather"])
+            return True
+        wait_for(actors_are_well, 20, "every actor to be told as healthy")
         rate = int(self.text("#rate").replace(",", ""))
         self.assertTrue(60 < rate < 6000, rate)
 

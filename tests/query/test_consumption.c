@@ -471,6 +471,42 @@ static void the_energy_dashboard_of_every_version_is_read(void **state)
     }
 }
 
+static void say_no_prefs(struct world *w, int verdict, const char *error)
+{
+    struct ha_result result = { .has_success = true, .success = false };
+    SET(&result, session, 7);
+    SET(&result, error, slice_of(error));
+    assert_non_null(probe_asked(w->probe, &ingest_ask_contract));
+    assert_int_equal(probe_answer(w->probe, &ingest_ask_contract, verdict, verdict == OK ? &result : NULL), 0);
+}
+
+/* As one that is still starting says, or nobody; ten seconds later it is asked again. */
+static void what_the_energy_dashboard_said_holds_until_it_says_something_else(void **state)
+{
+    struct world *w = *state;
+    static const struct { int verdict; const char *error, *by; int again_ms; } answers[] = {
+        { OK, "{\"code\":\"unknown_command\",\"message\":\"Unknown command.\"}", "energy dashboard", 10000 },
+        { UNAVAILABLE, "", "energy dashboard", 10000 },
+        { OK, "{\"code\":\"not_found\",\"message\":\"No prefs\"}", "found", 300000 },
+    };
+    int64_t begin = NOW_US - 2 * DAY;
+    count(w, "sensor.oven", "kWh", 1, 500, 900, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    SETTLE(w, "UTC", NOW_US, "energy_price", "0.5");
+    say_prefs(w, preferences[0]);
+    probe_advance(w->probe, 300001);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        struct told t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+        free(t.rows);
+        say_no_prefs(w, answers[i].verdict, answers[i].error);
+        probe_advance(w->probe, answers[i].again_ms - 1000);
+        t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+        assert_string_equal(t.end.devices_by, answers[i].by);
+        assert_null(probe_asked(w->probe, &ingest_ask_contract));
+        free(t.rows);
+        probe_advance(w->probe, 1001);
+    }
+}
+
 /* The kitchen's counter begins at noon: until then the oven is a device of its own. */
 static void what_an_outer_meter_does_not_tell_of_is_no_part_of_it(void **state)
 {
@@ -593,6 +629,7 @@ int main(void)
         TEST(what_is_rolled_up_says_the_same),
         TEST(the_energy_dashboard_says_who_counts_and_who_is_behind_whom),
         TEST(the_energy_dashboard_of_every_version_is_read),
+        TEST(what_the_energy_dashboard_said_holds_until_it_says_something_else),
         TEST(what_an_outer_meter_does_not_tell_of_is_no_part_of_it),
         TEST(of_what_is_found_each_device_counts_once),
         TEST(the_smart_meters_series_are_the_meter),
