@@ -1,18 +1,23 @@
 /* log_file.c - the write-ahead log is written in long stretches: SQLite writes 24 bytes and a page for every page of it.
  *
  * What is appended waits until the page that ends a commit has come, or the room is full, or something else is done with the
- * file; so an error is the commit's own, and no reader is ever told of a page that is not in the file. */
+ * file; so an error is the commit's own, and no reader is ever told of a page that is not in the file. The disk is told of
+ * what there is early: when the log is carried over, and the writer waits for a sync of it, most of it is there. */
 #include "inside.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+enum { EARLY = 1 << 20 /* of the log: so much at a time is begun to be written to the disk */ };
 enum { FRAME_HEAD = 24, ROOM = 16 * (FRAME_HEAD + PAGE_BYTES) }; /* SQLite cannot write 128 KiB at once */
 
 struct log_file {
     sqlite3_file base;
     sqlite3_int64 start, tail; /* where the bytes that wait belong; the end of all that was ever appended */
-    int size;
+    sqlite3_int64 begun;       /* up to here the disk has been told of it */
+    int size, disk;            /* disk: the same file again, since SQLite does not tell its own; -1: it cannot be had */
     bool ends_commit;          /* the page whose head came last */
     char *bytes;
     sqlite3_file *file;        /* SQLite's own, behind this one */
@@ -20,11 +25,27 @@ struct log_file {
 
 static sqlite3_vfs *system_files;
 
+/* Nobody waits for it, and whether it is done does not matter. */
+static void begin_early(struct log_file *log, sqlite3_int64 end)
+{
+    if (log->begun > end)
+        log->begun = 0; /* it has begun anew */
+    if (log->disk < 0 || end - log->begun < EARLY)
+        return;
+    (void)sync_file_range(log->disk, log->begun, end - log->begun, SYNC_FILE_RANGE_WRITE);
+    log->begun = end;
+}
+
 static int flush(struct log_file *log)
 {
     int size = log->size;
     log->size = 0;
-    return size > 0 ? log->file->pMethods->xWrite(log->file, log->bytes, size, log->start) : SQLITE_OK;
+    if (size == 0)
+        return SQLITE_OK;
+    int rc = log->file->pMethods->xWrite(log->file, log->bytes, size, log->start);
+    if (rc == SQLITE_OK)
+        begin_early(log, log->start + size);
+    return rc;
 }
 
 static int append(struct log_file *log, const void *data, int size, sqlite3_int64 at)
@@ -89,6 +110,8 @@ static int log_close(sqlite3_file *base)
     struct log_file *log = (struct log_file *)base;
     int rc = flush(log), closed = log->file->pMethods->xClose(log->file);
     free(log->bytes);
+    if (log->disk >= 0)
+        close(log->disk);
     return rc == SQLITE_OK ? closed : rc;
 }
 
@@ -144,6 +167,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     int rc = system_files->xOpen(system_files, name, log->file, flags, given);
     if (rc != SQLITE_OK)
         return rc;
+    log->disk = open(name, O_WRONLY | O_CLOEXEC); /* closing it drops no lock: those are on other files */
     log->bytes = malloc(ROOM);
     assert(log->bytes);
     log->base.pMethods = &log_methods;
