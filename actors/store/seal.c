@@ -2,10 +2,9 @@
  *
  * A round goes through the time before the hot period in slices, through the series in each, and
  * makes one chunk a step. The row goes from `event` in the transaction that writes its chunk; its key
- * in the order of lists leads nowhere then, which readers pass over, and goes when the slice is done: one key of
- * each page at a time would write every page of `time` again for every chunk. Which keys these are is
- * kept in memory; after a start, and where they are very many, all keys of the slice are looked at. */
+ * in the order of lists leads nowhere then, which readers pass over, and goes when the slice is done (sweep.h). */
 #include "seal.h"
+#include "sweep.h"
 #include "times.h"
 
 #include <stdio.h>
@@ -21,10 +20,10 @@ enum {
     ROWS = 320, BODIES = 512 * 1024,  /* of a chunk: what is read for one moment; fewer take more disk (docs/performance.md) */
     WORTH = 256,                       /* rows; with fewer it waits */
     BODY_MAX = 1024 * 1024,            /* a row larger than this stays where it is */
-    KEYS_AT_ONCE = 1000, RUNS_AT_ONCE = 8, KEYS_MAX = 65536, STEP_US = 3000
+    STEP_US = 3000
 };
 
-enum phase { RESTING, SEALING, SWEEPING, SWEEPING_RUNS };
+enum phase { RESTING, SEALING, SWEEPING };
 
 struct sealing {
     enum phase phase;
@@ -33,21 +32,10 @@ struct sealing {
     int64_t series, cursor;            /* at hand, and how far it is looked through */
     int64_t merged_at;                 /* when the last round began that merged whatever was late */
     bool is_state, has_rested, merges_all;
-    bool is_sure;                      /* all keys that lead nowhere are among these */
-    bool is_reopened;                  /* rows are hot again since: some of these may lead somewhere */
-    struct row_key *keys, swept;       /* sorted once the slice is sealed */
-    size_t key_count, key_room;
-    int64_t swept_run;
+    bool has_swept, has_sealed;        /* a whole round since the start; rows of the slice at hand */
+    struct sweeping sweeping;
     struct stash stash;
 };
-
-static void forget_keys(struct sealing *s)
-{
-    free(s->keys);
-    s->keys = NULL;
-    s->key_count = s->key_room = 0;
-    s->is_reopened = false;
-}
 
 void sealing_close(store_t *store)
 {
@@ -56,7 +44,6 @@ void sealing_close(store_t *store)
     if (!store->sealing)
         return;
     stash_destroy(&store->sealing->stash);
-    forget_keys(store->sealing);
     free(store->sealing);
     store->sealing = NULL;
 }
@@ -88,8 +75,6 @@ static enum store_result open_again(store_t *store, const struct chunk_entry *en
     if (result != STORE_OK)
         return result;
     int rc = 1;
-    if (store->sealing)
-        store->sealing->is_reopened = true;
     while (result == STORE_OK && (rc = chunk_next(sealed.reader, &row)) > 0)
         result = restore(store, entry->series, &row);
     sealed_close(store, &sealed);
@@ -283,26 +268,6 @@ static enum store_result drop_one_by_one(store_t *store, const struct sealing *s
     return STORE_OK;
 }
 
-
-/* Their keys lead nowhere when this is committed. */
-static void note_keys(struct sealing *s, size_t count)
-{
-    s->is_sure = s->is_sure && s->key_count + count <= KEYS_MAX;
-    if (!s->is_sure) {
-        forget_keys(s);
-        return;
-    }
-    if (s->key_count + count > s->key_room) {
-        s->key_room = s->key_room * 2 > s->key_count + count ? s->key_room * 2 : s->key_count + count;
-        s->keys = realloc(s->keys, s->key_room * sizeof *s->keys);
-        assert(s->keys);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const struct chunk_row *row = &s->stash.rows[i];
-        s->keys[s->key_count++] = (struct row_key){ row->at + row->shift, row->place, s->series, row->at, row->rest };
-    }
-}
-
 /* STORE_MISSING: nothing of these rows is to be sealed now. */
 static enum store_result seal_rows(store_t *store, struct sealing *s, struct taking *t)
 {
@@ -317,8 +282,6 @@ static enum store_result seal_rows(store_t *store, struct sealing *s, struct tak
         return result; /* what lies in the span of a damaged chunk stays where it is */
     /* before they are put in order: which are hot is said of their places */
     result = t->some_stay ? drop_one_by_one(store, s) : drop_range(store, s, &s->stash.rows[0], &s->stash.rows[hot - 1], hot);
-    if (result == STORE_OK)
-        note_keys(s, hot);
     stash_finish(&s->stash);
     if (result == STORE_OK && grows)
         result = chunk_drop(store, &t->before);
@@ -362,11 +325,11 @@ static enum store_result seal_some(store_t *store, struct sealing *s)
         return result;
     if (s->stash.count == 0 || is_too_little(s, &t))
         return s->cursor < to ? STORE_DUPLICATE : STORE_MISSING;
-    size_t known = s->key_count;
     result = seal_rows(store, s, &t);
-    if (result == STORE_OK)
+    if (result == STORE_OK) {
+        s->has_sealed = true; /* also where the commit fails: a look too many */
         return store_commit(store);
-    s->key_count = s->key_count < known ? s->key_count : known;
+    }
     if (result == STORE_MISSING || result == STORE_BAD) { /* passed over */
         store_abandon(store, NULL);
         if (result == STORE_BAD)
@@ -375,114 +338,6 @@ static enum store_result seal_some(store_t *store, struct sealing *s)
         return STORE_DUPLICATE;
     }
     return result;
-}
-
-/* --- keys that lead nowhere ------------------------------------------------------------------------------- */
-
-static enum store_result has_row(store_t *store, const struct row_key *key, bool *has)
-{
-    sqlite3_stmt *find = statement(store, EVENT_HAS);
-    if (!find)
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(find, 1, key->series);
-    sqlite3_bind_int64(find, 2, key->at);
-    sqlite3_bind_int(find, 3, key->rest);
-    int rc = sqlite3_step(find);
-    sqlite3_reset(find);
-    *has = rc == SQLITE_ROW;
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot look for a row");
-}
-
-static enum store_result next_keys(store_t *store, struct sealing *s, struct row_key *keys, size_t *count)
-{
-    sqlite3_stmt *old = statement(store, TIME_OLD);
-    if (!old)
-        return STORE_TROUBLE;
-    sqlite3_bind_int64(old, 1, s->swept.time);
-    sqlite3_bind_int64(old, 2, s->swept.place);
-    sqlite3_bind_int64(old, 3, s->swept.series);
-    sqlite3_bind_int64(old, 4, s->slice_to);
-    int rc = SQLITE_ROW;
-    for (*count = 0; *count < KEYS_AT_ONCE && (rc = sqlite3_step(old)) == SQLITE_ROW; ++*count)
-        keys[*count] = (struct row_key){ sqlite3_column_int64(old, 0), sqlite3_column_int64(old, 1), sqlite3_column_int64(old, 2),
-            sqlite3_column_int64(old, 3), sqlite3_column_int(old, 4) };
-    sqlite3_reset(old);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot read the order of rows");
-}
-
-static int in_order(const void *a, const void *b)
-{
-    return key_order(a, b);
-}
-
-static enum store_result leads_nowhere(store_t *store, const struct sealing *s, const struct row_key *key, bool *nowhere)
-{
-    bool has = false;
-    *nowhere = !s->is_sure || (s->key_count > 0 && bsearch(key, s->keys, s->key_count, sizeof *s->keys, in_order));
-    enum store_result result = *nowhere && (!s->is_sure || s->is_reopened) ? has_row(store, key, &has) : STORE_OK;
-    *nowhere = *nowhere && !has;
-    return result;
-}
-
-static void begin_sweeping(struct sealing *s)
-{
-    if (s->key_count > 0)
-        qsort(s->keys, s->key_count, sizeof *s->keys, in_order);
-    s->phase = SWEEPING;
-}
-
-/* STORE_MISSING: the slice is done. */
-static enum store_result sweep_late(store_t *store, struct sealing *s)
-{
-    struct row_key keys[KEYS_AT_ONCE];
-    size_t count;
-    bool nowhere;
-    enum store_result result = store_begin(store);
-    if (result == STORE_OK)
-        result = next_keys(store, s, keys, &count);
-    for (size_t i = 0; result == STORE_OK && i < count; i++) {
-        result = leads_nowhere(store, s, &keys[i], &nowhere);
-        if (result == STORE_OK && nowhere)
-            result = times_drop(store, &keys[i]);
-    }
-    if (result != STORE_OK)
-        return result;
-    result = store_commit(store);
-    if (count > 0)
-        s->swept = keys[count - 1];
-    return result == STORE_OK && count < KEYS_AT_ONCE ? STORE_MISSING : result;
-}
-
-/* What remains of the next run. STORE_MISSING: the slice is done. */
-static enum store_result sweep_run(store_t *store, struct sealing *s)
-{
-    struct run run;
-    size_t kept = 0;
-    bool nowhere;
-    enum store_result result = run_after(store, s->swept_run, s->slice_to, &run);
-    for (size_t i = 0; result == STORE_OK && i < run.count; i++) {
-        nowhere = false;
-        if (run.keys[i].time < s->slice_to)
-            result = leads_nowhere(store, s, &run.keys[i], &nowhere);
-        if (!nowhere)
-            run.keys[kept++] = run.keys[i];
-    }
-    if (result == STORE_OK && (kept < run.count || run.is_mended))
-        result = run_keep(store, run.first, run.keys, kept);
-    if (result == STORE_OK)
-        s->swept_run = run.last; /* none begins in between */
-    return result;
-}
-
-static enum store_result sweep_runs(store_t *store, struct sealing *s)
-{
-    enum store_result result = store_begin(store);
-    for (int i = 0; result == STORE_OK && i < RUNS_AT_ONCE; i++)
-        result = sweep_run(store, s);
-    if (result != STORE_OK && result != STORE_MISSING)
-        return result;
-    enum store_result committed = store_commit(store);
-    return committed == STORE_OK ? result : committed;
 }
 
 /* --- rounds ---------------------------------------------------------------------------------------------------- */
@@ -497,14 +352,12 @@ static enum store_result begin_slice(store_t *store, struct sealing *s, int64_t 
     s->phase = result == STORE_OK ? SEALING : RESTING;
     s->series = 0;
     s->cursor = s->slice_to; /* nothing of the series before the first */
-    s->swept = (struct row_key){ .time = -1 };
-    s->swept_run = -1;
+    s->has_sealed = false;
     if (s->phase == RESTING) {
         s->has_rested = true;
         s->rested_at = s->now;
-        s->is_sure = true;
+        s->has_swept = true;
         s->merged_at = s->merges_all ? s->now : s->merged_at;
-        forget_keys(s);
     }
     return s->phase == RESTING ? STORE_MISSING : STORE_OK;
 }
@@ -547,20 +400,15 @@ static enum store_result take_step(store_t *store, struct sealing *s)
         return begin_slice(store, s, -1);
     case SEALING:
         result = seal_step(store, s);
-        if (result == STORE_MISSING && s->is_sure && s->key_count == 0)
+        if (result != STORE_MISSING)
+            return result;
+        if (s->has_swept && !s->has_sealed)
             return begin_slice(store, s, s->slice_to);
-        if (result == STORE_MISSING)
-            begin_sweeping(s);
-        return result == STORE_MISSING ? STORE_OK : result;
+        sweep_begin(&s->sweeping, s->slice_to);
+        s->phase = SWEEPING;
+        return STORE_OK;
     case SWEEPING:
-        result = sweep_late(store, s);
-        if (result == STORE_MISSING)
-            s->phase = SWEEPING_RUNS;
-        return result == STORE_MISSING ? STORE_OK : result;
-    case SWEEPING_RUNS:
-        result = sweep_runs(store, s);
-        if (result == STORE_MISSING)
-            forget_keys(s);
+        result = sweep_some(store, &s->sweeping);
         return result == STORE_MISSING ? begin_slice(store, s, s->slice_to) : result;
     }
     return STORE_MISSING;
@@ -585,8 +433,7 @@ enum store_result store_seal(store_t *store, int64_t now_us, int64_t hot_us)
     enum store_result result = take_step(store, s);
     if (result != STORE_OK && result != STORE_MISSING) {
         store_abandon(store, NULL);
-        forget_keys(s);
-        s->is_sure = false;
+        s->has_swept = false;
         s->phase = RESTING;
         s->has_rested = true;
         s->rested_at = now_us;

@@ -135,7 +135,7 @@ static const char *const texts[STATEMENTS] = {
     [EVENT_OLD]     = "SELECT at, shift, place, rest, length(body), body FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at, rest",
     [EVENT_MORE]    = "SELECT at FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at LIMIT 1 OFFSET ?",
     [EVENT_DROP_RANGE] = "DELETE FROM event WHERE series = ? AND at >= ? AND at <= ?",
-    [EVENT_HAS]     = "SELECT 1 FROM event WHERE series = ? AND at = ? AND rest = ?",
+    [EVENT_KEYS]    = "SELECT at, rest FROM event WHERE series = ?1 AND (at, rest) >= (?2, ?3) AND at <= ?4 ORDER BY at, rest",
     [TIME_OLD]      = "SELECT time, place, series, time + back, rest FROM time WHERE (time, place, series) > (?1, ?2, ?3) AND time < ?4 ORDER BY time, place, series, back, rest",
     [TIME_RESTORE]  = "INSERT OR IGNORE INTO time (time, place, series, back, rest) VALUES (?1, ?2, ?3, ?4 - ?1, ?5)",
     [TIME_COUNT]    = "SELECT count(*) FROM time WHERE time >= ? AND time < ?",
