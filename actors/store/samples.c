@@ -1,6 +1,7 @@
 /* samples.c - the states of one series over time, out of the file and out of chunks, one after the other. */
 #include "samples.h"
 
+#include "hot.h"
 #include "sealed.h"
 
 #include <assert.h>
@@ -8,12 +9,13 @@
 
 struct samples {
     store_t *store;
-    sqlite3_stmt *rows;
+    struct hot rows;
     int64_t series, from, to;
-    bool wants_prior, is_over; /* a statement that has ended would begin anew */
+    bool wants_prior;
     bool needs_hot, needs_sealed; /* what there was of it has been given */
-    bool has_hot;              /* the statement stands at a row that was not given yet */
+    bool has_hot;              /* a row that was not given yet */
     int64_t hot_at;
+    struct slice hot_body;
     int64_t sealed_from;       /* chunks are read from here on */
     struct sealed sealed;      /* the one at hand */
     struct chunk_entry entry;
@@ -21,14 +23,12 @@ struct samples {
     struct chunk_state state;
 };
 
-static const char range[] = "SELECT at, body FROM event WHERE series = ? AND at >= ? AND at < ? ORDER BY at, place";
-
 /* One of them is kept: most questions have one series open at a time. */
 static sqlite3_stmt *take_statement(store_t *store)
 {
     sqlite3_stmt *stmt = store->samples_ready;
     store->samples_ready = NULL;
-    if (!stmt && sqlite3_prepare_v3(store->db, range, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) != SQLITE_OK)
+    if (!stmt && sqlite3_prepare_v3(store->db, HOT_ROWS, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) != SQLITE_OK)
         trouble(store, "cannot prepare to read samples");
     return stmt;
 }
@@ -40,7 +40,7 @@ samples_t *samples_open(store_t *store, int64_t series, int64_t from_us, int64_t
         return NULL;
     samples_t *self = malloc(sizeof *self);
     assert(self);
-    *self = (struct samples){ .store = store, .rows = rows, .series = series, .from = from_us, .to = to_us, .sealed_from = from_us,
+    *self = (struct samples){ .store = store, .rows = { .stmt = rows }, .series = series, .from = from_us, .to = to_us, .sealed_from = from_us,
         .wants_prior = with_prior, .needs_hot = true, .needs_sealed = true };
     sqlite3_bind_int64(rows, 1, series);
     sqlite3_bind_int64(rows, 2, from_us);
@@ -78,12 +78,9 @@ static enum store_result sealed_sample(samples_t *self, const struct chunk_state
 
 static enum store_result next_hot(samples_t *self)
 {
-    int rc = self->is_over ? SQLITE_DONE : sqlite3_step(self->rows);
-    self->is_over = rc != SQLITE_ROW;
-    self->has_hot = rc == SQLITE_ROW;
-    if (rc == SQLITE_ROW)
-        self->hot_at = sqlite3_column_int64(self->rows, 0);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? STORE_OK : trouble(self->store, "cannot read samples");
+    enum store_result result = hot_next(self->store, &self->rows, &self->hot_at, &self->hot_body);
+    self->has_hot = result == STORE_OK;
+    return result == STORE_MISSING ? STORE_OK : result;
 }
 
 /* The next chunk, at its first state from `from` on; a damaged one is passed over. */
@@ -191,7 +188,7 @@ enum store_result samples_next(samples_t *self, struct sample *to)
     self->needs_hot = self->has_hot && !self->needs_sealed;
     if (self->needs_sealed)
         return sealed_sample(self, &self->state, to);
-    return self->needs_hot ? hot_sample(self, self->hot_at, column_bytes(self->rows, 1), to) : STORE_MISSING;
+    return self->needs_hot ? hot_sample(self, self->hot_at, self->hot_body, to) : STORE_MISSING;
 }
 
 void samples_close(samples_t **self_p)
@@ -201,10 +198,11 @@ void samples_close(samples_t **self_p)
         return;
     *self_p = NULL;
     sealed_close(self->store, &self->sealed);
-    sqlite3_reset(self->rows);
+    hot_close(&self->rows);
+    sqlite3_reset(self->rows.stmt);
     if (self->store->samples_ready)
-        sqlite3_finalize(self->rows);
+        sqlite3_finalize(self->rows.stmt);
     else
-        self->store->samples_ready = self->rows;
+        self->store->samples_ready = self->rows.stmt;
     free(self);
 }
