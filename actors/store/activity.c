@@ -9,9 +9,10 @@
 #include <string.h>
 
 #define DAY_US INT64_C(86400000000)
-enum { LOOK_EVERY = 1024, SNAPSHOTS_MAX = 1 << 20 /* that are remembered */ };
+enum { LOOK_EVERY = 1024, CHANGES_US = 1200000, SNAPSHOTS_MAX = 1 << 20 /* that are remembered */ };
+#define SEVERAL SIZE_MAX /* groups that a series was in */
 
-struct group { char *key, *name; size_t key_size, name_size; int64_t entities, count, changes, last, series; };
+struct group { char *key, *name; size_t key_size, name_size; int64_t entities, count, changes, last, series; bool is_unsure; /* changes are more */ };
 enum by { BY_ENTITY, BY_DOMAIN, BY_AREA, BY_DEVICE };
 enum order { ORDER_COUNT, ORDER_CHANGES, ORDER_LAST, ORDER_NAME };
 
@@ -19,6 +20,7 @@ struct tally {
     store_t *store;
     enum by by;
     int64_t from, to, total;
+    int64_t changes_until_us; /* states are looked at one by one, so long; then they are counted alone */
     uint64_t looked;
     struct group *groups;
     size_t count, room;
@@ -99,56 +101,128 @@ static enum store_result place_of_snapshot(struct tally *t, int64_t snapshot, si
 
 /* --- counting ----------------------------------------------------------------------------------- */
 
-/* Whether the text is another one; a removal is one as well. */
-static bool is_change(struct tally *t, const struct sample *s)
+static void set_before(struct tally *t, const struct sample *s)
 {
     char mark = s->kind == SAMPLE_REMOVED ? 'r' : 's';
-    struct slice before = { t->before.data, t->before.size };
-    if (before.size == s->state.size + 1 && *(const char *)before.data == mark
-            && slice_equal((struct slice){ (const char *)before.data + 1, before.size - 1 }, s->state))
-        return false;
     msgpack_sbuffer_clear(&t->before);
     msgpack_sbuffer_write(&t->before, &mark, 1);
     if (s->state.size > 0)
         msgpack_sbuffer_write(&t->before, s->state.data, s->state.size);
-    return true;
 }
 
-static enum store_result count_sample(struct tally *t, const struct series *series, const struct sample *s, size_t place)
+/* Whether the text is another one; a removal is one as well. */
+static bool is_change(const struct tally *t, const struct sample *s)
 {
-    bool changed = is_change(t, s);
-    if (s->at < t->from)
-        return STORE_OK; /* the one in force before */
-    if (t->by == BY_AREA || t->by == BY_DEVICE) {
-        enum store_result result = place_of_snapshot(t, s->snapshot, &place);
-        if (result != STORE_OK)
-            return result;
-    }
+    char mark = s->kind == SAMPLE_REMOVED ? 'r' : 's';
+    struct slice before = { t->before.data, t->before.size };
+    return before.size != s->state.size + 1 || *(const char *)before.data != mark
+        || !slice_equal((struct slice){ (const char *)before.data + 1, before.size - 1 }, s->state);
+}
+
+static void add_to(struct tally *t, size_t place, const struct series *series, int64_t count, int64_t changes, int64_t last)
+{
     struct group *g = &t->groups[place];
-    g->count++;
-    g->changes += changed;
-    g->last = s->at > g->last ? s->at : g->last;
+    g->count += count;
+    g->changes += changes;
+    g->last = last > g->last ? last : g->last;
     g->entities += g->series != series->id;
     g->series = series->id;
-    t->total++;
+    t->total += count;
+}
+
+static enum store_result count_sample(struct tally *t, const struct series *series, samples_t *samples, const struct sample *s, size_t place)
+{
+    struct samples_passed passed;
+    bool changed = is_change(t, s);
+    set_before(t, s);
+    if (s->at < t->from)
+        return STORE_OK; /* the one in force before */
+    enum store_result result = place == SEVERAL ? place_of_snapshot(t, s->snapshot, &place) : STORE_OK;
+    if (result != STORE_OK)
+        return result;
+    add_to(t, place, series, 1, changed, s->at);
+    while (samples_pass(samples, &passed)) {
+        add_to(t, place, series, passed.count, passed.changes, passed.last.at);
+        set_before(t, &passed.last);
+    }
     return ++t->looked % LOOK_EVERY == 0 && clock_us() > t->store->late_us ? STORE_LATE : STORE_OK;
 }
 
-static enum store_result count_series(struct tally *t, const struct series *series)
+static enum store_result look_at_series(struct tally *t, const struct series *series, size_t place)
 {
     struct sample sample;
-    struct slice name = { series->name, series->name_size }, none = { NULL, 0 };
-    size_t place = t->by == BY_ENTITY ? add_group(t, name, none) : t->by == BY_DOMAIN ? group_of(t, name_domain(name), none) : 0;
     enum store_result result;
     samples_t *samples = samples_open(t->store, series->id, t->from, t->to, true);
     if (!samples)
         return STORE_TROUBLE;
     msgpack_sbuffer_clear(&t->before);
     while ((result = samples_next(samples, &sample)) == STORE_OK)
-        if ((result = count_sample(t, series, &sample, place)) != STORE_OK)
+        if ((result = count_sample(t, series, samples, &sample, place)) != STORE_OK)
             break;
     samples_close(&samples);
     return result == STORE_MISSING ? STORE_OK : result;
+}
+
+/* How many there are and the last one are in the index. */
+static enum store_result count_alone(struct tally *t, const struct series *series, size_t place)
+{
+    struct sample last;
+    int64_t count = 0;
+    enum store_result result = rows_count(t->store, series->id, t->from, t->to, &count);
+    if (result != STORE_OK || count == 0)
+        return result;
+    samples_t *samples = samples_open(t->store, series->id, t->to, t->to, true);
+    result = samples ? samples_next(samples, &last) : STORE_TROUBLE;
+    samples_close(&samples);
+    if (result == STORE_OK) {
+        add_to(t, place, series, count, 0, last.at);
+        t->groups[place].is_unsure = true;
+    }
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
+/* The one group that all its registry snapshots say, else SEVERAL. */
+static enum store_result place_of_all(struct tally *t, const struct series *series, size_t *place)
+{
+    int64_t ids[16];
+    size_t count = 0;
+    sqlite3_stmt *list = statement(t->store, SEEN_IDS);
+    if (!list)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(list, 1, series->id);
+    int rc;
+    while ((rc = sqlite3_step(list)) == SQLITE_ROW && count < sizeof ids / sizeof *ids)
+        ids[count++] = sqlite3_column_int64(list, 0);
+    sqlite3_reset(list);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return trouble(t->store, "cannot look which snapshots a series had");
+    *place = SEVERAL;
+    for (size_t i = 0; i < count && rc == SQLITE_DONE; i++) {
+        size_t one;
+        enum store_result result = place_of_snapshot(t, ids[i], &one);
+        if (result != STORE_OK || (i > 0 && one != *place)) {
+            *place = SEVERAL;
+            return result;
+        }
+        *place = one;
+    }
+    return STORE_OK;
+}
+
+static enum store_result count_series(struct tally *t, const struct series *series)
+{
+    struct slice name = { series->name, series->name_size }, none = { NULL, 0 };
+    size_t place = SEVERAL;
+    enum store_result result = STORE_OK;
+    if (t->by == BY_ENTITY)
+        place = add_group(t, name, none);
+    else if (t->by == BY_DOMAIN)
+        place = group_of(t, name_domain(name), none);
+    else
+        result = place_of_all(t, series, &place);
+    if (result != STORE_OK)
+        return result;
+    return place == SEVERAL || clock_us() < t->changes_until_us ? look_at_series(t, series, place) : count_alone(t, series, place);
 }
 
 static enum store_result count_all(struct tally *t)
@@ -156,7 +230,7 @@ static enum store_result count_all(struct tally *t)
     enum store_result result = STORE_OK;
     for (size_t i = 0; i < t->store->series.count && result == STORE_OK; i++)
         if (t->store->series.items[i].is_state)
-            result = count_series(t, &t->store->series.items[i]);
+            result = clock_us() > t->store->late_us ? STORE_LATE : count_series(t, &t->store->series.items[i]);
     return result;
 }
 
@@ -182,9 +256,11 @@ static int by_count(const void *left, const void *right)
     return more(((const struct group *)left)->count, ((const struct group *)right)->count, left, right);
 }
 
+/* Those of which it is not known last. */
 static int by_changes(const void *left, const void *right)
 {
-    return more(((const struct group *)left)->changes, ((const struct group *)right)->changes, left, right);
+    const struct group *a = left, *b = right;
+    return a->is_unsure != b->is_unsure ? a->is_unsure - b->is_unsure : a->is_unsure ? by_count(a, b) : more(a->changes, b->changes, a, b);
 }
 
 static int by_last(const void *left, const void *right)
@@ -202,7 +278,8 @@ static int give(const struct tally *t, const struct group *g, store_activity_fn 
         SET(&one, name, (struct slice){ g->name, g->name_size });
     SET(&one, entities, g->entities);
     SET(&one, count, g->count);
-    SET(&one, changes, g->changes);
+    if (!g->is_unsure)
+        SET(&one, changes, g->changes);
     SET(&one, last, g->last);
     SET(&one, share, (double)g->count / (double)t->total);
     return row(owner, &one);
@@ -267,7 +344,7 @@ static void forget(struct tally *t)
 enum store_result store_activity(store_t *store, const struct activity_query *q, int64_t now_us, store_activity_fn *row, void *owner,
                                  struct page *end, struct fault *fault)
 {
-    struct tally t = { .store = store };
+    struct tally t = { .store = store, .changes_until_us = clock_us() + CHANGES_US };
     enum order order;
     bool empty;
     schema_clear(page_schema(), end);

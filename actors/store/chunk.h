@@ -37,6 +37,9 @@ size_t chunk_rows_before(chunk_reader_t *, int64_t at);     /* likewise */
 /* 1: the next; 0: there is no more; -1: damaged. The body lives until the next call. Not both of one chunk. */
 int chunk_next(chunk_reader_t *, struct chunk_row *);
 int chunk_next_state(chunk_reader_t *, struct chunk_state *);
+/* After one of these: passes over what follows under the same snapshot, and says how many of them tell another text than the one before
+ * each. *state: the one before, then the last. How many it passed over; 0: there is none, or it is damaged, as the next one asked for says. */
+size_t chunk_pass_changes(chunk_reader_t *, struct chunk_state *state, size_t *changes);
 void chunk_pass_rows(chunk_reader_t *, size_t count);   /* they are read as far as the ones after them need it */
 void chunk_pass_states(chunk_reader_t *, size_t count); /* likewise, where states alone are asked for */
 /* The last row that is not later than a time, before any row was asked for. 1: there is one; 0: none; 2: one that only both halves

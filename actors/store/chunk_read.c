@@ -207,15 +207,11 @@ unsigned chunk_decimals(const chunk_reader_t *self, int64_t scaled)
     return decimals;
 }
 
-int chunk_next_state(chunk_reader_t *self, struct chunk_state *state)
+/* What the state is, of the next row. */
+static void next_word(chunk_reader_t *self, struct chunk_state *state)
 {
     uint64_t other;
-    if (self->bad || self->row == self->count)
-        return self->bad ? -1 : 0;
-    state->at = numbers_next(&self->at);
     state->word = (uint64_t)runs_next(&self->words);
-    state->snapshot = runs_next(&self->snapshots);
-    state->attributes = runs_next(&self->attributes);
     if (state->word == WORD_NUMBER) {
         state->scaled = numbers_next(&self->scaled);
         state->decimals = chunk_decimals(self, state->scaled);
@@ -223,9 +219,45 @@ int chunk_next_state(chunk_reader_t *self, struct chunk_state *state)
     if (few_has(&self->other_decimals, self->row, &other) && other <= self->decimals)
         state->decimals = (unsigned)other;
     self->row++;
-    self->bad = self->at.in.bad || self->words.bad || self->snapshots.bad || self->attributes.bad || state->word >= WORD_TEXTS + self->text_count
+    self->bad |= self->words.bad || state->word >= WORD_TEXTS + self->text_count
         || (state->word == WORD_NUMBER && (self->scaled.in.bad || state->scaled >= DECIMAL_LIMIT || state->scaled <= -DECIMAL_LIMIT));
+}
+
+int chunk_next_state(chunk_reader_t *self, struct chunk_state *state)
+{
+    if (self->bad || self->row == self->count)
+        return self->bad ? -1 : 0;
+    state->at = numbers_next(&self->at);
+    state->snapshot = runs_next(&self->snapshots);
+    state->attributes = runs_next(&self->attributes);
+    next_word(self, state);
+    self->bad |= self->at.in.bad || self->snapshots.bad || self->attributes.bad;
     return self->bad ? -1 : 1;
+}
+
+/* The same word is the same text, but that numbers have their digits beside. */
+static bool is_same_text(const struct chunk_state *a, const struct chunk_state *b)
+{
+    return a->word == b->word && (a->word != WORD_NUMBER || (a->scaled == b->scaled && a->decimals == b->decimals));
+}
+
+size_t chunk_pass_changes(chunk_reader_t *self, struct chunk_state *state, size_t *changes)
+{
+    size_t count = self->bad ? 0 : self->count - self->row;
+    *changes = 0;
+    count = count < self->snapshots.left ? count : self->snapshots.left;
+    for (size_t i = 0; i < count && !self->bad; i++) {
+        struct chunk_state before = *state;
+        next_word(self, state);
+        *changes += !is_same_text(&before, state);
+    }
+    self->snapshots.left -= count;
+    numbers_pass(&self->at, count);
+    runs_pass(&self->attributes, count, 0);
+    state->at = (int64_t)self->at.value;
+    state->attributes = self->attributes.value;
+    self->bad |= self->at.in.bad || self->attributes.bad;
+    return self->bad ? 0 : count;
 }
 
 void chunk_pass_states(chunk_reader_t *self, size_t count)

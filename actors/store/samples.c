@@ -191,6 +191,20 @@ enum store_result samples_next(samples_t *self, struct sample *to)
     return self->needs_hot ? hot_sample(self, self->hot_at, self->hot_body, to) : STORE_MISSING;
 }
 
+/* The rest of a chunk lies together where nothing hot lies in it, and the span does not end in it. */
+bool samples_pass(samples_t *self, struct samples_passed *to)
+{
+    size_t changes;
+    bool is_sealed = self->sealed.reader && self->has_state && self->needs_sealed && !self->wants_prior;
+    if (!is_sealed || self->entry.last >= self->to || (self->has_hot && self->hot_at <= self->entry.last))
+        return false;
+    size_t count = chunk_pass_changes(self->sealed.reader, &self->state, &changes);
+    if (count == 0)
+        return false;
+    *to = (struct samples_passed){ .count = (int64_t)count, .changes = (int64_t)changes };
+    return sealed_sample(self, &self->state, &to->last) == STORE_OK;
+}
+
 void samples_close(samples_t **self_p)
 {
     samples_t *self = *self_p;

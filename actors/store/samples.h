@@ -20,6 +20,11 @@ typedef struct samples samples_t;
  * is one at `from` itself. NULL: trouble, store_why says which. */
 samples_t *samples_open(store_t *, int64_t series, int64_t from_us, int64_t to_us, bool with_prior);
 enum store_result samples_next(samples_t *, struct sample *); /* STORE_MISSING: the end */
+
+/* What follows the sample at hand as one: `count` of the same snapshot, of which `changes` say another text than the one before each; the last of
+ * them. false: ask for the next one; also where those that follow would have to be looked at one by one. */
+struct samples_passed { int64_t count, changes; struct sample last; };
+bool samples_pass(samples_t *, struct samples_passed *);
 void samples_close(samples_t **);
 
 #endif

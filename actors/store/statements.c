@@ -227,6 +227,7 @@ static const char *const texts[STATEMENTS] = {
     [HOLDER_LATER]  = "SELECT 1 FROM holder WHERE name = ?1 AND since > ?2 AND since < ?3 LIMIT 1",
     [HOLDER_CREATED] = "UPDATE holder SET created = ?2 WHERE name = ?1 AND since < ?2",
     [SEEN_SNAPSHOTS] = "SELECT bytes FROM seen JOIN snapshot ON id = snapshot WHERE series = ?1",
+    [SEEN_IDS]      = "SELECT snapshot FROM seen WHERE series = ?",
     [SEEN_SERIES]   = "SELECT series FROM seen WHERE snapshot = ?",
 };
 #undef WORDS

@@ -241,6 +241,8 @@ static enum store_result find_newest(store_t *store, int64_t from_us, int64_t to
     enum store_result result = times_newest(store, from_us, to_us, &newest);
     if (result != STORE_OK && result != STORE_MISSING)
         return result;
+    if (result == STORE_MISSING)
+        newest = -1;
     result = newest < store->sealed_until ? find_newest_sealed(store, from_us, to_us, &newest) : STORE_OK;
     if (newest >= 0)
         SET(stats, last_event_time, newest);

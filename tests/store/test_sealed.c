@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "activity.h"
 #include "moment.h"
 #include "rollup.h"
 #include "seal.h"
@@ -103,6 +104,34 @@ static void ask_summaries(store_t *store, void *span, struct said *said)
     schema_clear(limit_query_schema(), &q);
     assert_int_equal(store_entities(store, &q, say_active, said, &end), STORE_OK);
     assert_int_equal(store_types(store, &q, say_type, said, &end), STORE_OK);
+}
+
+static int say_activity(void *owner, const struct activity_row *row)
+{
+    struct said *said = owner;
+    msgpack_sbuffer_write(&said->text, row->has_key ? row->key.data : "-", row->has_key ? row->key.size : 1);
+    say_number(said, row->entities);
+    say_number(said, row->count);
+    say_number(said, row->has_changes ? row->changes : -1);
+    say_number(said, row->last);
+    return 0;
+}
+
+static void ask_activity(store_t *store, void *span, struct said *said)
+{
+    static const char *const groups[] = { "entity", "domain", "area", "device" }, *const orders[] = { "count", "changes", "last", "name" };
+    const int64_t *times = span;
+    struct activity_query q;
+    struct page end;
+    struct fault fault;
+    for (size_t i = 0; i < 4; i++) {
+        schema_clear(activity_query_schema(), &q);
+        SET(&q, from, times[0]);
+        SET(&q, to, times[1]);
+        SET_TEXT(&q, group, groups[i], strlen(groups[i]));
+        SET_TEXT(&q, sort, orders[i], strlen(orders[i]));
+        assert_int_equal(store_activity(store, &q, times[1], say_activity, said, &end, &fault), STORE_OK);
+    }
 }
 
 static void ask_preview(store_t *store, void *now, struct said *said)
@@ -255,6 +284,10 @@ static void ask_all(struct twins *t, struct maker *m, int64_t from, int64_t to)
     ask(t, ask_latest, &early);
     ask(t, ask_summaries, span);
     ask(t, ask_summaries, all);
+    for (int i = 0; i < 6; i++) {
+        int64_t begin = from + (int64_t)chance(m, (uint64_t)(to - from)), some[2] = { begin, begin + 1 + (int64_t)chance(m, (uint64_t)(to - begin)) };
+        ask(t, ask_activity, i ? some : all);
+    }
     ask(t, ask_preview, &now);
     for (int64_t series = 1; series < 36; series++) {
         int64_t begin = from + (int64_t)chance(m, (uint64_t)(to - from)) - 1000;
