@@ -213,6 +213,18 @@ static bool read_counter(struct self *self, const struct process *p, const char 
     return json_int(found, value);
 }
 
+/* Also while there is no Home Assistant: what is damaged is missing in every answer. */
+static void judge_store(struct self *self, const struct process *p)
+{
+    int64_t chunks = 0, sets = 0, words = 0;
+    read_counter(self, p, "bad_chunks", &chunks);
+    read_counter(self, p, "bad_sets", &sets);
+    read_counter(self, p, "bad_words", &words);
+    if (chunks + sets + words > 0)
+        alerts_see(self->alerts, STORE_DAMAGED, "store", "sink", (double)(chunks + sets + words), "damaged in the store, and put aside: %" PRId64 " chunks of old rows, %" PRId64
+            " attribute sets, %" PRId64 " snapshots, readings or users", chunks, sets, words);
+}
+
 static void judge_counters(struct self *self)
 {
     int64_t capture, gaps, dropped;
@@ -223,6 +235,8 @@ static void judge_counters(struct self *self)
             self->gaps_number = gaps;
             self->gaps_us = 0; /* asked for at once */
         }
+        if (strcmp(p->actor, "sink") == 0)
+            judge_store(self, p);
         if (strcmp(p->actor, "gateway") != 0 || !read_counter(self, p, "stream_dropped", &dropped))
             continue;
         int64_t grown = meter_growth(&self->dropped, dropped, clock_of(self), alerts_span_us(self->alerts, TEN_MINUTES_S));

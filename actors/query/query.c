@@ -2,6 +2,7 @@
 #include "inside.h"
 #include "imports.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,8 +33,9 @@ int answer_gave(struct answering *a, int rc)
 
 static void on_told(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct store_view *view)
 {
-    (void)actor, (void)tag, (void)answer, (void)view;
+    (void)actor, (void)tag, (void)view;
     self->is_telling = false;
+    self->is_damaged = answer->verdict != OK;
 }
 
 /* What lies in a damaged chunk would be missing without a word: once the sink has put it aside it is a gap. */
@@ -46,6 +48,7 @@ static bool meets_damage(struct self *self, actor_t *actor)
     if (damage == self->damage)
         return false;
     self->damage = damage;
+    self->is_damaged = true;
     if (!self->is_telling) {
         actor_error(actor, "%s", what);
         self->is_telling = ask_sink_verify(actor, &nothing, TELL_MS, on_told, 0) == 0;
@@ -144,6 +147,18 @@ static void close_query(struct self *self, actor_t *actor)
     msgpack_sbuffer_destroy(&self->pool);
 }
 
+/* From when the sink has put it aside on, it says so itself. */
+static enum health health(struct self *self, actor_t *actor, char *why, size_t size)
+{
+    const char *what;
+    (void)actor;
+    if (!self->is_damaged)
+        return HEALTHY;
+    store_damage(self->store, &what);
+    snprintf(why, size, "%s: it answers nothing, and the sink could not be told to put it aside yet", what);
+    return DEGRADED;
+}
+
 static const struct handler handlers[] = {
     ANSWER(events_find, on_find),
     ANSWER(events_count, on_count),
@@ -190,6 +205,7 @@ const struct actor_spec actor_spec = {
     .config   = SECTION(config, query_config),
     .stats    = SECTION(stats, query_stats),
     .handlers = handlers,
+    .health   = health,
     .open     = open_query,
     .close    = close_query,
 };

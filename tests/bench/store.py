@@ -127,9 +127,9 @@ class Figures:
 class Ours:
     """Broker, query and gateway on a store that bench_year wrote."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, exist_ok=False):
         self.data = pathlib.Path(directory)
-        self.data.mkdir(parents=True)
+        self.data.mkdir(parents=True, exist_ok=exist_ok)
         self.store = self.data / "store.db"
         self.port, self.processes = free_port(), {}
 
@@ -173,6 +173,7 @@ class Ours:
             self.processes[name] = Process([str(BIN / name)], self.data / f"{name}.log", environment)
         api = Api(self.port)
         wait_for(lambda: api.request("GET", "/api/v1/events?limit=1")[0] == 200, 30, "our REST to answer")
+        return api
 
     def stop(self):
         processes, self.processes = list(self.processes.values()), {}

@@ -409,6 +409,13 @@ static void no_canary_where_none_is_wanted(void **state)
     assert_null(probe_new((const char *const[]){ "canary", "loud", NULL }));
 }
 
+static void what_is_damaged_in_the_store_is_told_also_without_home_assistant(void **state)
+{
+    (void)state;
+    BREAKS("store_damaged", "store", h->counters[4] = "{\"bad_chunks\":1,\"bad_sets\":0}", h->counters[4] = "{\"bad_chunks\":0}");
+    BREAKS("store_damaged", "store", (house_session(h, "reconnecting"), h->counters[4] = "{\"bad_words\":2}"), (house_session(h, "live"), h->counters[4] = NULL));
+}
+
 static void growth_is_told_and_forgotten(void **state)
 {
     (void)state;
@@ -664,6 +671,7 @@ int main(void)
         cmocka_unit_test(a_canary_that_nobody_took_is_not_missing),
         cmocka_unit_test(while_home_assistant_is_away_our_own_chain_is_watched_all_the_same),
         cmocka_unit_test(no_canary_where_none_is_wanted),
+        cmocka_unit_test(what_is_damaged_in_the_store_is_told_also_without_home_assistant),
         cmocka_unit_test(growth_is_told_and_forgotten),
         cmocka_unit_test(a_gap_that_could_not_be_filled_is_told_for_a_day),
         cmocka_unit_test(a_house_that_is_more_silent_than_it_ever_was_is_told),

@@ -240,6 +240,8 @@ static void what_meets_a_damaged_chunk_is_refused_until_it_is_put_aside(void **s
     struct page end;
     struct moment_end moment_end;
     struct store_looked looked;
+    struct store_view view;
+    char why[240];
     schema_clear(moment_query_schema(), &moment);
     SET(&moment, at, NOW_US - EVENTS * 500);
     while (store_seal(w->store, NOW_US + 40 * INT64_C(86400000000), 0) == STORE_OK)
@@ -248,8 +250,17 @@ static void what_meets_a_damaged_chunk_is_refused_until_it_is_put_aside(void **s
     assert_int_equal(probe_call(w->probe, &moment_read_contract, &moment, &moment_end), UNAVAILABLE);
     assert_int_equal(probe_call(w->probe, &events_find_contract, &q, &end), UNAVAILABLE);
     assert_int_equal(probe_asked_count(w->probe, &sink_verify_contract), 1);
+    assert_int_equal(probe_health(w->probe, why, sizeof why), DEGRADED);
+    assert_non_null(strstr(why, "chunk 1 of series"));
     while (store_verify(w->store, &looked) == STORE_OK)
         ;
+    schema_clear(store_view_schema(), &view);
+    view.has_bytes = view.has_chunks = view.has_sealed_rows = view.has_sealed_bytes = view.has_bad_chunks = view.has_bad_sets = view.has_bad_words = true;
+    view.has_verified = true;
+    SET(&view, bad, slice_of("[]"));
+    SET(&view, verifying, true);
+    probe_answer(w->probe, &sink_verify_contract, OK, &view);
+    assert_int_equal(probe_health(w->probe, why, sizeof why), HEALTHY);
     assert_int_equal(probe_call(w->probe, &moment_read_contract, &moment, &moment_end), OK);
     assert_int_equal(probe_call(w->probe, &events_find_contract, &q, &end), OK);
 }

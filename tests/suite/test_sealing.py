@@ -55,6 +55,7 @@ class Sealing(unittest.TestCase):
             sink = next(row for row in health["actors"] if row["actor"] == "sink")
             self.assertEqual(sink["status"], "degraded")
             self.assertIn("damaged", sink["why"])
+            wait_for(lambda: any(alert["rule"] == "store_damaged" for alert in api.get("/api/v1/alerts/active")), 30, "the monitor to tell of the damage")
             bad = api.get("/api/v1/store")["bad"][0]
             left = answers(api)
             self.assertEqual(len(before.keys() - left.keys()), bad["rows"], "only what was in that chunk is gone")
