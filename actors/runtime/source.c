@@ -5,7 +5,6 @@
 #include "row.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +64,7 @@ static void read_settings(source_t *self)
     }
 }
 
-static const struct provider *find_provider(const char *name)
+const struct provider *source_provider(const char *name)
 {
     for (const struct provider *p = source_spec.providers; p->name; p++)
         if (strcmp(p->name, name) == 0)
@@ -94,30 +93,13 @@ static void tell_names(source_t *self)
     actor_error(self->actor, "%s.provider: \"%s\" is none of %soff", actor_spec.name, self->config.provider, names);
 }
 
-/* A note for those who are asked about us: we shall not be there. */
-static void note_off(source_t *self)
-{
-    char why[OFF_WHY], names[160] = "", upper[40];
-    size_t size = 0;
-    for (const struct provider *p = source_spec.providers; p->name; p++)
-        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? ", " : "", p->name);
-    for (const char *c = actor_spec.name; *c && size < sizeof upper - 1; c++)
-        upper[size++] = (char)toupper((unsigned char)*c);
-    snprintf(why, sizeof why, "is off: %.*s_PROVIDER (%s.provider) turns it on at the next start, as one of: %s", (int)size, upper, actor_spec.name, names);
-    actor_info(self->actor, "%s", why);
-    if (off_note(actor_suite(self->actor)->data, actor_spec.name, why))
-        actor_warn(self->actor, "that it is off cannot be noted on the disk: %s", strerror(errno));
-}
-
 /* 0, or the exit code; has said why. */
 static int choose(source_t *self)
 {
     read_settings(self);
-    if (strcmp(self->config.provider, "off") == 0) {
-        note_off(self);
+    if (strcmp(self->config.provider, "off") == 0)
         return EXIT_OFF;
-    }
-    const struct provider *provider = find_provider(self->config.provider);
+    const struct provider *provider = source_provider(self->config.provider);
     if (!provider)
         tell_names(self);
     if (!provider || need_settings(self, provider) || (source_spec.check && source_spec.check(source_self(self), self->actor)))
@@ -128,7 +110,7 @@ static int choose(source_t *self)
 
 bool source_use(source_t *self, const char *provider)
 {
-    const struct provider *found = find_provider(provider);
+    const struct provider *found = source_provider(provider);
     if (found)
         self->provider = found;
     return found != NULL;
@@ -297,14 +279,18 @@ int64_t source_as_of(const void *reading)
     return source_time_of(source_spec.reading->in(), reading, "as_of");
 }
 
+int64_t source_stale_of(const struct source *self, const struct provider *provider, const void *reading, int64_t fetched_us)
+{
+    int64_t valid_to_us = source_spec.make ? source_time_of(self->schema, reading, "valid_to") : -1;
+    int64_t lasts_us = INT64_C(1000000) * (self->config.has_stale_s ? self->config.stale_s : provider->stale_s);
+    if (source_spec.ages_by_answer)
+        return fetched_us + lasts_us;
+    return valid_to_us >= 0 && !self->config.has_stale_s ? valid_to_us : source_as_of(reading) + lasts_us;
+}
+
 int64_t source_stale_us(const struct source *self)
 {
-    if (source_spec.ages_by_answer)
-        return self->fetched_us + INT64_C(1000000) * (self->config.has_stale_s ? self->config.stale_s : self->provider->stale_s);
-    int64_t valid_to_us = source_spec.make ? source_time_of(self->schema, self->reading, "valid_to") : -1;
-    if (valid_to_us >= 0 && !self->config.has_stale_s)
-        return valid_to_us;
-    return source_as_of(self->reading) + INT64_C(1000000) * (self->config.has_stale_s ? self->config.stale_s : self->provider->stale_s);
+    return source_stale_of(self, self->provider, self->reading, self->fetched_us);
 }
 
 bool source_is_stale(const struct source *self)
@@ -323,7 +309,6 @@ void source_take(struct source *self)
     self->slots = self->drafts;
     self->drafts = slots;
     self->has_reading = true;
-    self->is_lost = false;
     self->stats->readings++;
     actor_publish(self->actor, source_spec.reading, self->reading);
     self->until_us = 0;
@@ -343,7 +328,7 @@ static void make_again(source_t *self)
         && schema_check(self->schema, fresh, &fault) == 0 && memcmp(fresh, self->reading, self->schema->size) != 0) {
         memcpy(self->reading, fresh, self->schema->size);
         actor_publish(self->actor, source_spec.reading, self->reading);
-        series_store(self);
+        series_tell(self);
         source_say(self);
     }
     free(fresh);
@@ -352,7 +337,7 @@ static void make_again(source_t *self)
 int source_renew(struct source *self)
 {
     int64_t now_us = actor_now_us(self->actor);
-    if (!source_spec.make || !self->has_reading)
+    if (!source_spec.make || !self->has_reading || self->is_leaving)
         return -1;
     if (self->until_us <= now_us || source_as_of(self->reading) > now_us)
         make_again(self);
@@ -381,6 +366,8 @@ void source_ask(source_t *self)
 
 int source_current(source_t *self, void *reading)
 {
+    if (self->is_leaving)
+        return actor_refuse(self->actor, UNAVAILABLE, "", "is switched off");
     if (!self->has_reading)
         return actor_refuse(self->actor, UNAVAILABLE, "", "nothing is known yet; GET /api/v1/sources tells why");
     memcpy(reading, self->reading, self->schema->size);
@@ -410,7 +397,7 @@ int source_forecast(source_t *self, const struct source_query *query, rows_t *ro
     int64_t from_us = query->has_start_time ? query->start_time : actor_now_us(self->actor), count = 0;
     if (query->has_end_time && query->end_time <= from_us)
         return actor_refuse(self->actor, BAD_REQUEST, "end_time", "is not after start_time");
-    if (!self->has_reading || self->slots.count == 0)
+    if (!self->has_reading || self->slots.count == 0 || self->is_leaving)
         return actor_refuse(self->actor, UNAVAILABLE, "", "no forecast is known; GET /api/v1/sources tells why");
     for (size_t i = 0; i < self->slots.count && count < query->limit; i++) {
         const char *slot = self->slots.bytes + i * self->slot_schema->size;
@@ -429,6 +416,8 @@ int source_forecast(source_t *self, const struct source_query *query, rows_t *ro
 
 static const char *status_of(const source_t *self)
 {
+    if (self->is_leaving)
+        return "off";
     if (self->refused[0])
         return "refused";
     if (self->provider->needs_place && !self->has_place)
@@ -446,6 +435,8 @@ static const char *why_of(const source_t *self, const char *status)
         return "where the home is has not been said: set latitude and longitude, or connect Home Assistant";
     if (strcmp(status, "over_quota") == 0)
         return "the provider's requests of this day are used up; it is asked again after midnight, UTC";
+    if (strcmp(status, "off") == 0)
+        return "it ends when its series have been told so";
     return self->refused[0] ? self->refused : self->why;
 }
 
@@ -464,7 +455,7 @@ static void fill_row(const source_t *self, const char *status, struct source_row
         SET(row, stale_at, source_stale_us(self));
         SET(row, fetched_at, self->fetched_us);
     }
-    if (!self->refused[0] && !self->provider->listen)
+    if (!self->refused[0] && !self->provider->listen && !self->is_leaving)
         SET(row, next_poll_at, self->due_us ? self->due_us : actor_now_us(self->actor));
     SET(row, polls, self->stats->polls);
     SET(row, failures, self->stats->failures);
@@ -505,7 +496,7 @@ enum health source_health(struct self *owner, actor_t *actor, char *why, size_t 
     (void)actor;
     const char *status = status_of(self);
     show_counters(self);
-    if (strcmp(status, "starting") == 0 || (strcmp(status, "ok") == 0 && !source_is_stale(self)))
+    if (strcmp(status, "starting") == 0 || strcmp(status, "off") == 0 || (strcmp(status, "ok") == 0 && !source_is_stale(self)))
         return HEALTHY;
     if (self->has_reading && !source_is_stale(self) && strcmp(status, "failing") == 0)
         return HEALTHY; /* what is known is fresh still */
@@ -529,7 +520,8 @@ static source_t *source_new(struct self *owner, actor_t *actor)
     self->draft = calloc(1, self->schema->size);
     self->told = calloc(1, self->schema->size);
     self->to_tell = calloc(1, self->schema->size);
-    assert(self->json && self->reading && self->draft && self->told && self->to_tell);
+    self->ahead_told = calloc(1, self->slot_schema ? self->slot_schema->size : 1);
+    assert(self->json && self->reading && self->draft && self->told && self->to_tell && self->ahead_told);
     self->random = ((uint64_t)actor_now_us(actor) ^ (uint64_t)getpid() << 40) | 1;
     return self;
 }
@@ -545,6 +537,7 @@ static void source_destroy(source_t **self_p)
     free(self->draft);
     free(self->told);
     free(self->to_tell);
+    free(self->ahead_told);
     free(self->slots.bytes);
     free(self->drafts.bytes);
     free(self->ahead.bytes);
@@ -568,11 +561,16 @@ int source_open(struct self *owner, actor_t *actor)
 {
     source_t *self = source_new(owner, actor);
     int rc = choose(self);
+    bool is_off = rc == EXIT_OFF;
+    if (is_off)
+        rc = leave_at_once(self);
     if (rc) {
         source_destroy(&self);
         return rc;
     }
     *(source_t **)((char *)owner + source_spec.at) = self;
+    if (is_off)
+        return 0;
     if (off_forget(actor_suite(actor)->data, actor_spec.name))
         actor_warn(actor, "the note that it is off cannot be removed: %s", strerror(errno));
     place_of_settings(self);
@@ -580,18 +578,23 @@ int source_open(struct self *owner, actor_t *actor)
     source_renew(self);
     if (self->has_reading)
         actor_publish(actor, source_spec.reading, self->reading);
-    series_store(self); /* where a kill came before */
+    series_tell(self); /* where a kill came before */
     source_say(self);
     return self->provider->listen && self->provider->listen(self) ? EXIT_SETTINGS : 0;
 }
 
 /* What is known is somebody else's, or of something else. */
-static void forget(source_t *self)
+void source_forget(struct source *self)
 {
+    if ((self->has_told || self->storing) && !self->end_us)
+        self->end_us = series_end(self);
+    self->is_sure = false; /* another's may be in another unit */
     self->has_reading = false;
     self->slots.count = self->ahead.count = 0;
     self->ahead_until_us = self->until_us = 0;
     schema_clear(self->schema, self->reading);
+    schema_clear(self->schema, self->draft);
+    self->drafts.count = 0;
 }
 
 void source_reload(struct self *owner, actor_t *actor)
@@ -599,17 +602,20 @@ void source_reload(struct self *owner, actor_t *actor)
     source_t *self = source_of(owner);
     const struct provider *before = self->provider;
     int rc = choose(self);
-    if (rc == EXIT_OFF)
-        actor_stop(actor, EXIT_OFF);
-    if (rc) {
-        if (rc != EXIT_OFF)
-            actor_error(self->actor, "%s is asked as before", self->provider->name);
+    (void)actor;
+    if (rc == EXIT_OFF) {
+        leave_begin(self);
         return;
     }
+    if (rc) {
+        actor_error(self->actor, "%s is asked as before", self->provider->name);
+        return;
+    }
+    self->is_leaving = false;
     place_of_settings(self);
     bool is_other = kept_is_other(self);
     if (is_other || self->provider != before)
-        forget(self);
+        source_forget(self);
     self->is_outdated = self->is_asking;
     self->refused[0] = self->why[0] = '\0';
     self->login_us = 0;

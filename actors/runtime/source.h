@@ -11,6 +11,7 @@
  *   source_hours.c   slots out of columns, as Open-Meteo has them
  *   source_series.c  each reading's FIELD members as states of entities of their own: the series
  *   source_ahead.c   ... and those of its slots, as they were forecast a day before
+ *   source_leave.c   what is switched off does not stand in its series for ever
  *
  * What cannot be read, or breaks its schema, changes nothing: the last good reading stays, and is
  * told as stale when it is. */
@@ -66,8 +67,7 @@ struct source_spec {
     bool ages_by_answer;              /* stale when the provider has said nothing for so long, whenever the reading began to hold */
     bool slots_overlap;               /* several may begin at the same moment, and may have no length */
     const char *ends[SETTINGS_MAX];   /* FIELD members whose null ends the value before in their series, as `unknown` */
-    /* Readings come often, and stop meaning anything soon: the series hold what has changed, and say `unavailable` from when
-     * the reading is stale, or of what it does not tell any more. The copy on the disk is of the last minute. */
+    /* Readings come often: the series hold what has changed, and the copy on the disk is of the last minute. */
     bool is_live;
 };
 extern const struct source_spec source_spec; /* each source defines exactly one */

@@ -2,7 +2,7 @@
  *
  * A slot is set aside when it is a day off, out of the forecast that was made last before that, and
  * becomes states at its beginning: `_weather.temperature_c_forecast_24h` lies under `_weather.temperature_c`,
- * and the store has nothing of times to come. What is set aside is kept on the disk. */
+ * and the store has nothing of times to come. What is set aside is kept on the disk. A slot that no other one follows ends as `unavailable`. */
 #include "source_inside.h"
 
 #include <string.h>
@@ -73,10 +73,61 @@ static void on_told(struct self *owner, actor_t *actor, int64_t count, const str
         self->stats->stored += reply->events;
     else
         actor_error(actor, "ingest cannot read a forecast: %s", answer->fault.why ? answer->fault.why : "");
+    if (count > 0 && (size_t)count <= self->ahead.count) {
+        memcpy(self->ahead_told, slot_of(self, &self->ahead, (size_t)count - 1), self->slot_schema->size);
+        self->has_ahead_told = true;
+    }
     drop_first(self, (size_t)count < self->ahead.count ? (size_t)count : self->ahead.count);
     kept_save(self);
     actor_wake(actor, 0);
 }
+
+/* --- what nothing follows ------------------------------------------------------------------------------------- */
+
+/* When the last one that was told ends; -1: not, for another one begins there. */
+static int64_t end_of_told(const struct source *self)
+{
+    int64_t to_us = source_time_of(self->slot_schema, self->ahead_told, "to"), from_us = source_time_of(self->slot_schema, self->ahead_told, "from");
+    int64_t now_us = actor_now_us(self->actor);
+    if (self->is_leaving)
+        return to_us <= now_us ? to_us : now_us > from_us ? now_us : from_us + 1;
+    return self->ahead.count == 0 || from_of(self, &self->ahead, 0) > to_us ? to_us : -1;
+}
+
+static void on_ended(struct self *owner, actor_t *actor, int64_t tag, const struct answer *answer, const struct again_reply *reply)
+{
+    struct source *self = source_of(owner);
+    (void)tag;
+    self->is_ending_ahead = false;
+    if (answer->verdict != OK && answer->verdict != UNPROCESSABLE) {
+        actor_after(actor, AGAIN_MS, on_again, 0);
+        return;
+    }
+    self->stats->stored += answer->verdict == OK ? reply->events : 0;
+    self->has_ahead_told = false;
+    self->saved_us = 0;
+    kept_save(self);
+    actor_wake(actor, 0);
+}
+
+static void tell_end(struct source *self, int64_t at_us)
+{
+    struct series_row row = { self->slot_schema, self->ahead_told, suffix, true };
+    struct again_query query = { .has_bytes = false };
+    msgpack_sbuffer frame;
+    msgpack_sbuffer_init(&frame);
+    if (series_put(self, &row, at_us, &frame) > 0) {
+        msgpack_sbuffer_write(&frame, "]", 1);
+        SET(&query, bytes, (struct slice){ frame.data, frame.size });
+        self->is_ending_ahead = true;
+        ask_ingest_again(self->actor, &query, ANSWER_MS, on_ended, 0);
+    } else {
+        self->has_ahead_told = false;
+    }
+    msgpack_sbuffer_destroy(&frame);
+}
+
+/* --- what is due ------------------------------------------------------------------------------------------------ */
 
 /* ms until the first that is left is due. */
 static int due_ms(const struct source *self)
@@ -85,24 +136,49 @@ static int due_ms(const struct source *self)
     return left_us <= 0 ? 1 : left_us < INT64_C(3600000000) ? (int)(left_us / 1000) + 1 : 3600000;
 }
 
-int ahead_store(struct source *self)
+/* Those that are due, up to a hole: what comes before it ends first. */
+static size_t put_due(const struct source *self, msgpack_sbuffer *frame)
+{
+    int64_t to_us = -1;
+    size_t count = 0;
+    for (; count < self->ahead.count && count < AT_ONCE && from_of(self, &self->ahead, count) <= actor_now_us(self->actor); count++) {
+        struct series_row row = { self->slot_schema, slot_of(self, &self->ahead, count), suffix, false };
+        if (to_us >= 0 && from_of(self, &self->ahead, count) > to_us)
+            break;
+        series_put(self, &row, from_of(self, &self->ahead, count), frame);
+        to_us = source_time_of(self->slot_schema, row.row, "to");
+    }
+    return count;
+}
+
+static void tell_due(struct source *self)
 {
     struct again_query query = { .has_bytes = false };
     msgpack_sbuffer frame;
-    size_t count = 0;
-    if (self->telling || self->ahead.count == 0)
-        return -1;
     msgpack_sbuffer_init(&frame);
-    for (; count < self->ahead.count && count < AT_ONCE && from_of(self, &self->ahead, count) <= actor_now_us(self->actor); count++)
-        series_put(self, self->slot_schema, slot_of(self, &self->ahead, count), suffix, from_of(self, &self->ahead, count), &frame);
+    size_t count = put_due(self, &frame);
     if (frame.size > 0) {
         msgpack_sbuffer_write(&frame, "]", 1);
         SET(&query, bytes, (struct slice){ frame.data, frame.size });
         self->telling = count;
         ask_ingest_again(self->actor, &query, ANSWER_MS, on_told, (int64_t)count);
-    } else if (count > 0) {
+    } else {
         drop_first(self, count);
     }
     msgpack_sbuffer_destroy(&frame);
-    return self->telling || self->ahead.count == 0 ? -1 : due_ms(self);
+}
+
+int ahead_store(struct source *self)
+{
+    int64_t end_us = self->has_ahead_told && !self->telling ? end_of_told(self) : -1, left_us = end_us - actor_now_us(self->actor);
+    if (self->telling || self->is_ending_ahead)
+        return -1;
+    if (end_us >= 0 && left_us <= 0)
+        tell_end(self, end_us);
+    else if (self->ahead.count > 0 && !self->is_leaving)
+        tell_due(self);
+    if (self->telling || self->is_ending_ahead || self->is_leaving)
+        return -1;
+    int begin_ms = self->ahead.count > 0 ? due_ms(self) : -1, end_ms = left_us < 0 ? -1 : left_us < INT64_C(3600000000) ? (int)(left_us / 1000) + 1 : 3600000;
+    return end_us < 0 || end_ms < 0 || (begin_ms >= 0 && begin_ms < end_ms) ? begin_ms : end_ms;
 }

@@ -28,6 +28,8 @@ struct source {
     struct slots ahead;             /* what was forecast a day before; not handed to the capture log yet */
     int64_t ahead_until_us;         /* slots that begin before this have been looked at */
     size_t telling;                 /* of `ahead`, the first so many are being handed over */
+    void *ahead_told;               /* the last of them that was */
+    bool has_ahead_told, is_ending_ahead; /* is_ending_ahead: its end is being handed over */
     int64_t fetched_us;             /* wall clock */
 
     char query[QUERY_BYTES];        /* what an answer depends on, in words */
@@ -45,8 +47,12 @@ struct source {
 
     int64_t stored;                 /* fingerprint of the reading whose states the capture log has */
     int64_t storing;                /* ... and of the one that it has been given; 0: none */
-    void *told, *to_tell;          /* of a live source: what the series hold, and what they will when the answer comes */
-    bool has_told, is_lost;         /* is_lost: they say that nothing is known */
+    void *told, *to_tell;           /* the reading that the series hold, and what they will when the answer comes */
+    bool has_told, is_sure;         /* is_sure: of the last value of each; else of which they hold one */
+    bool is_old;                    /* ... it is of the disk: they may hold what came later */
+    int64_t end_us;                 /* what they hold ends here, and they have not been told so; 0: when the reading is stale */
+    int64_t ended_us;               /* they were said to be unavailable from here on, last */
+    bool is_leaving;                /* switched off: it ends when its series have been told */
     int series_s;                   /* of a live source: the least time between what its series say */
     int64_t stored_us, saved_us, said_us; /* on the clock: when that was last done, plus one; 0: not yet */
     char said[16];                  /* the status that was said last */
@@ -59,11 +65,14 @@ void source_move(struct source *, const struct home_place *);
 void source_take(struct source *);          /* the draft is the reading now */
 void source_say(struct source *);           /* counters and source.status */
 bool source_is_stale(const struct source *);
+const struct provider *source_provider(const char *name); /* NULL: there is none of that name */
+void source_forget(struct source *);        /* what is known is of no use any more; the series are told so */
 int source_renew(struct source *);          /* what is known as of now; ms until that changes, -1: it does not */
 int64_t source_as_of(const void *reading);
 int64_t source_time_of(const struct schema *, const void *row, const char *name); /* -1: it has none */
 void *slots_at(struct slots *, size_t size, size_t index, bool may_grow);
 int64_t source_stale_us(const struct source *);
+int64_t source_stale_of(const struct source *, const struct provider *, const void *reading, int64_t fetched_us);
 
 /* source_poll.c */
 void poll_later(struct source *, int64_t seconds);
@@ -71,18 +80,24 @@ void poll_later(struct source *, int64_t seconds);
 /* source_kept.c */
 bool kept_is_other(struct source *);        /* what is asked for is not what it was when this was called last */
 void kept_load(struct source *);
+void kept_load_told(struct source *);       /* of whatever provider: what the series hold, and nothing else */
 void kept_save(struct source *);
 
-/* source_push.c */
-int push_tick(struct source *);             /* ms until something may have to be said; -1: never */
+/* source_leave.c */
+int leave_at_once(struct source *);         /* at the start, switched off: EXIT_OFF, or 0: the series have to be told first */
+void leave_begin(struct source *);          /* ... while it runs */
+bool leave_may_end(struct source *);        /* ends it when there is nothing left to tell */
 
 /* source_series.c */
-void series_store(struct source *);
+void series_tell(struct source *);          /* what they do not hold yet, if it is time, and what they hold no more */
+int series_tick(struct source *);           /* the same; ms until there may be more of it; -1: never */
 bool series_is_behind(const struct source *); /* they do not say yet what the reading does, and nothing is on its way to them */
-void series_lose(struct source *);          /* nothing is known since the reading became stale */
+int64_t series_end(const struct source *);  /* what they hold ends when the reading is stale, or now */
+int64_t series_end_of(const struct source *, const void *reading, int64_t stale_us); /* ... when this one is */
 bool series_has(const struct schema *);     /* any FIELD member */
-/* Each FIELD member of a row as an event of `frame`, an array that the caller closes: how many. */
-int64_t series_put(const struct source *, const struct schema *, const void *row, const char *suffix, int64_t at_us, msgpack_sbuffer *frame);
+/* Each FIELD member of a row as an event of `frame`, an array that the caller closes: how many. is_over: all are unavailable. */
+struct series_row { const struct schema *schema; const void *row; const char *suffix; bool is_over; };
+int64_t series_put(const struct source *, const struct series_row *, int64_t at_us, msgpack_sbuffer *frame);
 
 /* source_ahead.c */
 void ahead_keep(struct source *);           /* before the forecast is replaced, or said to be of now */

@@ -3,8 +3,10 @@
 #include "row.h"
 #include "small_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int file_path(const struct source *self, char *to, size_t size)
@@ -64,14 +66,36 @@ static bool is_too_soon(struct source *self)
     return false;
 }
 
+/* What is somewhere else. */
+static void drop_pointers(const struct schema *schema, void *row)
+{
+    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
+        if (f->kind == JSON_KIND || f->kind == VIEW_KIND || f->kind == BLOB_KIND)
+            *row_has(f, row) = false;
+}
+
+/* What points elsewhere is not kept, as long as it may be: a reading that comes tells it anew. */
+static bool put_row(const struct schema *schema, const void *row, msgpack_sbuffer *to)
+{
+    struct fault fault;
+    char *copy = malloc(schema->size);
+    assert(copy);
+    memcpy(copy, row, schema->size);
+    drop_pointers(schema, copy);
+    bool is_good = schema_encode(schema, copy, to, &fault) == 0;
+    free(copy);
+    return is_good;
+}
+
 void kept_save(struct source *self)
 {
     if (is_too_soon(self))
         return;
     struct source_kept kept = { .has_provider = false };
-    msgpack_sbuffer reading, slots, ahead;
-    struct fault fault;
+    msgpack_sbuffer reading, slots, ahead, told, ahead_told;
     char path[600];
+    msgpack_sbuffer_init(&told);
+    msgpack_sbuffer_init(&ahead_told);
     msgpack_sbuffer_init(&reading);
     msgpack_sbuffer_init(&slots);
     msgpack_sbuffer_init(&ahead);
@@ -86,7 +110,13 @@ void kept_save(struct source *self)
         SET(&kept, latitude, self->place_latitude);
         SET(&kept, longitude, self->place_longitude);
     }
-    if (self->has_reading && schema_encode(self->schema, self->reading, &reading, &fault) == 0) {
+    if (self->has_told && put_row(self->schema, self->told, &told))
+        SET(&kept, told, (struct slice){ told.data, told.size });
+    if (self->has_ahead_told && put_row(self->slot_schema, self->ahead_told, &ahead_told))
+        SET(&kept, ahead_told, (struct slice){ ahead_told.data, ahead_told.size });
+    if (self->ended_us)
+        SET(&kept, ended_at, self->ended_us);
+    if (self->has_reading && put_row(self->schema, self->reading, &reading)) {
         SET(&kept, fetched_at, self->fetched_us);
         SET(&kept, reading, (struct slice){ reading.data, reading.size });
         SET(&kept, slots, put_slots(self, &self->slots, &slots));
@@ -98,6 +128,8 @@ void kept_save(struct source *self)
     msgpack_sbuffer_destroy(&reading);
     msgpack_sbuffer_destroy(&slots);
     msgpack_sbuffer_destroy(&ahead);
+    msgpack_sbuffer_destroy(&told);
+    msgpack_sbuffer_destroy(&ahead_told);
 }
 
 /* All of them, or none. */
@@ -115,18 +147,42 @@ static void take_slots(struct source *self, struct slice rest, struct slots *to)
     }
 }
 
+/* A reading of which it is not known whether it is told may be. What is known too long already, or is another's, has ended by now. */
+static void take_told(struct source *self, const struct source_kept *kept)
+{
+    struct fault fault;
+    self->ended_us = kept->has_ended_at ? kept->ended_at : 0;
+    self->has_told = (kept->has_told || kept->has_reading)
+        && schema_decode(self->schema, kept->has_told ? kept->told : kept->reading, self->told, &fault) == 0
+        && (kept->has_told || source_as_of(self->told) >= self->ended_us);
+    drop_pointers(self->schema, self->told);
+    self->is_old = source_spec.is_live;
+    self->is_sure = false;
+    self->has_ahead_told = self->slot_schema && kept->has_ahead_told && schema_decode(self->slot_schema, kept->ahead_told, self->ahead_told, &fault) == 0;
+}
+
+/* What was told ends when the reading of him who told it is stale, or now. */
+static void end_told(struct source *self, const struct source_kept *kept)
+{
+    const struct provider *his = source_provider(kept->provider);
+    int64_t fetched_us = kept->has_fetched_at ? kept->fetched_at : source_as_of(self->told);
+    if (!self->has_told)
+        return;
+    if (!self->has_reading)
+        self->end_us = series_end_of(self, self->told, source_stale_of(self, his ? his : self->provider, self->told, fetched_us));
+    else if (source_is_stale(self) && !series_is_behind(self))
+        self->end_us = series_end(self);
+}
+
 static void take(struct source *self, const struct source_kept *kept)
 {
     struct fault fault;
     self->due_us = kept->due_at;
     self->failures = kept->failures;
     self->stored = kept->stored;
-    if (!kept->has_reading || schema_decode(self->schema, kept->reading, self->draft, &fault))
+    if (!kept->has_reading || schema_decode(self->schema, kept->reading, self->reading, &fault))
         return;
-    for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
-        if (f->kind == JSON_KIND || f->kind == VIEW_KIND || f->kind == BLOB_KIND)
-            *row_has(f, self->draft) = false; /* it points into the file, which is closed soon */
-    memcpy(self->reading, self->draft, self->schema->size);
+    drop_pointers(self->schema, self->reading); /* the file is closed soon */
     self->has_reading = true;
     self->fetched_us = kept->fetched_at;
     take_slots(self, kept->slots, &self->slots);
@@ -151,10 +207,29 @@ void kept_load(struct source *self)
         }
         if (!self->config.has_latitude && kept.has_latitude && kept.has_longitude)
             source_move(self, &(struct home_place){ .latitude = kept.latitude, .longitude = kept.longitude });
+        take_told(self, &kept);
         if (is_same && strcmp(kept.query, self->query) == 0)
             take(self, &kept);
+        end_told(self, &kept);
     } else if (errno != ENOENT) {
         actor_warn(self->actor, "what was kept on the disk cannot be read: %s; asking anew", strerror(errno));
+    }
+    msgpack_sbuffer_destroy(&pool);
+}
+
+void kept_load_told(struct source *self)
+{
+    struct source_kept kept;
+    msgpack_sbuffer pool;
+    char path[600];
+    msgpack_sbuffer_init(&pool);
+    if (file_path(self, path, sizeof path) == 0 && small_file_load(path, source_kept_schema(), &kept, &pool) == 0) {
+        take_told(self, &kept);
+        self->quota_day = kept.quota_day;
+        self->quota_used = kept.quota_used;
+        if (source_provider(kept.provider))
+            self->provider = source_provider(kept.provider);
+        end_told(self, &kept);
     }
     msgpack_sbuffer_destroy(&pool);
 }

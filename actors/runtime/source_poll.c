@@ -50,7 +50,7 @@ static void succeed(struct source *self)
     self->failures = 0;
     self->was_good = true;
     poll_later(self, every_s(self));
-    series_store(self);
+    series_tell(self);
 }
 
 static void fail(struct source *self, long retry_after_s, const char *why)
@@ -263,7 +263,7 @@ static bool is_over_quota(struct source *self)
 static int poll_if_due(source_t *self)
 {
     int64_t now_us = actor_now_us(self->actor), most_us = 2 * every_s(self) * second_us;
-    if (self->is_asking || self->refused[0] || self->provider->listen)
+    if (self->is_asking || self->refused[0] || self->provider->listen || self->is_leaving)
         return -1;
     if (self->provider->needs_place && !self->has_place)
         return -1; /* source_home() wakes us */
@@ -291,7 +291,6 @@ int source_tick(struct self *owner, actor_t *actor)
 {
     source_t *self = source_of(owner);
     (void)actor;
-    int ahead_ms = ahead_store(self), poll_ms = poll_if_due(self);
-    int renew_ms = source_spec.is_live ? push_tick(self) : source_renew(self);
-    return sooner(ahead_ms, sooner(renew_ms, poll_ms));
+    int ahead_ms = ahead_store(self), poll_ms = poll_if_due(self), renew_ms = source_renew(self), series_ms = series_tick(self);
+    return leave_may_end(self) ? -1 : sooner(sooner(ahead_ms, series_ms), sooner(renew_ms, poll_ms));
 }

@@ -1,4 +1,4 @@
-/* source_push.c - a provider that is not asked, but speaks by itself; and what is known too long to hold. */
+/* source_push.c - a provider that is not asked, but speaks by itself. */
 #include "source_inside.h"
 
 #include <stdio.h>
@@ -28,13 +28,6 @@ void source_trouble(source_t *self, const char *why)
         say(self, true);
 }
 
-/* Until the series may be told again; a reading that came too soon for them is told then, whether or not another one follows. */
-static int64_t series_left_us(const struct source *self)
-{
-    int64_t left_us = self->stored_us + INT64_C(1000000) * self->series_s - 100000 - actor_clock_us(self->actor);
-    return self->stored_us == 0 || left_us < 0 ? 0 : left_us;
-}
-
 int source_push(source_t *self, int series_s)
 {
     struct fault fault;
@@ -46,8 +39,7 @@ int source_push(source_t *self, int series_s)
         self->why[0] = '\0';
         say(self, is_first);
         self->series_s = series_s;
-        if (series_left_us(self) == 0)
-            series_store(self);
+        series_tell(self);
         actor_wake(self->actor, 0);
     } else {
         snprintf(why, sizeof why, "%s%s%s", fault.field, *fault.field ? " " : "", fault.why);
@@ -56,23 +48,4 @@ int source_push(source_t *self, int series_s)
     schema_clear(self->schema, self->draft);
     source_drop_slots(self);
     return rc;
-}
-
-int push_tick(struct source *self)
-{
-    if (!self->has_reading)
-        return -1;
-    int64_t left_us = source_stale_us(self) - actor_now_us(self->actor);
-    if (left_us >= 0) {
-        if (series_left_us(self) == 0)
-            series_store(self);
-        if (series_is_behind(self) && series_left_us(self) < left_us)
-            left_us = series_left_us(self);
-        return left_us < INT64_C(3600000000) ? (int)(left_us / 1000) + 1 : 3600000;
-    }
-    if (!self->is_lost) {
-        source_say(self);
-        series_lose(self);
-    }
-    return -1;
 }

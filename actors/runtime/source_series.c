@@ -4,7 +4,10 @@
  * with an underscore. The states go to ingest as a frame (ingest.again), which appends it to the
  * capture log before it answers: from there on a kill loses nothing, they are in the sum of
  * conservation, and they are typed, stored and rolled up like all others. The context is made of
- * the reading itself, so that one that is handed over twice is stored once. */
+ * the reading itself, so that one that is handed over twice is stored once.
+ *
+ * No value goes on for ever: what the series hold ends as `unavailable` when the reading is stale, of what the next one does not
+ * tell any more, and when the source is switched off or asks for something else. */
 #include "source_inside.h"
 #include "row.h"
 
@@ -63,9 +66,11 @@ static int64_t print_of(const struct schema *schema, const void *row, int64_t at
     return (int64_t)(hash >> 1) | 1;
 }
 
+/* What was unavailable in between is told once more. */
 static int64_t fingerprint(const struct source *self)
 {
-    return print_of(self->schema, self->reading, source_as_of(self->reading));
+    int64_t as_of_us = source_as_of(self->reading), print = print_of(self->schema, self->reading, as_of_us);
+    return as_of_us > self->ended_us ? print : (int64_t)(mix((uint64_t)print, &self->ended_us, sizeof self->ended_us) >> 1) | 1;
 }
 
 /* --- the frame ------------------------------------------------------------------------------------ */
@@ -90,10 +95,11 @@ static void put_unit(const struct source *self, const struct field *f, msgpack_s
 {
     const struct field *currency = schema_field(self->schema, "currency", 8);
     char unit[40];
+    const void *row = self->has_reading ? self->reading : self->told;
     bool is_price = f->unit && f->unit[0] == '/';
-    if (!f->unit || (is_price && (!currency || !row_is_set(currency, self->reading))))
+    if (!f->unit || (is_price && (!currency || !row_is_set(currency, row))))
         return;
-    snprintf(unit, sizeof unit, "%.8s%s", is_price ? (const char *)row_in(currency, self->reading) : "", f->unit);
+    snprintf(unit, sizeof unit, "%.8s%s", is_price ? (const char *)row_in(currency, row) : "", f->unit);
     put(to, "\"unit_of_measurement\":");
     json_write_text(slice_of(unit), to);
     put(to, ",");
@@ -138,16 +144,17 @@ static void put_state(const struct source *self, const struct field *f, const ch
     put(to, "\",\"parent_id\":null,\"user_id\":null}}}");
 }
 
-int64_t series_put(const struct source *self, const struct schema *schema, const void *row, const char *suffix, int64_t at_us, msgpack_sbuffer *frame)
+int64_t series_put(const struct source *self, const struct series_row *row, int64_t at_us, msgpack_sbuffer *frame)
 {
-    struct telling telling = { .suffix = suffix };
-    char text[STATE_BYTES];
+    struct telling telling = { .suffix = row->suffix };
+    char text[STATE_BYTES] = "unavailable";
     int64_t count = 0;
     time_text(at_us, telling.when);
-    source_context(at_us, print_of(schema, row, at_us), telling.context);
-    for (const struct field *f = schema->fields; f < schema->fields + schema->count; f++)
-        if (is_series(f, row)) {
-            state_of(f, row, text, sizeof text);
+    source_context(at_us, print_of(row->schema, row->row, at_us) ^ (row->is_over ? 2 : 0), telling.context);
+    for (const struct field *f = row->schema->fields; f < row->schema->fields + row->schema->count; f++)
+        if (is_series(f, row->row)) {
+            if (!row->is_over)
+                state_of(f, row->row, text, sizeof text);
             put(frame, frame->size > 0 ? "," : "[");
             put_state(self, f, text, &telling, frame);
             count++;
@@ -166,18 +173,18 @@ static bool tell_member(const struct source *self, const struct field *f, char t
     state_of(f, self->told, told, STATE_BYTES);
     if (!is_known)
         snprintf(text, STATE_BYTES, "unavailable");
-    return !was_told || strcmp(text, told) != 0;
+    return !was_told || !source_spec.is_live || !self->is_sure || strcmp(text, told) != 0;
 }
 
-static int64_t put_frame(const struct source *self, int64_t at_us, int64_t print, bool is_lost, msgpack_sbuffer *to)
+static int64_t put_frame(const struct source *self, int64_t at_us, int64_t print, msgpack_sbuffer *to)
 {
     struct telling telling = { .suffix = "" };
-    char text[STATE_BYTES] = "unavailable";
+    char text[STATE_BYTES];
     int64_t count = 0;
     time_text(at_us, telling.when);
     source_context(at_us, print, telling.context);
     for (const struct field *f = self->schema->fields; f < self->schema->fields + self->schema->count; f++)
-        if (is_lost ? is_series(f, self->reading) : tell_member(self, f, text)) {
+        if (tell_member(self, f, text)) {
             put(to, count++ ? "," : "[");
             put_state(self, f, text, &telling, to);
         }
@@ -190,90 +197,163 @@ static int64_t put_frame(const struct source *self, int64_t at_us, int64_t print
 static void on_again(struct self *owner, actor_t *actor, int64_t tag)
 {
     (void)actor, (void)tag;
-    series_store(source_of(owner));
+    series_tell(source_of(owner));
+}
+
+/* They say what the reading does. */
+static void note_told(struct source *self, int64_t print, const void *row)
+{
+    self->stored = print;
+    self->has_told = self->is_sure = true;
+    self->is_old = false;
+    memcpy(self->told, row, self->schema->size);
+}
+
+static bool is_taken(struct source *self, const struct answer *answer, const struct again_reply *reply)
+{
+    if (answer->verdict == OK)
+        self->stats->stored += reply->events;
+    else if (answer->verdict == UNPROCESSABLE)
+        actor_error(self->actor, "ingest cannot read a reading: %s", answer->fault.why ? answer->fault.why : "");
+    return answer->verdict == OK || answer->verdict == UNPROCESSABLE;
+}
+
+/* It may have been taken, and the answer was lost. */
+static void note_perhaps(struct source *self)
+{
+    if (!self->has_told)
+        memcpy(self->told, self->to_tell, self->schema->size);
+    self->has_told = true;
+    self->is_sure = false;
 }
 
 static void on_stored(struct self *owner, actor_t *actor, int64_t print, const struct answer *answer, const struct again_reply *reply)
 {
     struct source *self = source_of(owner);
     self->storing = 0;
-    if (answer->verdict == OK)
-        self->stats->stored += reply->events;
-    else if (answer->verdict == UNPROCESSABLE)
-        actor_error(actor, "ingest cannot read a reading: %s", answer->fault.why ? answer->fault.why : "");
-    if (answer->verdict == OK || answer->verdict == UNPROCESSABLE) {
-        self->stored = print;
-        self->has_told = source_spec.is_live;
-        memcpy(self->told, self->to_tell, self->schema->size);
+    if (is_taken(self, answer, reply)) {
+        note_told(self, print, self->to_tell);
         kept_save(self);
+    } else {
+        note_perhaps(self);
     }
-    int64_t now = fingerprint(self);
-    if (now != print && answer->verdict != OK) {
+    if (self->has_reading && fingerprint(self) != print && answer->verdict != OK) {
         self->stats->not_stored++;
         actor_warn(actor, "a reading is in no series: ingest could not be given it before the next one came");
     }
-    if (now != self->stored && (answer->verdict != OK || !source_spec.is_live))
+    if (answer->verdict != OK)
         actor_after(actor, AGAIN_MS, on_again, 0);
-    else if (source_spec.is_live)
-        actor_wake(actor, 0); /* push_tick() tells the rest in time */
+    else
+        actor_wake(actor, 0); /* series_tick() tells the rest in time */
 }
 
-bool series_is_behind(const struct source *self)
+static void tell_reading(struct source *self)
 {
-    return !self->storing && fingerprint(self) != self->stored;
-}
-
-void series_store(struct source *self)
-{
-    if (!self->has_reading || self->storing)
-        return;
-    int64_t print = fingerprint(self);
+    int64_t print = fingerprint(self), as_of_us = source_as_of(self->reading);
     struct again_query query = { .has_bytes = false };
     msgpack_sbuffer frame;
-    if (print == self->stored)
-        return;
     msgpack_sbuffer_init(&frame);
     self->stored_us = actor_clock_us(self->actor) + 1;
-    if (put_frame(self, source_as_of(self->reading), print, false, &frame) > 0) {
+    self->end_us = 0;
+    if (put_frame(self, as_of_us > self->ended_us ? as_of_us : self->fetched_us, print, &frame) > 0) {
         SET(&query, bytes, (struct slice){ frame.data, frame.size });
         self->storing = print;
         memcpy(self->to_tell, self->reading, self->schema->size);
         ask_ingest_again(self->actor, &query, ANSWER_MS, on_stored, print);
     } else {
-        self->stored = print; /* nothing has changed */
+        note_told(self, print, self->reading); /* nothing has changed */
     }
     msgpack_sbuffer_destroy(&frame);
 }
 
-static void on_lost(struct self *owner, actor_t *actor, int64_t print, const struct answer *answer, const struct again_reply *reply)
+static void on_ended(struct self *owner, actor_t *actor, int64_t at_us, const struct answer *answer, const struct again_reply *reply)
 {
     struct source *self = source_of(owner);
     self->storing = 0;
-    if (answer->verdict == OK) {
-        self->stats->stored += reply->events;
-        self->is_lost = fingerprint(self) == print;
-        self->has_told = false;
-    }
-    actor_wake(actor, answer->verdict == OK ? 0 : AGAIN_MS);
-}
-
-/* Made of the reading alone: a restart says it again, and it is stored once. */
-void series_lose(struct source *self)
-{
-    struct again_query query = { .has_bytes = false };
-    msgpack_sbuffer frame;
-    if (self->storing) {
-        actor_wake(self->actor, AGAIN_MS);
+    if (!is_taken(self, answer, reply)) {
+        actor_after(actor, AGAIN_MS, on_again, 0);
         return;
     }
+    self->has_told = false;
+    self->end_us = 0;
+    self->ended_us = at_us;
+    self->saved_us = 0;
+    kept_save(self);
+    actor_wake(actor, 0);
+}
+
+/* Made of what the series hold alone: what a restart says again is stored once. */
+static void tell_end(struct source *self, int64_t at_us)
+{
+    struct again_query query = { .has_bytes = false };
+    struct series_row row = { self->schema, self->told, "", true };
+    msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
-    int64_t print = fingerprint(self);
-    self->is_lost = true; /* unless the answer says otherwise */
-    if (put_frame(self, source_stale_us(self), print ^ 2, true, &frame) > 0) {
+    source_say(self);
+    if (series_put(self, &row, at_us, &frame) > 0) {
+        put(&frame, "]");
         SET(&query, bytes, (struct slice){ frame.data, frame.size });
-        self->storing = print;
-        self->is_lost = false;
-        ask_ingest_again(self->actor, &query, ANSWER_MS, on_lost, print);
+        self->storing = 1;
+        ask_ingest_again(self->actor, &query, ANSWER_MS, on_ended, at_us);
+    } else {
+        self->has_told = false;
+        self->end_us = 0;
     }
     msgpack_sbuffer_destroy(&frame);
+}
+
+/* --- when ------------------------------------------------------------------------------------------------- */
+
+/* A reading whose moment is before what they were said to be unavailable at is told as of its answer. */
+bool series_is_behind(const struct source *self)
+{
+    bool is_after = source_as_of(self->reading) > self->ended_us || (self->fetched_us > self->ended_us && !source_is_stale(self));
+    return !self->storing && is_after && fingerprint(self) != self->stored;
+}
+
+int64_t series_end_of(const struct source *self, const void *reading, int64_t stale_us)
+{
+    const int64_t unsaved_us = INT64_C(120000000); /* what the series of a live source hold may be newer than what is on the disk */
+    int64_t now_us = actor_now_us(self->actor), as_of_us = source_as_of(reading), end_us = stale_us + (self->is_old ? unsaved_us : 0);
+    end_us = end_us < now_us ? end_us : now_us;
+    return end_us > as_of_us ? end_us : as_of_us + 1;
+}
+
+int64_t series_end(const struct source *self)
+{
+    return self->has_reading ? series_end_of(self, self->reading, source_stale_us(self)) : series_end_of(self, self->told, actor_now_us(self->actor));
+}
+
+/* Until the series may be told again; a reading that came too soon for them is told then, whether or not another one follows. */
+static int64_t left_us(const struct source *self)
+{
+    int64_t left = self->stored_us + INT64_C(1000000) * self->series_s - 100000 - actor_clock_us(self->actor);
+    return self->stored_us == 0 || left < 0 ? 0 : left;
+}
+
+void series_tell(struct source *self)
+{
+    if (self->storing)
+        return;
+    if (self->has_told && self->end_us)
+        tell_end(self, self->end_us);
+    else if (!self->has_reading)
+        return;
+    else if (series_is_behind(self) && (left_us(self) == 0 || source_is_stale(self)))
+        tell_reading(self);
+    else if (self->has_told && source_is_stale(self))
+        tell_end(self, series_end(self));
+}
+
+int series_tick(struct source *self)
+{
+    series_tell(self);
+    if (!self->has_reading || self->storing)
+        return -1;
+    int64_t stale_us = source_stale_us(self) - actor_now_us(self->actor);
+    if (stale_us < 0)
+        return -1;
+    if (series_is_behind(self) && left_us(self) < stale_us)
+        stale_us = left_us(self);
+    return stale_us < INT64_C(3600000000) ? (int)(stale_us / 1000) + 1 : 3600000;
 }

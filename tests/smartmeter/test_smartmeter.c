@@ -51,6 +51,19 @@ static void store(probe_t *probe)
     assert_int_equal(probe_answer(probe, &ingest_again_contract, OK, &(struct again_reply){ .has_events = true, .events = 1 }), 0);
 }
 
+static void home_says(probe_t *probe, const char *entity, const char *value, const char *unit, int64_t at_us)
+{
+    struct event_full event = { .has_event_type = true, .event_type = slice_of("state_changed"), .has_timestamp = true, .timestamp = at_us, .has_received_at = true,
+        .received_at = at_us, .has_is_state = true, .is_state = true, .has_place = true, .place = 1, .has_entity_id = true, .entity_id = slice_of(entity),
+        .has_domain = true, .domain = slice_of("sensor"), .has_state = true, .state = slice_of(value ? value : "unavailable"), .has_unit = true, .unit = slice_of(unit),
+        .has_attributes = true, .attributes = slice_of("{\"friendly_name\":\"Oven\"}") };
+    SET_TEXT(&event, id, "e1", 2);
+    SET_TEXT(&event, provenance, "live", 4);
+    if (value)
+        SET(&event, value, slice_of(value));
+    assert_int_equal(probe_deliver(probe, &event_full_contract, &event), OK);
+}
+
 /* --- settings -------------------------------------------------------------------------------------- */
 
 static void without_a_provider_there_is_nothing_to_do(void **state)
@@ -321,6 +334,146 @@ static void a_counter_that_goes_back_is_believed_the_third_time_and_told(void **
     probe_destroy(&probe);
 }
 
+/* --- switched off, or another one -------------------------------------------------------------------------- */
+
+static probe_t *shelly_in(const char *data, const char *provider)
+{
+    return probe_new((const char *const[]){ "provider", provider, "url", "http://meter", "data", data, NULL });
+}
+
+static probe_t *shelly_that_has_told(const char *data)
+{
+    probe_t *probe = shelly_in(data, "shelly");
+    assert_non_null(probe);
+    probe_tick(probe);
+    answer(probe, "shelly-gen1");
+    shelly_says(probe, "5000000");
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"100\""));
+    store(probe);
+    return probe;
+}
+
+static bool says_it_is_over(probe_t *probe, const char *when)
+{
+    return frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"unavailable\"") && frame_says(probe, "\"_smartmeter.import_kwh\",\"state\":\"unavailable\"")
+        && frame_says(probe, when) && !frame_says(probe, "_smartmeter.gas_m3");
+}
+
+static void switched_off_it_says_that_its_series_end_before_it_does(void **state)
+{
+    char data[] = "/tmp/test-meter-XXXXXX", command[100];
+    (void)state;
+    assert_non_null(mkdtemp(data));
+    probe_t *probe = shelly_that_has_told(data);
+    probe_advance(probe, 7000);
+    assert_int_equal(probe_reload(probe, (const char *const[]){ "provider", "off", "url", "http://meter", "data", data, NULL }), 0);
+    assert_true(says_it_is_over(probe, "\"last_updated\":\"2026-01-01T00:00:07.000000Z\""));
+    assert_int_equal(probe_stopped(probe), -1);
+    assert_int_equal(current(probe), UNAVAILABLE);
+    assert_string_equal(status(probe)->status, "off");
+    assert_int_equal(probe_answer(probe, &ingest_again_contract, UNAVAILABLE, NULL), 0);
+    assert_int_equal(probe_stopped(probe), -1);
+    probe_advance(probe, 5000);
+    assert_true(says_it_is_over(probe, "\"last_updated\":\"2026-01-01T00:00:07.000000Z\""));
+    assert_null(probe_fetch_url(probe));
+    store(probe);
+    probe_advance(probe, 0);
+    assert_int_equal(probe_stopped(probe), 101);
+    probe_destroy(&probe);
+    assert_null(shelly_in(data, "off")); /* there is nothing left to say */
+    assert_non_null(strstr(probe_refused(), "open returned 101"));
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
+static void switched_off_at_a_start_it_says_so_as_well_however_often_it_is_killed(void **state)
+{
+    char data[] = "/tmp/test-meter-XXXXXX", command[100];
+    (void)state;
+    assert_non_null(mkdtemp(data));
+    probe_t *probe = shelly_that_has_told(data);
+    probe_destroy(&probe);
+    for (int i = 0; i < 2; i++) {
+        probe = shelly_in(data, "off");
+        assert_non_null(probe);
+        probe_set_now(probe, INT64_C(1767225600000000) + 3600 * second_us);
+        probe_tick(probe);
+        assert_true(says_it_is_over(probe, "2026-01-01T0"));
+        if (i == 1) {
+            store(probe);
+            probe_advance(probe, 0);
+            assert_int_equal(probe_stopped(probe), 101);
+        }
+        probe_destroy(&probe);
+    }
+    assert_null(shelly_in(data, "off"));
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
+static void turned_on_again_before_it_has_ended_it_goes_on(void **state)
+{
+    (void)state;
+    char data[] = "/tmp/test-meter-XXXXXX", command[100];
+    assert_non_null(mkdtemp(data));
+    probe_t *probe = shelly_that_has_told(data);
+    assert_int_equal(probe_reload(probe, (const char *const[]){ "provider", "off", "data", data, NULL }), 0);
+    assert_true(says_it_is_over(probe, "2026-01-01T00:00:00"));
+    assert_int_equal(probe_reload(probe, (const char *const[]){ "provider", "shelly", "url", "http://meter", "data", data, NULL }), 0);
+    store(probe);
+    probe_advance(probe, 20000);
+    answer(probe, "shelly-gen1");
+    shelly_says(probe, "5000001");
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"100\""));
+    assert_int_equal(probe_stopped(probe), -1);
+    probe_destroy(&probe);
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
+static void what_another_provider_does_not_say_ends_with_the_one_that_said_it(void **state)
+{
+    (void)state;
+    probe_t *probe = shelly("shelly-gen1");
+    shelly_says(probe, "5000000");
+    store(probe);
+    probe_advance(probe, 3000);
+    assert_int_equal(probe_reload(probe, (const char *const[]){ "provider", "homeassistant", NULL }), 0);
+    probe_advance(probe, 0);
+    assert_true(says_it_is_over(probe, "\"last_updated\":\"2026-01-01T00:00:03.000000Z\""));
+    store(probe);
+    home_says(probe, "sensor.total_power", "250", "W", INT64_C(1767225600000000) + second_us); /* of before that: told as of its answer */
+    probe_advance(probe, 10000);
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"250\""));
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-01-01T00:00:03.1"));
+    assert_false(frame_says(probe, "_smartmeter.import_kwh"));
+    store(probe);
+    probe_advance(probe, 60000);
+    assert_int_equal(probe_asked_count(probe, &ingest_again_contract), 0);
+    probe_destroy(&probe);
+}
+
+static void what_may_have_been_taken_is_told_again_whatever_it_was_before(void **state)
+{
+    (void)state;
+    probe_t *probe = shelly("shelly-gen1");
+    shelly_says(probe, "5000000");
+    store(probe);
+    probe_advance(probe, 11000);
+    probe_tick(probe);
+    probe_fetched(probe, 200, "{\"emeters\":[{\"power\":200,\"is_valid\":true}]}");
+    assert_true(frame_says(probe, "\"state\":\"200\""));
+    for (int i = 0; i < 10 && !frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"100\""); i++) {
+        if (frame(probe).size > 0)
+            probe_answer(probe, &ingest_again_contract, TOO_LATE, NULL); /* taken, and the answer was late */
+        if (probe_fetch_url(probe))
+            shelly_says(probe, "5000001");
+        probe_advance(probe, 3000);
+    }
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"100\""));
+    probe_destroy(&probe);
+}
+
 /* --- Shelly --------------------------------------------------------------------------------------------------- */
 
 static void a_shelly_em_has_a_house_and_a_circuit(void **state)
@@ -472,19 +625,6 @@ static void no_spoilt_answer_of_octopus_is_an_invented_reading(void **state)
 
 /* --- Home Assistant ------------------------------------------------------------------------------------------------ */
 
-static void home_says(probe_t *probe, const char *entity, const char *value, const char *unit, int64_t at_us)
-{
-    struct event_full event = { .has_event_type = true, .event_type = slice_of("state_changed"), .has_timestamp = true, .timestamp = at_us, .has_received_at = true,
-        .received_at = at_us, .has_is_state = true, .is_state = true, .has_place = true, .place = 1, .has_entity_id = true, .entity_id = slice_of(entity),
-        .has_domain = true, .domain = slice_of("sensor"), .has_state = true, .state = slice_of(value ? value : "unavailable"), .has_unit = true, .unit = slice_of(unit),
-        .has_attributes = true, .attributes = slice_of("{\"friendly_name\":\"Oven\"}") };
-    SET_TEXT(&event, id, "e1", 2);
-    SET_TEXT(&event, provenance, "live", 4);
-    if (value)
-        SET(&event, value, slice_of(value));
-    assert_int_equal(probe_deliver(probe, &event_full_contract, &event), OK);
-}
-
 static void entities_of_home_assistant_are_a_meter(void **state)
 {
     static const int64_t at_us = INT64_C(1767225600000000);
@@ -540,6 +680,11 @@ int main(void)
         cmocka_unit_test(a_telegram_that_was_changed_is_told_and_changes_nothing),
         cmocka_unit_test(over_tcp_it_is_the_same_and_connected_again_when_it_ends),
         cmocka_unit_test(a_counter_that_goes_back_is_believed_the_third_time_and_told),
+        cmocka_unit_test(switched_off_it_says_that_its_series_end_before_it_does),
+        cmocka_unit_test(switched_off_at_a_start_it_says_so_as_well_however_often_it_is_killed),
+        cmocka_unit_test(turned_on_again_before_it_has_ended_it_goes_on),
+        cmocka_unit_test(what_another_provider_does_not_say_ends_with_the_one_that_said_it),
+        cmocka_unit_test(what_may_have_been_taken_is_told_again_whatever_it_was_before),
         cmocka_unit_test(a_shelly_em_has_a_house_and_a_circuit),
         cmocka_unit_test(of_three_phases_power_and_counters_are_the_sums),
         cmocka_unit_test(no_spoilt_answer_of_a_shelly_is_an_invented_reading),

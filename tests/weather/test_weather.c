@@ -388,6 +388,43 @@ static void each_reading_is_handed_to_the_capture_log_once(void **state)
     probe_destroy(&probe);
 }
 
+static bool frame_says(probe_t *probe, const char *text)
+{
+    const struct again_query *query = probe_asked(probe, &ingest_again_contract);
+    return query && memmem(query->bytes.data, query->bytes.size, text, strlen(text));
+}
+
+static void store(probe_t *probe)
+{
+    assert_int_equal(probe_answer(probe, &ingest_again_contract, OK, &(struct again_reply){ .has_events = true, .events = 1 }), 0);
+}
+
+static void what_the_series_hold_ends_when_it_is_stale_and_where_it_is_told_no_more(void **state)
+{
+    (void)state;
+    probe_t *probe = begin((const char *const[]){ PLACE, "stale_s", "3600", NULL });
+    probe_fetched(probe, 200, "{\"current\":{\"time\":1767225600,\"temperature_2m\":6.5,\"wind_gusts_10m\":12.5}}");
+    assert_true(frame_says(probe, "_weather.temperature_c\",\"state\":\"6.5\""));
+    assert_true(frame_says(probe, "_weather.gust_ms\",\"state\":\"12.5\""));
+    store(probe);
+    probe_advance(probe, 1000 * 1000);
+    probe_fetched(probe, 200, "{\"current\":{\"time\":1767226500,\"temperature_2m\":6.5}}");
+    assert_true(frame_says(probe, "_weather.temperature_c\",\"state\":\"6.5\""));
+    assert_true(frame_says(probe, "_weather.gust_ms\",\"state\":\"unavailable\""));
+    store(probe);
+    probe_advance(probe, 1000 * 1000);
+    probe_fetched(probe, 500, "");
+    assert_null(probe_asked(probe, &ingest_again_contract));
+    probe_advance(probe, 2500 * 1000 + 1);
+    assert_true(frame_says(probe, "_weather.temperature_c\",\"state\":\"unavailable\""));
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-01-01T01:15:00.000000Z\"")); /* an hour after its moment */
+    assert_false(frame_says(probe, "_weather.gust_ms"));
+    store(probe);
+    probe_advance(probe, 7200 * 1000);
+    assert_null(probe_asked(probe, &ingest_again_contract)); /* once */
+    probe_destroy(&probe);
+}
+
 /* An answer of Open-Meteo's: so many hours from the current one on; each temperature is the hour's number and `tenths`. */
 static void answer_hours(probe_t *probe, int64_t now_us, int hours, int tenths)
 {
@@ -469,12 +506,46 @@ static void what_was_forecast_a_day_before_is_stored_when_its_time_has_come(void
     assert_string_equal(states[1], "25.1 2026-01-02T01");
     assert_string_equal(states[4], "28.1 2026-01-02T04"); /* a day before that hour nothing newer had been said */
     assert_string_equal(states[8], "32.9 2026-01-02T08");
+    bool is_over[2] = { false, false };
+    assert_int_equal(probe_reload(probe, (const char *const[]){ "data", data, "provider", "off", PLACE, NULL }), 0);
+    while (probe_asked(probe, &ingest_again_contract)) { /* switched off, it stands nowhere for ever */
+        is_over[0] = is_over[0] || frame_says(probe, "_weather.temperature_c\",\"state\":\"unavailable\"");
+        is_over[1] = is_over[1] || frame_says(probe, "_weather.temperature_c_forecast_24h\",\"state\":\"unavailable\"");
+        assert_int_equal(probe_stopped(probe), -1);
+        store(probe);
+        probe_advance(probe, 0);
+    }
+    assert_true(is_over[0] && is_over[1]);
+    assert_int_equal(probe_stopped(probe), 101);
     probe_destroy(&probe);
     snprintf(command, sizeof command, "rm -r %s", data);
     assert_int_equal(system(command), 0);
 }
 
 /* --- settings -------------------------------------------------------------------------------------------------- */
+
+/* Nobody could be asked for a while: the value of before is not that of now. */
+static void a_forecast_that_no_other_one_follows_ends_with_its_hour(void **state)
+{
+    (void)state;
+    probe_t *probe = begin((const char *const[]){ "every_s", "3600", PLACE, NULL });
+    int64_t passed_ms = 0;
+    bool is_told = false, is_over = false;
+    answer_hours(probe, begin_us, 25, 5); /* of it one hour is a day off */
+    for (; !is_over && passed_ms < 27 * 3600 * 1000; passed_ms += 600 * 1000) {
+        if (probe_fetch_url(probe))
+            probe_fetched(probe, 500, "");
+        while (probe_asked(probe, &ingest_again_contract)) {
+            is_told = is_told || frame_says(probe, "_weather.temperature_c_forecast_24h\",\"state\":\"24.5\"");
+            is_over = is_over || (frame_says(probe, "_weather.temperature_c_forecast_24h\",\"state\":\"unavailable\"")
+                && frame_says(probe, "\"last_updated\":\"2026-01-02T01:00:00.000000Z\""));
+            store(probe);
+        }
+        probe_advance(probe, 600 * 1000);
+    }
+    assert_true(is_told && is_over);
+    probe_destroy(&probe);
+}
 
 static void settings_that_cannot_be_are_told_with_their_key(void **state)
 {
@@ -534,8 +605,10 @@ int main(void)
         cmocka_unit_test(another_provider_is_asked_at_once_and_nothing_is_known_until_it_answers),
         cmocka_unit_test(what_has_not_changed_is_fresh_again),
         cmocka_unit_test(each_reading_is_handed_to_the_capture_log_once),
+        cmocka_unit_test(what_the_series_hold_ends_when_it_is_stale_and_where_it_is_told_no_more),
         cmocka_unit_test(a_forecast_is_kept_whole_however_long_it_is),
         cmocka_unit_test(what_was_forecast_a_day_before_is_stored_when_its_time_has_come),
+        cmocka_unit_test(a_forecast_that_no_other_one_follows_ends_with_its_hour),
         cmocka_unit_test(settings_that_cannot_be_are_told_with_their_key),
         cmocka_unit_test(switched_off_it_ends_and_leaves_a_note_until_it_is_on_again),
     };
