@@ -198,6 +198,13 @@ static int on_calendar(struct self *self, actor_t *actor, const struct calendar_
     return OK;
 }
 
+static int on_meter(struct self *self, actor_t *actor, const struct smartmeter_reading *m)
+{
+    (void)actor;
+    past_hear(self->past, OF_SMARTMETER, m);
+    return OK;
+}
+
 static int on_source(struct self *self, actor_t *actor, const struct source_row *m)
 {
     (void)actor;
@@ -362,6 +369,7 @@ static const struct handler handlers[] = {
     ON(reading_electricity, on_electricity),
     ON(reading_airquality, on_airquality),
     ON(reading_calendar, on_calendar),
+    ON(reading_smartmeter, on_meter),
     ON(source_status, on_source),
     ON(event_raw, on_raw),
     { NULL, NULL },

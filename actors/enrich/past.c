@@ -15,6 +15,7 @@ const struct source_kind source_kinds[SOURCES] = {
     [OF_CARBON]      = { .name = "carbon", .schema = carbon_reading_schema, OBJECT(carbon), .lasts_us = 5400 * SECOND_US },
     [OF_ELECTRICITY] = { .name = "electricity", .schema = electricity_reading_schema, OBJECT(price), .lasts_us = 3600 * SECOND_US, .is_slots = true },
     [OF_AIRQUALITY]  = { .name = "airquality", .schema = airquality_reading_schema, OBJECT(air), .lasts_us = 14400 * SECOND_US },
+    [OF_SMARTMETER]  = { .name = "smartmeter", .schema = smartmeter_reading_schema, OBJECT(meter), .lasts_us = 3600 * SECOND_US, .members = { "power_w", "import_kwh", "export_kwh" }, .is_thinned = true },
     [OF_CALENDAR]    = { .name = "calendar", .schema = calendar_reading_schema, OBJECT(occupancy), .lasts_us = 3600 * SECOND_US, .always = "confidence", .is_kept = true },
 };
 #undef OBJECT
@@ -29,7 +30,8 @@ past_t *past_new(actor_t *actor)
     for (int i = 0; i < SOURCES; i++) {
         self->recent[i] = readings_new();
         self->lasts_us[i] = source_kinds[i].lasts_us;
-        self->first_us[i] = NEVER;
+        self->first_us[i] = self->thinned_us[i] = NEVER;
+        self->stepped[i].step_us = -1;
     }
     return self;
 }
@@ -47,8 +49,10 @@ void past_destroy(past_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
-    for (int i = 0; i < SOURCES; i++)
+    for (int i = 0; i < SOURCES; i++) {
         readings_destroy(&self->recent[i]);
+        free(self->stepped[i].text);
+    }
     for (int i = 0; i < DAYS_MAX; i++)
         past_forget_day(&self->days[i]);
     loading_close(&self->loading);
@@ -64,6 +68,14 @@ static int64_t time_in(const struct schema *schema, const void *reading, const c
     return f && row_is_set(f, reading) ? *(const int64_t *)row_in(f, reading) : -1;
 }
 
+bool past_tells(enum of_source source, const struct field *f)
+{
+    const char *const *members = source_kinds[source].members;
+    while (*members && strcmp(*members, f->name) != 0)
+        members++;
+    return f->flags & FIELD && (*members || !source_kinds[source].members[0]);
+}
+
 /* Its members that are series, so that it reads the same whether it was heard or comes out of them, and as_of. */
 struct slice past_write(struct past *self, enum of_source source, const void *reading)
 {
@@ -73,10 +85,10 @@ struct slice past_write(struct past *self, enum of_source source, const void *re
     assert(schema->count <= 64);
     for (size_t i = 0; i < schema->count; i++) {
         const struct field *f = &schema->fields[i];
-        bool is_told = f->flags & FIELD || !strcmp(f->name, "as_of") || !strcmp(f->name, "currency");
-        if (!is_told || !row_is_set(f, reading))
+        bool is_said = past_tells(source, f), is_of_it = !strcmp(f->name, "currency") || (!strcmp(f->name, "as_of") && !source_kinds[source].is_thinned);
+        if (!(is_said || is_of_it) || !row_is_set(f, reading))
             continue;
-        any |= (f->flags & FIELD) != 0;
+        any |= is_said;
         columns |= UINT64_C(1) << i;
     }
     self->json.size = 0;
@@ -85,12 +97,25 @@ struct slice past_write(struct past *self, enum of_source source, const void *re
     return (struct slice){ self->json.data, self->json.size };
 }
 
+/* Of those of one step only the last one is in force when another begins. False: a newer one was heard before the source began anew. */
+static bool thin(past_t *self, enum of_source source, int64_t as_of_us)
+{
+    if (as_of_us < self->newest_us[source])
+        return false;
+    self->newest_us[source] = as_of_us;
+    readings_cut(self->recent[source], thinned_before(as_of_us));
+    if (as_of_us < self->thinned_us[source])
+        self->thinned_us[source] = as_of_us;
+    return true;
+}
+
 void past_hear(past_t *self, enum of_source source, const void *reading)
 {
     const struct schema *schema = source_kinds[source].schema();
     int64_t as_of_us = time_in(schema, reading, "as_of"), until_us = time_in(schema, reading, "valid_to");
     struct slice json = past_write(self, source, reading);
-    if (json.size == 0)
+    bool is_thinned = source_kinds[source].is_thinned;
+    if (is_thinned ? !thin(self, source, as_of_us) : json.size == 0) /* that nothing is known any more ends what was in force */
         return;
     bool has_end = source_kinds[source].is_slots && until_us > as_of_us;
     readings_add(self->recent[source], as_of_us, has_end ? until_us : READING_OPEN, json);
@@ -117,17 +142,46 @@ void past_connected(past_t *self)
     self->begun_us = actor_now_us(self->actor);
     self->is_loaded = false;
     memset(self->has_recent, 0, sizeof self->has_recent);
+    for (int i = 0; i < SOURCES; i++)
+        self->thinned_us[i] = NEVER;
     past_load(self);
 }
 
 /* --- the join -------------------------------------------------------------------------------------------- */
 
+/* A reading as it was when a step began: that is what it is `as_of`. The same for all events of the step. */
+static struct slice at_step(past_t *self, int source, int64_t step_us, struct slice json)
+{
+    struct stepped *s = &self->stepped[source];
+    char when[TIME_TEXT];
+    size_t size = json.size - 1; /* without the brace */
+    if (step_us == s->step_us && s->of_size == size && memcmp(s->text, json.data, size) == 0)
+        return (struct slice){ s->text, s->size };
+    time_text(step_us, when);
+    s->text = realloc(s->text, size + sizeof when + 16);
+    assert(s->text);
+    memcpy(s->text, json.data, size);
+    s->size = size + (size_t)sprintf(s->text + size, ",\"as_of\":\"%s\"}", when);
+    s->of_size = size;
+    s->step_us = step_us;
+    return (struct slice){ s->text, s->size };
+}
+
+static struct slice in_force(past_t *self, readings_t *const of[SOURCES], int i, int64_t at_us)
+{
+    const struct source_kind *kind = &source_kinds[i];
+    int64_t lasts_us = of != self->recent && kind->is_kept ? DAY_US : self->lasts_us[i], begun_us = kind->is_thinned ? thinned_step(at_us) : at_us;
+    struct slice json = of[i] ? readings_at(of[i], begun_us, lasts_us) : (struct slice){ NULL, 0 };
+    if (!kind->is_thinned || !json.data)
+        return json;
+    return json.size > 0 ? at_step(self, i, begun_us, json) : (struct slice){ NULL, 0 };
+}
+
 static void join(past_t *self, readings_t *const of[SOURCES], struct event_full *e)
 {
     char *base = (char *)e;
     for (int i = 0; i < SOURCES; i++) {
-        int64_t lasts_us = of != self->recent && source_kinds[i].is_kept ? DAY_US : self->lasts_us[i];
-        struct slice json = of[i] ? readings_at(of[i], e->timestamp, lasts_us) : (struct slice){ NULL, 0 };
+        struct slice json = in_force(self, of, i, e->timestamp);
         *(struct slice *)(void *)(base + source_kinds[i].at) = json;
         *(bool *)(base + source_kinds[i].has) = json.data != NULL;
     }

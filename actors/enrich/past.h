@@ -5,6 +5,9 @@
  * readings of its day, which query is asked for then; a few days are kept. While that is on its way the state is
  * not joined yet, others are. No reading is made up: where a source said nothing, or what it said is too old, there is none.
  *
+ * The smart meter says something each second. Of it, what was in force when the event's five minutes began counts, so that
+ * there are 288 of it a day, whatever happens.
+ *
  * past.c        what is known, and the join
  * past_load.c   asking query */
 #ifndef PAST_H
@@ -13,7 +16,7 @@
 #include "actor.h"
 #include "readings.h"
 
-enum of_source { OF_WEATHER, OF_CARBON, OF_ELECTRICITY, OF_AIRQUALITY, OF_CALENDAR, SOURCES };
+enum of_source { OF_WEATHER, OF_CARBON, OF_ELECTRICITY, OF_AIRQUALITY, OF_CALENDAR, OF_SMARTMETER, SOURCES };
 
 typedef struct past past_t;
 

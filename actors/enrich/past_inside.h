@@ -3,6 +3,7 @@
 #define PAST_INSIDE_H
 
 #include "past.h"
+#include "thinned.h"
 
 #define SECOND_US INT64_C(1000000)
 #define DAY_US    (86400 * SECOND_US)
@@ -14,6 +15,8 @@ struct source_kind {
     size_t at, has;                     /* of the object in event_full */
     int64_t lasts_us;                   /* unless its status says otherwise */
     bool is_slots;                      /* a reading ends with its slot, and a new one begins */
+    const char *members[4];             /* what is told, if that is not all of its series; NULL at the end */
+    bool is_thinned;                    /* to what was in force when the five minutes of the event began */
     const char *always;                 /* a member that each reading has, if no REQUIRED one is a series */
     bool is_kept;                       /* ... and one of long ago, until another one came: a day at most. Where nothing is known its series say `unknown` */
 };
@@ -47,6 +50,8 @@ struct past {
     bool is_loaded, is_asking, is_given_up, has_waiting;
     struct day days[DAYS_MAX];
     uint64_t turn;
+    int64_t thinned_us[SOURCES], newest_us[SOURCES]; /* of what is thinned: the first reading heard since begun_us (NEVER: none), and the last one */
+    struct stepped { int64_t step_us; char *text; size_t of_size, size; } stepped[SOURCES]; /* ... as it was joined last */
     struct loading loading;
     int again_ms;                       /* query could not be asked: until the next time */
     msgpack_sbuffer json;
@@ -59,6 +64,7 @@ void loading_close(struct loading *);
 
 /* What a reading says, as the object that events carry: in past->json. Size 0: nothing. */
 struct slice past_write(struct past *, enum of_source, const void *reading);
+bool past_tells(enum of_source, const struct field *); /* whether that member is part of it */
 void past_forget_day(struct day *);
 void past_wait_no_more(struct past *);
 

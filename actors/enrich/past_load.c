@@ -22,16 +22,18 @@ void loading_close(struct loading *self)
 
 static bool is_series(enum of_source source, const struct field *f, bool is_one)
 {
-    bool has_each = f->flags & REQUIRED || (source_kinds[source].always && !strcmp(f->name, source_kinds[source].always));
-    return f->flags & FIELD && (has_each || !is_one);
+    const struct source_kind *kind = &source_kinds[source];
+    bool has_each = f->flags & REQUIRED || kind->members[0] || (kind->always && !strcmp(f->name, kind->always));
+    return past_tells(source, f) && (has_each || !is_one);
 }
 
-/* Names of its series; of the first question only one that every reading has. */
+/* Names of its series; of the first question only one that every reading has. Of chosen members the first row is of the first that there is. */
 static void tell_ids(enum of_source source, bool is_one, struct points_query *query)
 {
     const struct schema *schema = source_kinds[source].schema();
     char ids[4096] = "";
     size_t size = 0;
+    is_one = is_one && !source_kinds[source].members[0];
     for (size_t i = 0; i < schema->count && !(is_one && size > 0); i++)
         if (is_series(source, &schema->fields[i], is_one)) {
             int n = snprintf(ids + size, sizeof ids - size, "%s_%s.%s", size ? "," : "", source_kinds[source].name, schema->fields[i].name);
@@ -47,12 +49,23 @@ static void on_again(struct self *owner, actor_t *actor, int64_t tag)
     past_load(enrich_past(owner));
 }
 
+/* What is thinned is asked for as it is told: what was in force when each step began, whenever that was said. */
+static bool is_by_steps(const struct loading *l)
+{
+    return source_kinds[l->source].is_thinned && l->what != LOAD_FIRST;
+}
+
 static void ask(struct past *self, const struct page *before)
 {
     struct points_query query = { .has_ids = false };
     struct loading *l = &self->loading;
     tell_ids(l->source, l->what == LOAD_FIRST, &query);
-    SET_TEXT(&query, step, "raw", 3);
+    if (is_by_steps(l)) {
+        SET_TEXT(&query, step, "5m", 2);
+        SET_TEXT(&query, stat, "first", 5);
+    } else {
+        SET_TEXT(&query, step, "raw", 3);
+    }
     SET(&query, limit, l->what == LOAD_FIRST ? 1 : ROWS);
     SET(&query, from, l->from_us);
     if (l->to_us < NEVER)
@@ -65,7 +78,8 @@ static void ask(struct past *self, const struct page *before)
 /* A reading may be in force for so long before the time that is asked for. */
 static int64_t reaches_back(const struct past *self, enum of_source source)
 {
-    return source_kinds[source].is_slots || source_kinds[source].is_kept ? DAY_US : self->lasts_us[source];
+    const struct source_kind *kind = &source_kinds[source];
+    return kind->is_thinned ? 0 : kind->is_slots || kind->is_kept ? DAY_US : self->lasts_us[source];
 }
 
 static bool want(struct past *self, struct loading what)
@@ -199,9 +213,15 @@ static void take_point(struct loading *self, const struct point *point)
     const struct schema *schema = kind->schema();
     const char *name = point->entity_id.data;
     size_t prefix = strlen(kind->name) + 2; /* "_name." */
-    if (point->entity_id.size <= prefix || !point->has_time)
+    if (point->entity_id.size <= prefix || !(point->has_time || point->has_start))
         return;
     const struct field *f = schema_field(schema, name + prefix, point->entity_id.size - prefix);
+    if (is_by_steps(self)) {
+        void *reading = f && point->has_start && point->has_first ? draft_at(self, schema, point->start) : NULL;
+        if (reading)
+            row_put_real(f, point->first, reading);
+        return;
+    }
     bool has = f && (f->kind == TEXT_KIND ? point->has_state && !says_nothing(point->state) : point->has_value);
     void *reading = has ? draft_at(self, schema, point->time) : NULL;
     if (!reading)
@@ -229,15 +249,29 @@ static int64_t slot_length(const struct loading *self)
     return length_us ? length_us : 3600 * SECOND_US;
 }
 
-static void keep(struct past *self, readings_t *readings)
+/* How long each was in force, 0: until the next one. Of what is thinned each step has its own, or none. */
+static int64_t length_of_each(const struct loading *l)
+{
+    return is_by_steps(l) ? THINNED_STEP_US : source_kinds[l->source].is_slots ? slot_length(l) : 0;
+}
+
+static void keep(struct past *self, readings_t *readings, int64_t before_us)
 {
     struct loading *l = &self->loading;
-    int64_t length_us = slot_length(l);
-    for (size_t i = 0; i < l->count; i++) {
+    int64_t length_us = length_of_each(l);
+    for (size_t i = 0; i < l->count && l->drafts[i].as_of_us < before_us; i++) {
         struct slice json = past_write(self, l->source, l->drafts[i].reading);
         if (json.size > 0)
-            readings_add(readings, l->drafts[i].as_of_us, source_kinds[l->source].is_slots ? l->drafts[i].as_of_us + length_us : READING_OPEN, json);
+            readings_add(readings, l->drafts[i].as_of_us, length_us ? l->drafts[i].as_of_us + length_us : READING_OPEN, json);
     }
+}
+
+/* Of what is thinned the series say what was before the first that was heard, and that says the rest. */
+static void keep_recent(struct past *self, enum of_source source)
+{
+    if (source_kinds[source].is_thinned)
+        readings_drop(self->recent[source], self->thinned_us[source]);
+    keep(self, self->recent[source], source_kinds[source].is_thinned ? self->thinned_us[source] : NEVER);
 }
 
 static void finish(struct past *self)
@@ -248,11 +282,11 @@ static void finish(struct past *self)
             self->first_us[l->source] = l->drafts[0].as_of_us;
         self->has_first[l->source] = true;
     } else if (l->what == LOAD_RECENT) {
-        keep(self, self->recent[l->source]);
+        keep_recent(self, l->source);
         self->has_recent[l->source] = true;
     } else {
         l->day->of[l->source] = readings_new();
-        keep(self, l->day->of[l->source]);
+        keep(self, l->day->of[l->source], NEVER);
         l->day->has[l->source] = true;
     }
     loading_close(l);

@@ -91,6 +91,19 @@ struct slice readings_at(readings_t *self, int64_t at_us, int64_t lasts_us)
     return is_over ? none : (struct slice){ entry->json, entry->size };
 }
 
+void readings_drop(readings_t *self, int64_t before_us)
+{
+    drop(self, count_until(self, before_us - 1));
+}
+
+void readings_cut(readings_t *self, int64_t after_us)
+{
+    size_t keep = count_until(self, after_us);
+    while (self->count > keep)
+        free(self->entries[--self->count].json);
+    self->last = 0;
+}
+
 void readings_forget(readings_t *self, int64_t before_us)
 {
     size_t count = count_until(self, before_us);

@@ -20,6 +20,10 @@ void readings_add(readings_t *, int64_t as_of_us, int64_t until_us, struct slice
  * Lives until the next call that changes something. */
 struct slice readings_at(readings_t *, int64_t at_us, int64_t lasts_us);
 
+/* All that began before this moment, or after it, go. */
+void readings_drop(readings_t *, int64_t before_us);
+void readings_cut(readings_t *, int64_t after_us);
+
 /* All that ended before this moment go. */
 void readings_forget(readings_t *, int64_t before_us);
 int64_t readings_gone_until(const readings_t *); /* what was in force before this moment is not known any more; 0: all that was added is */

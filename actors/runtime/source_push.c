@@ -1,5 +1,6 @@
 /* source_push.c - a provider that is not asked, but speaks by itself. */
 #include "source_inside.h"
+#include "thinned.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,13 @@ void source_trouble(source_t *self, const char *why)
         say(self, true);
 }
 
+/* What was in force when a step began is told before what came in it, however soon that is: events go by it. */
+static void store_what_was(struct source *self)
+{
+    if (self->has_reading && thinned_before(source_as_of(self->draft)) > thinned_before(source_as_of(self->reading)) && series_is_behind(self))
+        series_store(self);
+}
+
 int source_push(source_t *self, int series_s)
 {
     struct fault fault;
@@ -35,6 +43,7 @@ int source_push(source_t *self, int series_s)
     int rc = source_check(self, &fault);
     if (rc == 0) {
         bool is_first = !self->has_reading || source_is_stale(self) || self->why[0];
+        store_what_was(self);
         source_take(self);
         self->why[0] = '\0';
         say(self, is_first);

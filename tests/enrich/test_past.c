@@ -119,6 +119,8 @@ static void add_text(probe_t *probe, const char *entity, int64_t at_us, const ch
     probe_add_row(probe, &points_find_contract, &point);
 }
 
+#define METER "_smartmeter.power_w,_smartmeter.import_kwh,_smartmeter.export_kwh"
+
 /* Nothing is stored but the weather (and, where it is wanted, prices) from `first_us` on. */
 static void answer_firsts(probe_t *probe, int64_t first_us, bool has_prices)
 {
@@ -134,6 +136,8 @@ static void answer_firsts(probe_t *probe, int64_t first_us, bool has_prices)
     assert_string_equal(asked(probe), "_airquality.aqi");
     answer(probe, OK);
     assert_string_equal(asked(probe), "_calendar.confidence");
+    answer(probe, OK);
+    assert_string_equal(asked(probe), METER);
     answer(probe, OK);
 }
 
@@ -276,6 +280,7 @@ static void who_was_at_home_comes_out_of_the_series(void **state)
     assert_string_equal(asked(probe), "_calendar.confidence");
     add_number(probe, "_calendar.confidence", NOW_US - 30 * DAY_US, 0.5, NULL);
     answer(probe, OK);
+    answer(probe, OK); /* the meter has never said anything */
     answer(probe, OK); /* of the day before: nothing */
     assert_int_equal(deliver(probe, "sensor.a", morning_us + 4 * HOUR_US, "import"), HOLD);
     assert_int_equal(deliver(probe, "sensor.b", morning_us + 8 * HOUR_US, "import"), HOLD);
@@ -290,6 +295,89 @@ static void who_was_at_home_comes_out_of_the_series(void **state)
     ASSERT_JSON((const struct event_full *)probe_published(probe, &event_full_contract, 0), occupancy,
         "{\"state\":\"away\",\"occupied\":false,\"as_of\":\"2025-12-26T08:00:00.000000Z\"}");
     ASSERT_JSON(last(probe), occupancy, "{\"confidence\":0.5,\"as_of\":\"2025-12-26T13:00:00.000000Z\"}");
+    probe_destroy(&probe);
+}
+
+/* --- the meter ----------------------------------------------------------------------------------------------------- */
+
+static void say_meter(probe_t *probe, int64_t as_of_us, double watts)
+{
+    struct smartmeter_reading m = { .has_power_w = watts >= 0, .power_w = watts, .has_as_of = true, .as_of = as_of_us, .has_phantom_w = true, .phantom_w = 50 };
+    assert_int_equal(probe_deliver(probe, &reading_smartmeter_contract, &m), OK);
+}
+
+static void say_meter_lasts(probe_t *probe, int64_t as_of_us, int64_t lasts_us)
+{
+    struct source_row row = { .has_as_of = true, .as_of = as_of_us, .has_stale_at = true, .stale_at = as_of_us + lasts_us };
+    SET_TEXT(&row, source, "smartmeter", 10);
+    SET_TEXT(&row, provider, "p1", 2);
+    SET_TEXT(&row, status, "ok", 2);
+    assert_int_equal(probe_deliver(probe, &source_status_contract, &row), OK);
+}
+
+static void of_the_meter_counts_what_was_in_force_when_the_five_minutes_began(void **state)
+{
+    (void)state;
+    probe_t *probe = open_probe();
+    const int64_t step_us = 5 * MINUTE_US, second_us = MINUTE_US / 60;
+    say_meter_lasts(probe, NOW_US, MINUTE_US);
+    for (int second = -70; second <= 290; second++)
+        say_meter(probe, NOW_US + second * second_us, 500 + second);
+    ASSERT_JSON(enrich(probe, NOW_US - 1), meter, NULL); /* nothing had been said when those five minutes began */
+    ASSERT_JSON(enrich(probe, NOW_US), meter, "{\"power_w\":500,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}");
+    ASSERT_JSON(enrich(probe, NOW_US + step_us - 1), meter, "{\"power_w\":500,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}");
+    ASSERT_JSON(enrich(probe, NOW_US + step_us), meter, "{\"power_w\":790,\"as_of\":\"2026-01-01T00:05:00.000000Z\"}");
+    ASSERT_JSON(enrich(probe, NOW_US + 2 * step_us), meter, NULL); /* it is stale by then */
+    say_meter_lasts(probe, NOW_US, HOUR_US);
+    ASSERT_JSON(enrich(probe, NOW_US + 2 * step_us), meter, "{\"power_w\":790,\"as_of\":\"2026-01-01T00:10:00.000000Z\"}");
+    say_meter(probe, NOW_US + step_us - MINUTE_US, 1); /* the source has begun anew, with what was on the disk */
+    ASSERT_JSON(enrich(probe, NOW_US + step_us), meter, "{\"power_w\":790,\"as_of\":\"2026-01-01T00:05:00.000000Z\"}");
+    say_meter(probe, NOW_US + step_us + second_us, -1); /* power is not known any more */
+    ASSERT_JSON(enrich(probe, NOW_US + step_us), meter, "{\"power_w\":790,\"as_of\":\"2026-01-01T00:05:00.000000Z\"}");
+    ASSERT_JSON(enrich(probe, NOW_US + 2 * step_us), meter, NULL);
+    assert_int_equal(deliver(probe, "_smartmeter.power_w", NOW_US, "live"), OK);
+    assert_false(last(probe)->has_meter);
+    probe_destroy(&probe);
+}
+
+static void add_step(probe_t *probe, const char *entity, int64_t at_us, double value)
+{
+    struct point point = { .has_start = true, .start = at_us, .has_first = value >= 0, .first = value };
+    SET(&point, entity_id, slice_of(entity));
+    probe_add_row(probe, &points_find_contract, &point);
+}
+
+static void the_meter_says_the_same_whether_it_was_heard_or_comes_out_of_its_series(void **state)
+{
+    (void)state;
+    probe_t *probe = open_probe();
+    const int64_t step_us = 5 * MINUTE_US;
+    for (int i = 0; i < 5; i++)
+        answer(probe, OK);
+    assert_string_equal(asked(probe), METER);
+    add_number(probe, "_smartmeter.power_w", NOW_US - 30 * DAY_US, 0.5, NULL);
+    answer(probe, OK);
+    const struct points_query *q = probe_asked(probe, &points_find_contract);
+    assert_true(q->from == NOW_US - DAY_US && strcmp(q->ids, METER) == 0 && strcmp(q->step, "5m") == 0 && strcmp(q->stat, "first") == 0);
+    say_meter(probe, NOW_US - step_us - 1, 321); /* as it stands when we come */
+    for (int i = 3; i >= 0; i--)
+        add_step(probe, "_smartmeter.power_w", NOW_US - i * step_us, i == 2 ? -1 : 100 + i);
+    for (int i = 3; i >= 0; i--)
+        add_step(probe, "_smartmeter.import_kwh", NOW_US - i * step_us, i == 2 ? -1 : 7.5);
+    answer(probe, OK);
+    ASSERT_JSON(enrich(probe, NOW_US - 3 * step_us), meter, "{\"power_w\":103,\"import_kwh\":7.5,\"as_of\":\"2025-12-31T23:45:00.000000Z\"}");
+    ASSERT_JSON(enrich(probe, NOW_US - 2 * step_us + 7), meter, NULL); /* it was not there */
+    ASSERT_JSON(enrich(probe, NOW_US - step_us + 7), meter, "{\"power_w\":321,\"as_of\":\"2025-12-31T23:55:00.000000Z\"}");
+    ASSERT_JSON(enrich(probe, NOW_US + 7), meter, "{\"power_w\":321,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}");
+    int64_t noon_us = NOW_US - 5 * DAY_US - 12 * HOUR_US;
+    assert_int_equal(deliver(probe, "sensor.a", noon_us + step_us + 1, "import"), HOLD);
+    q = probe_asked(probe, &points_find_contract);
+    assert_true(q->from == noon_us - 12 * HOUR_US && q->to == noon_us + 12 * HOUR_US && strcmp(q->step, "5m") == 0);
+    add_step(probe, "_smartmeter.power_w", noon_us + step_us, 4);
+    answer(probe, OK);
+    assert_int_equal(hand_over_again(probe), 1);
+    ASSERT_JSON(last(probe), meter, "{\"power_w\":4,\"as_of\":\"2025-12-26T12:05:00.000000Z\"}");
+    assert_false(enrich(probe, noon_us + 2 * step_us)->has_meter);
     probe_destroy(&probe);
 }
 
@@ -456,6 +544,8 @@ int main(void)
         cmocka_unit_test(the_day_before_is_loaded_at_the_start_and_who_needs_it_waits),
         cmocka_unit_test(a_day_of_long_ago_is_asked_for_once),
         cmocka_unit_test(who_was_at_home_comes_out_of_the_series),
+        cmocka_unit_test(of_the_meter_counts_what_was_in_force_when_the_five_minutes_began),
+        cmocka_unit_test(the_meter_says_the_same_whether_it_was_heard_or_comes_out_of_its_series),
         cmocka_unit_test(more_days_than_are_kept_come_one_after_the_other),
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(after_a_loss_of_the_broker_the_day_before_is_loaded_anew),

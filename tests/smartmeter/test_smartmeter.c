@@ -159,12 +159,12 @@ static void version_3_comes_over_seven_bits(void **state)
     probe_destroy(&probe);
 }
 
-/* The next telegram: seconds later, with this power. */
-static char *next(int seconds, const char *power)
+/* A telegram of 9:mmss, with this power. */
+static char *telegram_at(const char *mmss, const char *power)
 {
     static char text[4096], body[4096];
     snprintf(body, sizeof body, "%s", V5_BODY);
-    memcpy(strstr(body, "093015W") + 4, (char[]){ (char)('0' + (15 + seconds) / 10), (char)('0' + (15 + seconds) % 10) }, 2);
+    memcpy(strstr(body, "093015W") + 2, mmss, 4);
     memcpy(strstr(body, "00.642"), power, 6);
     unsigned crc = 0;
     for (const char *at = body; *at; at++) {
@@ -174,6 +174,14 @@ static char *next(int seconds, const char *power)
     }
     snprintf(text, sizeof text, "%.4000s%04hX\r\n", body, (unsigned short)crc);
     return text;
+}
+
+/* The next one: seconds later. */
+static char *next(int seconds, const char *power)
+{
+    char mmss[16];
+    snprintf(mmss, sizeof mmss, "30%02d", 15 + seconds);
+    return telegram_at(mmss, power);
 }
 
 static void each_telegram_is_published_and_the_series_get_what_changed_now_and_then(void **state)
@@ -219,6 +227,31 @@ static void what_came_too_soon_for_the_series_is_told_although_nothing_follows(v
     store(probe);
     probe_advance(probe, 11000);
     assert_int_equal(probe_asked_count(probe, &ingest_again_contract), 0);
+    close(meter);
+    probe_destroy(&probe);
+}
+
+/* Events go by it. */
+static void what_was_in_force_when_five_minutes_began_is_in_the_series(void **state)
+{
+    static const char *const when[] = { "2957", "2959", "3000", "3001" }, *const power[] = { "00.700", "00.710", "00.720", "00.730" };
+    int meter;
+    char path[64];
+    (void)state;
+    probe_t *probe = serial(&meter, path, "115200-8n1");
+    for (size_t i = 0; i < 4; i++) {
+        say(meter, telegram_at(when[i], power[i]));
+        wait_for_reading(probe, i + 1);
+        assert_int_equal(probe_asked_count(probe, &ingest_again_contract), i == 0 || i == 3);
+        if (i == 0)
+            store(probe);
+        probe_advance(probe, 500);
+    }
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"720\""));
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-11-23T08:30:00.000000Z\""));
+    store(probe);
+    probe_advance(probe, 10000);
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"730\""));
     close(meter);
     probe_destroy(&probe);
 }
@@ -676,6 +709,7 @@ int main(void)
         cmocka_unit_test(version_3_comes_over_seven_bits),
         cmocka_unit_test(each_telegram_is_published_and_the_series_get_what_changed_now_and_then),
         cmocka_unit_test(what_came_too_soon_for_the_series_is_told_although_nothing_follows),
+        cmocka_unit_test(what_was_in_force_when_five_minutes_began_is_in_the_series),
         cmocka_unit_test(when_the_line_ends_that_is_told_and_the_series_say_unavailable),
         cmocka_unit_test(a_telegram_that_was_changed_is_told_and_changes_nothing),
         cmocka_unit_test(over_tcp_it_is_the_same_and_connected_again_when_it_ends),

@@ -84,19 +84,24 @@ class Enrichment(unittest.TestCase):
             self.assertLess(abs(microseconds(missed["timestamp"]) / 1e6 - time_of), 30)
 
             noon = int(time.time()) // DAY * DAY - 5 * DAY + 12 * 3600
-            run_import(system, recorder_of(place.path / "readings.db", [("_weather.temperature_c", "-7.5", noon), ("_weather.temperature_c", "-3", noon + 3600)]))
+            metered = [("_smartmeter.power_w", "500", noon - 7), ("_smartmeter.power_w", "510", noon + 7), ("_smartmeter.power_w", "520", noon + 290),
+                       ("_smartmeter.import_kwh", "77.25", noon - 900), ("_smartmeter.power_w", "unavailable", noon + 3600)]
+            run_import(system, recorder_of(place.path / "readings.db", metered + [("_weather.temperature_c", "-7.5", noon), ("_weather.temperature_c", "-3", noon + 3600)]))
             self.kill_enrich(system)  # it learns anew what there is
-            run_import(system, recorder_of(place.path / "states.db", [("sensor.old", "10", noon - 1), ("sensor.old", "11", noon + 60.5), ("sensor.old", "12", noon + 3601),
+            run_import(system, recorder_of(place.path / "states.db", [("sensor.old", "10", noon - 1), ("sensor.old", "11", noon + 60.5), ("sensor.old", "15", noon + 599), ("sensor.old", "12", noon + 3601),
                                                                       ("sensor.old", "13", noon + 9001), ("sensor.old", "14", noon - 30 * DAY)]))
             def temperature(state):
                 row = self.row(system, "sensor.old", state)
                 self.assertEqual(row["provenance"], "import")
                 return row["weather"] and row["weather"]["temperature_c"]
             self.assertEqual([temperature(state) for state in ("10", "11", "12", "13", "14")], [None, -7.5, -3, None, None])
+            meters = [self.row(system, "sensor.old", state)["meter"] for state in ("10", "11", "15", "12", "14")]  # by the beginning of their five minutes
+            self.assertEqual([meter and (meter.get("power_w"), meter["import_kwh"], microseconds(meter["as_of"]) // 10**6 - noon) for meter in meters],
+                             [(None, 77.25, -300), (500, 77.25, 0), (520, 77.25, 300), (None, 77.25, 3600), None])
 
             rows = system.api.count()
             run_import(system, place.path / "states.db")  # the same once more: nothing is twice, and nothing changes
-            self.assertEqual(system.api.count(entity_id="sensor.old"), 5)
+            self.assertEqual(system.api.count(entity_id="sensor.old"), 6)
             self.assertGreaterEqual(system.api.count(), rows)
             self.assertEqual(self.row(system, "sensor.live", "1"), live)
             for sum in system.api.get("/api/v1/conservation")["sources"]:
