@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_OFF = 101, TICK_MS = 1000, SAVE_S = 60, SEND_MS = 5000, AGAIN_MS = 5000, DEAF_S = 600 };
+enum { EXIT_OFF = 101, TICK_MS = 1000, SAVE_S = 60, SEND_MS = 5000, AGAIN_MS = 5000, DEAF_S = 600,
+    OFF_SAID_S = 10, OFF_WAIT_S = 3 };
 static const double least_confidence = 0.15; /* a candidate that is less likely is not worth a row */
-static const char *const own_meter = "_smartmeter.power_w";
+static const char *const own_meter = "_smartmeter.power_w", *const own_source = "smartmeter";
 
 /* --- settings ------------------------------------------------------------------------------------------- */
 
@@ -25,12 +27,12 @@ struct flow_options options_of(const struct self *self)
     };
 }
 
-/* The whole home's first. */
+/* The whole home's first, if that is told. */
 void flow_meters(const struct self *self, flow_t *flow)
 {
     const char *at = self->meters;
     char one[METER_ID + 1];
-    for (bool is_whole = true; *at; is_whole = false) {
+    for (bool is_whole = self->has_whole; *at; is_whole = false) {
         size_t size = strcspn(at, ",");
         snprintf(one, sizeof one, "%.*s", (int)size, at);
         flow_add_meter(flow, one, is_whole);
@@ -71,12 +73,23 @@ static int stay_off(actor_t *actor)
     return EXIT_OFF;
 }
 
+/* Whether smartmeter has said at this start that it is off. Who was off before may be on now, and both of us have just begun. */
+static bool is_off_now(actor_t *actor)
+{
+    char path[PATH_MAX];
+    struct stat file;
+    return actor_path(actor, path, sizeof path, "sources/smartmeter.off") == 0 && stat(path, &file) == 0
+        && actor_now_us(actor) / SECOND_US - file.st_mtime < OFF_SAID_S;
+}
+
 static int choose_meters(struct self *self, actor_t *actor)
 {
     const struct energy_config *c = &self->config;
-    const char *whole = c->has_power && c->power[0] ? c->power : has_own_meter(actor) ? own_meter : "off";
+    bool is_said = c->has_power && c->power[0];
+    const char *whole = is_said ? c->power : has_own_meter(actor) ? own_meter : "off";
     size_t count = 0;
-    if (strcmp(whole, "off") != 0 && add_meter(self, whole, strlen(whole), &count))
+    self->has_whole = strcmp(whole, "off") != 0;
+    if (self->has_whole && add_meter(self, whole, strlen(whole), &count))
         return refuse_meter(actor, "power");
     for (const char *at = c->has_circuits ? c->circuits : ""; *at;) {
         size_t size = strcspn(at, ", ");
@@ -84,7 +97,41 @@ static int choose_meters(struct self *self, actor_t *actor)
             return refuse_meter(actor, "circuits");
         at += size + strspn(at + size, ", ");
     }
-    return count > 0 ? off_forget(actor_suite(actor)->data, actor_spec.name), 0 : stay_off(actor);
+    self->is_waiting = !is_said && !self->has_whole;
+    if (count == 0 && (!self->is_waiting || is_off_now(actor)))
+        return stay_off(actor);
+    if (count > 0)
+        off_forget(actor_suite(actor)->data, actor_spec.name);
+    return 0;
+}
+
+static void take_own_meter(struct self *self, actor_t *actor)
+{
+    char others[sizeof self->meters];
+    self->is_waiting = false;
+    if (flow_add_meter(self->kept.flow, own_meter, true) < 0)
+        return; /* circuits are as many as there may be */
+    memcpy(others, self->meters, sizeof others);
+    snprintf(self->meters, sizeof self->meters, "%s%s%.*s", own_meter, *others ? "," : "", (int)(sizeof others - 64), others);
+    self->has_whole = true;
+    off_forget(actor_suite(actor)->data, actor_spec.name);
+    actor_info(actor, "smartmeter tells what the whole home draws from now on");
+    if (*others)
+        return;
+    self->opened_us = actor_clock_us(actor);
+    flow_start(self->kept.flow, actor_now_us(actor)); /* nobody has looked for steps before */
+    missed_begin(self);
+}
+
+/* The smart meter has said something, or there is none. */
+static void look_for_own_meter(struct self *self, actor_t *actor)
+{
+    if (!self->is_waiting)
+        return;
+    if (has_own_meter(actor))
+        take_own_meter(self, actor);
+    else if (!self->meters[0] && actor_clock_us(actor) - self->opened_us >= OFF_WAIT_S * SECOND_US && off_is(actor_suite(actor)->data, own_source, NULL))
+        actor_stop(actor, stay_off(actor));
 }
 
 /* --- what is kept ----------------------------------------------------------------------------------------- */
@@ -246,6 +293,8 @@ enum taken take_event(struct self *self, flow_t *flow, const struct event_full *
 static int on_event(struct self *self, actor_t *actor, const struct event_full *e)
 {
     int meter;
+    if (!self->meters[0])
+        return OK; /* there is no meter yet */
     self->stats.events++;
     int64_t at_us = e->timestamp < actor_now_us(actor) ? e->timestamp : actor_now_us(actor);
     if (at_us > self->newest_us)
@@ -322,6 +371,7 @@ static void count(struct self *self)
 
 static int tick(struct self *self, actor_t *actor)
 {
+    look_for_own_meter(self, actor);
     pass(self);
     reread_step(self);
     if (actor_clock_us(actor) - self->saved_us >= SAVE_S * SECOND_US)
@@ -333,7 +383,7 @@ static int tick(struct self *self, actor_t *actor)
 static enum health health(struct self *self, actor_t *actor, char *why, size_t size)
 {
     int64_t clock_us = actor_clock_us(actor), since_us = self->heard_us ? self->heard_us : self->opened_us;
-    if (self->heard_us || clock_us - since_us < DEAF_S * SECOND_US)
+    if (!self->meters[0] || self->heard_us || clock_us - since_us < DEAF_S * SECOND_US)
         return HEALTHY;
     snprintf(why, size, "nothing was heard of %.200s: is energy.power right?", self->meters);
     return DEGRADED;

@@ -42,9 +42,11 @@ struct self {
     int64_t saved_us;          /* by the monotonic clock */
     int64_t newest_us;         /* the newest event that was heard */
     int64_t heard_us, opened_us;  /* by the monotonic clock: the last sample; the start */
+    bool has_whole;            /* the first meter is that of the whole home */
+    bool is_waiting;           /* for the smart meter to say something: no other tells of the whole home */
     bool is_unsaved;
     bool is_again;             /* time passes in `again` */
-    char meters[METERS_MAX * (METER_ID + 1)]; /* with commas between, for questions */
+    char meters[METERS_MAX * (METER_ID + 1)]; /* with commas between, for questions; "": there is none yet */
     msgpack_sbuffer text;
     struct event_full row;
 };

@@ -93,19 +93,17 @@ static void put_counts(const struct kept *self, int64_t to[COUNTS])
     to[COUNTS - 1] = self->refused;
 }
 
-/* All of it stays below the 64 KiB that such a file may have. */
-enum { METERS, CHANGES, STEPS, DEVICES, PARTS, ALL_BYTES = 62000, CHANGES_BYTES = 18000, DEVICE_BYTES = 500 };
+enum { METERS, CHANGES, STEPS, DEVICES, PARTS };
 
 static void put_parts(const struct kept *self, msgpack_sbuffer part[PARTS])
 {
     for (size_t i = 0; flow_meter(self->flow, i); i++)
         put_meter(flow_meter(self->flow, i), &part[METERS]);
-    for (size_t i = 0; flow_recent(self->flow, i) && part[CHANGES].size < CHANGES_BYTES; i++)
+    for (size_t i = 0; flow_recent(self->flow, i); i++)
         put_change(flow_recent(self->flow, i), &part[CHANGES]);
     for (size_t i = 0; flow_pending(self->flow, i); i++)
         put_step(flow_pending(self->flow, i), flow_meter(self->flow, flow_pending(self->flow, i)->meter), &part[STEPS]);
-    size_t rest = ALL_BYTES - part[METERS].size - part[CHANGES].size - part[STEPS].size - sizeof self->told;
-    for (size_t i = 0; devices_at(self->devices, i) && part[DEVICES].size + DEVICE_BYTES < rest; i++)
+    for (size_t i = 0; devices_at(self->devices, i); i++)
         put_device(devices_at(self->devices, i), &part[DEVICES]);
 }
 

@@ -23,6 +23,8 @@ void missed_overflow(struct self *self)
 void missed_begin(struct self *self)
 {
     struct rereading *r = &self->missed;
+    if (!self->meters[0])
+        return; /* nothing is looked at yet */
     if (!r->flow)
         *r = (struct rereading){ .flow = self->kept.flow, .done_us = flow_passed_us(self->kept.flow) };
     int64_t oldest = actor_now_us(self->actor) - self->config.catch_up_s * SECOND_US;

@@ -145,6 +145,15 @@ static void put_one(struct telling *t, size_t one)
     put(t, &row);
 }
 
+static void say_unmetered(struct consumption_row *row, const struct energy_sum *sum)
+{
+    SET(row, unmetered_kwh, energy_rounded(sum->kwh, 1e6));
+    if (row->has_cost)
+        SET(row, unmetered_cost, energy_rounded(sum->cost, 1e6));
+    if (row->has_carbon_g)
+        SET(row, unmetered_carbon_g, energy_rounded(sum->carbon_g, 1e3));
+}
+
 static void put_totals(struct telling *t, size_t meters, size_t meter)
 {
     static const struct energy_sum nothing;
@@ -152,10 +161,13 @@ static void put_totals(struct telling *t, size_t meters, size_t meter)
     struct consumption_row row;
     if (!table->has_meter)
         return;
+    const struct energy_sum *beside = &table->unmetered[t->step];
     bool is_known = table->meter[t->step].covered_us > 0 || table->meter[t->step].moved_kwh > 0.0; /* what is left of nothing is not known */
     begin_row(t, "untracked", table->untracked_kind, is_known ? &table->untracked[t->step] : &nothing, true, &row);
     if (row.has_kwh && row.kwh < 0.0)
         SET(&row, is_negative, true);
+    if (row.has_kwh && beside->moved_kwh > 0.0)
+        say_unmetered(&row, beside);
     put(t, &row);
     begin_row(t, "meter", table->meter_kind, &table->meter[t->step], true, &row);
     if (meters == 1)

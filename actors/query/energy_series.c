@@ -70,6 +70,7 @@ struct counted {
     history_t *history;
     struct number last, next;   /* last before, first at or after where the history stands */
     size_t stands;              /* at the beginning of this bucket */
+    struct { bool is; size_t bucket; int64_t at; } begin; /* its very first number, where that lies in these */
     int64_t from_us;
     size_t quarters_count;
     struct quarter *quarters;
@@ -168,14 +169,30 @@ static struct quarter *quarter_of(struct counted *self, const struct seen *b)
     return b->from >= self->from_us && at < (int64_t)self->quarters_count ? &self->quarters[at] : NULL;
 }
 
+/* What is known of the bucket of its very first number: from there on, and where the next one is not looked at for what is across
+ * its beginning, up to its last number: what it grew by after that belongs to the next one. */
+static int64_t known_of_first(const struct counted *self, const struct seen *b, bool is_dense)
+{
+    int64_t us = b->from + b->us - self->begin.at;
+    return is_dense ? us - us / b->count : us;
+}
+
 /* Between two numbers nothing is missing. */
-static void bridge(struct counted *self, size_t from, size_t to)
+static void bridge(struct counted *self, size_t from, size_t to, bool is_dense)
 {
     for (size_t i = from; i < to; i++) {
-        struct quarter *q = quarter_of(self, &self->bag.items[i]);
+        const struct seen *b = &self->bag.items[i];
+        struct quarter *q = quarter_of(self, b);
         if (q)
-            q->covered_us = self->bag.items[i].us;
+            q->covered_us = self->begin.is && self->begin.bucket == i ? known_of_first(self, b, is_dense) : b->us;
     }
+}
+
+static void begin_at(struct counted *self, size_t bucket)
+{
+    self->begin.is = true;
+    self->begin.bucket = bucket;
+    self->begin.at = self->next.at;
 }
 
 /* most: what it grew by in all where the later number is; of two that fell in between it may look like more. */
@@ -196,7 +213,7 @@ static enum store_result count_all(struct counted *self)
 {
     enum store_result result = STORE_OK;
     size_t spoke = 0, bridged = 0, n = self->bag.count;
-    bool has_spoken = false, is_known;
+    bool has_spoken = false, is_dense, is_known;
     double across;
     for (size_t i = 0; i < n && result == STORE_OK; i++) {
         const struct seen *b = &self->bag.items[i];
@@ -206,13 +223,15 @@ static enum store_result count_all(struct counted *self)
         if (b->count == 0)
             continue;
         across = 0.0;
-        is_known = i > 0 && b->count >= DENSE && self->bag.items[i - 1].count >= DENSE;
-        if (i > 0 && !is_known)
+        is_known = is_dense = i > 0 && b->count >= DENSE && self->bag.items[i - 1].count >= DENSE;
+        if (i > 0 && !is_dense)
             result = cross(self, i, b->from, has_spoken ? &spoke : NULL, b->increase, &across, &is_known);
         if (q)
             q->kwh += b->increase - across;
         if (is_known)
-            bridge(self, bridged, i);
+            bridge(self, bridged, i, is_dense);
+        else if (i > 0 && !self->last.is && self->next.is)
+            begin_at(self, i);
         bridged = spoke = i;
         has_spoken = true;
     }
@@ -224,7 +243,7 @@ static enum store_result count_all(struct counted *self)
     else
         is_known = false;
     if (is_known)
-        bridge(self, bridged, n);
+        bridge(self, bridged, n, false);
     return result;
 }
 

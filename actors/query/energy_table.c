@@ -16,10 +16,11 @@ struct making {
     struct energy_table *table;
     int64_t from_us, deadline_us;
     size_t count;
-    struct quarter *one, *meter, *devices;
+    struct quarter *one, *meter, *devices, *unmetered; /* devices, unmetered: while the meter tells of them, and while it does not */
     struct rate *price, *carbon;
     size_t *parents;               /* of each of who: the nearest that there is anything of, else itself */
-    bool **says;                   /* of each that others are inside of: the quarters that it tells of */
+    uint32_t *meter_told;          /* of how much of each quarter the meter tells, microseconds */
+    uint32_t **told;               /* the same of each of who that others are inside of; of the others NULL */
     struct energy_sum *parts;      /* of each step and of who: what those inside tell of themselves */
 };
 
@@ -88,6 +89,25 @@ static enum energy_kind worse(enum energy_kind a, enum energy_kind b)
     return a == ENERGY_NONE ? b : b == ENERGY_NONE ? a : a == ENERGY_POWER ? a : b;
 }
 
+/* Of how much of a quarter something is known; what came although nothing was in force is of all of it. */
+static int64_t told_of(const struct quarter *q)
+{
+    return q->covered_us > 0 ? q->covered_us : q->kwh != 0.0 ? QUARTER_US : 0;
+}
+
+/* Of what is known of `told_us` the part of so long, evenly. */
+static struct quarter part_of(const struct quarter *q, int64_t us, int64_t told_us)
+{
+    double share = (double)us / (double)told_us;
+    return us == told_us ? *q : (struct quarter){ q->kwh * share, fabs(q->kwh) * share, us };
+}
+
+static void add_to(struct quarter *to, const struct quarter *q)
+{
+    to->kwh += q->kwh;
+    to->guessed_kwh += q->guessed_kwh;
+}
+
 /* All meters together are known where each of them is. */
 static void add_to_meter(struct making *m, size_t one)
 {
@@ -95,55 +115,75 @@ static void add_to_meter(struct making *m, size_t one)
     double sign = energy_sign(t->who->items[one].role);
     for (size_t i = 0; i < m->count; i++) {
         struct quarter *to = &m->meter[i];
+        int64_t told = told_of(&m->one[i]);
         to->kwh += sign * m->one[i].kwh;
         to->guessed_kwh += m->one[i].guessed_kwh;
         to->covered_us = !t->has_meter || m->one[i].covered_us < to->covered_us ? m->one[i].covered_us : to->covered_us;
+        m->meter_told[i] = told > m->meter_told[i] ? (uint32_t)told : m->meter_told[i];
     }
     t->has_meter = true;
     t->meter_kind = worse(t->meter_kind, t->kinds[one]);
 }
 
-static void note_says(struct making *m, size_t one)
+static void note_told(struct making *m, size_t one)
 {
     bool is_outer = false;
     for (size_t i = 0; i < m->table->who->count; i++)
         is_outer |= i != one && m->parents[i] == one;
     if (!is_outer)
         return;
-    m->says[one] = cleared(m->count, sizeof **m->says);
+    m->told[one] = cleared(m->count, sizeof **m->told);
     for (size_t i = 0; i < m->count; i++)
-        m->says[one][i] = m->one[i].covered_us > 0 || m->one[i].kwh != 0.0;
+        m->told[one][i] = (uint32_t)told_of(&m->one[i]);
 }
 
-/* Whose figure it is in, in a quarter: the nearest around it that tells of that one; itself: nobody's. */
-static size_t outer_of(const struct making *m, size_t one, size_t quarter)
+/* What those around it tell of in a quarter is a part of theirs, the nearest first. How much of it that is. */
+static int64_t give_parts(struct making *m, size_t step, size_t one, size_t quarter, int64_t told_us)
 {
+    struct energy_table *t = m->table;
+    int64_t given_us = 0;
     for (size_t up = one; m->parents[up] != up;) {
         up = m->parents[up];
-        if (m->says[up] && m->says[up][quarter])
-            return up;
+        int64_t up_us = m->told[up] ? m->told[up][quarter] : 0, until_us = up_us < told_us ? up_us : told_us;
+        if (until_us <= given_us)
+            continue;
+        struct quarter part = part_of(&m->one[quarter], until_us - given_us, told_us);
+        energy_add(&m->parts[step * t->who->count + up], &part, &m->price[quarter], &m->carbon[quarter], length_of(m, quarter));
+        t->is_rest[up] = true;
+        given_us = until_us;
     }
-    return one;
+    return given_us;
 }
 
-/* What is behind another's meter is no device of the home's beside it, while that one tells of it. */
+/* What is behind another's meter is no device of the home's beside it, while that one tells of it; and of what is left the
+ * home's meter knows as much as it tells of. True: it does of some. */
+static bool add_quarter(struct making *m, size_t step, size_t one, size_t quarter)
+{
+    const struct quarter *q = &m->one[quarter];
+    int64_t told_us = told_of(q), given_us = told_us > 0 ? give_parts(m, step, one, quarter, told_us) : 0, until_us = m->meter_told[quarter];
+    struct quarter part;
+    bool is_metered;
+    until_us = until_us < told_us ? until_us : told_us;
+    if ((is_metered = until_us > given_us)) {
+        part = part_of(q, until_us - given_us, told_us);
+        add_to(&m->devices[quarter], &part);
+        given_us = until_us;
+    }
+    if (told_us > given_us) {
+        part = part_of(q, told_us - given_us, told_us);
+        add_to(&m->unmetered[quarter], &part);
+    }
+    return is_metered;
+}
+
 static void add_device(struct making *m, size_t one)
 {
     struct energy_table *t = m->table;
-    bool is_alone = false;
+    bool is_metered = false;
     for (size_t step = 0, i = 0; step < t->steps; step++)
-        for (; i < (size_t)((t->edges[step + 1] - m->from_us) / QUARTER_US); i++) {
-            size_t outer = outer_of(m, one, i);
-            if (outer != one) {
-                energy_add(&m->parts[step * t->who->count + outer], &m->one[i], &m->price[i], &m->carbon[i], length_of(m, i));
-                t->is_rest[outer] = true;
-                continue;
-            }
-            m->devices[i].kwh += m->one[i].kwh;
-            m->devices[i].guessed_kwh += m->one[i].guessed_kwh;
-            is_alone = true;
-        }
-    if (is_alone)
+        for (; i < (size_t)((t->edges[step + 1] - m->from_us) / QUARTER_US); i++)
+            is_metered |= add_quarter(m, step, one, i);
+    if (is_metered)
         t->untracked_kind = worse(t->untracked_kind, t->kinds[one]);
 }
 
@@ -163,7 +203,7 @@ static enum store_result read_one(struct making *m, size_t one)
         add_to_meter(m, one);
     else
         add_device(m, one);
-    note_says(m, one);
+    note_told(m, one);
     return STORE_OK;
 }
 
@@ -175,25 +215,25 @@ static void take_parts_off(const struct making *m)
             energy_less(&t->sums[i], &m->parts[i]);
 }
 
-static size_t depth_of(const struct making *m, size_t one)
+/* Meters come first, then devices from without: who is around it, and what that tells of, is known then. */
+static size_t turn_of(const struct making *m, size_t one)
 {
-    size_t depth = 0;
+    size_t turn = m->table->who->items[one].role == ROLE_DEVICE;
     for (; m->parents[one] != one; one = m->parents[one])
-        depth++;
-    return depth;
+        turn++;
+    return turn;
 }
 
-/* Who is outside first: what he tells of is known then. */
 static enum store_result read_all(struct making *m)
 {
     size_t n = m->table->who->count;
     enum store_result result = STORE_OK;
-    bool is_deeper = true;
-    for (size_t depth = 0; is_deeper && result == STORE_OK; depth++) {
-        is_deeper = false;
+    bool is_more = true;
+    for (size_t turn = 0; is_more && result == STORE_OK; turn++) {
+        is_more = false;
         for (size_t i = 0; i < n && result == STORE_OK; i++) {
-            is_deeper |= depth_of(m, i) > depth;
-            if (depth_of(m, i) == depth)
+            is_more |= turn_of(m, i) > turn;
+            if (turn_of(m, i) == turn)
                 result = clock_us() > m->deadline_us ? STORE_LATE : read_one(m, i);
         }
     }
@@ -210,6 +250,7 @@ static void make_untracked(struct making *m)
     }
     add_steps(m, m->meter, t->meter, 1);
     add_steps(m, m->devices, t->untracked, 1);
+    add_steps(m, m->unmetered, t->unmetered, 1);
     t->untracked_kind = worse(t->untracked_kind, t->meter_kind);
 }
 
@@ -251,25 +292,29 @@ enum store_result energy_table_read(store_t *store, struct energy_table *t)
     size_t n = t->who->count, count = (size_t)((t->edges[t->steps] - t->edges[0]) / QUARTER_US);
     struct making m = { .store = store, .table = t, .from_us = t->edges[0], .count = count, .deadline_us = clock_us() + READ_MS * INT64_C(1000),
         .one = cleared(count, sizeof(struct quarter)), .meter = cleared(count, sizeof(struct quarter)), .devices = cleared(count, sizeof(struct quarter)),
+        .unmetered = cleared(count, sizeof(struct quarter)), .meter_told = cleared(count, sizeof(uint32_t)),
         .price = cleared(count, sizeof(struct rate)), .carbon = cleared(count, sizeof(struct rate)),
-        .parents = cleared(n, sizeof(size_t)), .says = cleared(n, sizeof(bool *)), .parts = cleared(n * t->steps, sizeof(struct energy_sum)) };
+        .parents = cleared(n, sizeof(size_t)), .told = cleared(n, sizeof(uint32_t *)), .parts = cleared(n * t->steps, sizeof(struct energy_sum)) };
     t->kinds = cleared(n, sizeof *t->kinds);
     t->is_rest = cleared(n, sizeof *t->is_rest);
     t->sums = cleared(n * t->steps, sizeof *t->sums);
     t->meter = cleared(t->steps, sizeof *t->meter);
     t->untracked = cleared(t->steps, sizeof *t->untracked);
+    t->unmetered = cleared(t->steps, sizeof *t->unmetered);
     t->has_meter = false;
     t->meter_kind = t->untracked_kind = ENERGY_NONE;
     enum store_result result = make(&m);
     free(m.one);
     free(m.meter);
     free(m.devices);
+    free(m.unmetered);
+    free(m.meter_told);
     free(m.price);
     free(m.carbon);
     free(m.parents);
     for (size_t i = 0; i < n; i++)
-        free(m.says[i]);
-    free(m.says);
+        free(m.told[i]);
+    free(m.told);
     free(m.parts);
     return result;
 }
@@ -281,7 +326,8 @@ void energy_table_close(struct energy_table *t)
     free(t->sums);
     free(t->meter);
     free(t->untracked);
+    free(t->unmetered);
     t->kinds = NULL;
     t->is_rest = NULL;
-    t->sums = t->meter = t->untracked = NULL;
+    t->sums = t->meter = t->untracked = t->unmetered = NULL;
 }

@@ -26,7 +26,8 @@ struct energy_table {
     enum energy_kind *kinds;       /* of each of who */
     struct energy_sum *sums;       /* [step * who->count + one]; of a device with others behind it: the rest */
     bool *is_rest;                 /* of each of who */
-    struct energy_sum *meter, *untracked; /* of each step */
+    struct energy_sum *meter, *untracked; /* of each step; untracked: while the meter tells of it */
+    struct energy_sum *unmetered;  /* what devices used of each step while it did not */
     bool has_meter;
     enum energy_kind meter_kind, untracked_kind;
 };

@@ -75,6 +75,7 @@ struct told_row {
     int64_t start, end;
     char kind[16], entity[80], inside[80], basis[16], cost_basis[16];
     double kwh, estimated, covered, uncovered, cost, cost_share, carbon, carbon_share; /* NAN: null */
+    double unmetered, unmetered_cost, unmetered_carbon;                                /* 0: null */
     bool is_rest, is_negative, open;
 };
 struct told { struct told_row *rows; size_t count, room, pages; struct consumption_end end; char skipped[2048]; };
@@ -97,7 +98,8 @@ static inline void take_row(struct told *t, const struct consumption_row *r)
     *to = (struct told_row){ .start = r->start, .end = r->end, .kwh = real(r->has_kwh, r->kwh), .estimated = real(r->has_estimated_kwh, r->estimated_kwh),
         .covered = real(r->has_covered_s, r->covered_s), .uncovered = real(r->has_uncovered_s, r->uncovered_s), .cost = real(r->has_cost, r->cost),
         .cost_share = real(r->has_cost_share, r->cost_share), .carbon = real(r->has_carbon_g, r->carbon_g),
-        .carbon_share = real(r->has_carbon_share, r->carbon_share), .is_rest = r->has_is_rest && r->is_rest,
+        .carbon_share = real(r->has_carbon_share, r->carbon_share), .unmetered = r->has_unmetered_kwh ? r->unmetered_kwh : 0,
+        .unmetered_cost = r->has_unmetered_cost ? r->unmetered_cost : 0, .unmetered_carbon = r->has_unmetered_carbon_g ? r->unmetered_carbon_g : 0, .is_rest = r->has_is_rest && r->is_rest,
         .is_negative = r->has_is_negative && r->is_negative, .open = r->has_open && r->open };
     snprintf(to->kind, sizeof to->kind, "%s", r->kind);
     snprintf(to->basis, sizeof to->basis, "%s", r->basis);
@@ -158,7 +160,7 @@ static inline void assert_near(double got, double expected)
         fail_msg("%.9g is not %.9g", got, expected);
 }
 
-/* Of every step: what devices used and what none was seen to use is what the meter says; of cost and carbon as well. */
+/* Of every step: what devices used while the meter told of it, and what none was seen to use, is what the meter says; of cost and carbon as well. */
 static inline void assert_sums_hold(const struct told *t)
 {
     double kwh = 0, cost = 0, grams = 0;
@@ -166,9 +168,9 @@ static inline void assert_sums_hold(const struct told *t)
     for (size_t i = 0; i < t->count; i++) {
         const struct told_row *r = &t->rows[i];
         if (strcmp(r->kind, "device") == 0 || strcmp(r->kind, "untracked") == 0) {
-            kwh += isnan(r->kwh) ? 0 : r->kwh;
-            cost += isnan(r->cost) ? 0 : r->cost;
-            grams += isnan(r->carbon) ? 0 : r->carbon;
+            kwh += (isnan(r->kwh) ? 0 : r->kwh) - r->unmetered;
+            cost += (isnan(r->cost) ? 0 : r->cost) - r->unmetered_cost;
+            grams += (isnan(r->carbon) ? 0 : r->carbon) - r->unmetered_carbon;
         } else if (strcmp(r->kind, "meter") == 0) {
             if (fabs(kwh - r->kwh) > 1e-4 || (!isnan(r->cost) && fabs(cost - r->cost) > 1e-4) || (!isnan(r->carbon) && fabs(grams - r->carbon) > 0.1))
                 fail_msg("%.9g %.9g %.9g are not the meter's %.9g %.9g %.9g", kwh, cost, grams, r->kwh, r->cost, r->carbon);

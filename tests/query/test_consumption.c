@@ -522,14 +522,100 @@ static void what_an_outer_meter_does_not_tell_of_is_no_part_of_it(void **state)
     assert_near(nth(&t, "device", "sensor.oven", 0)->kwh, 12 * 0.7);
     assert_true(isnan(nth(&t, "device", "sensor.kitchen", 0)->kwh));
     assert_near(nth(&t, "untracked", NULL, 0)->kwh, 12 * 1.3);
-    assert_true(fabs(nth(&t, "device", "sensor.kitchen", 1)->kwh - 12 * 0.3) < 0.02); /* its first minute tells of nothing yet */
-    assert_true(fabs(nth(&t, "untracked", NULL, 1)->kwh - 12) < 0.02);
+    assert_near(nth(&t, "device", "sensor.kitchen", 1)->kwh, (12 * HOUR - MINUTE) * 0.3 / HOUR); /* nobody knows what it grew by until its first number */
+    assert_near(nth(&t, "device", "sensor.kitchen", 1)->uncovered, 60);
+    assert_near(nth(&t, "untracked", NULL, 1)->kwh, 12 + 0.3 / 60);
     assert_sums_hold(&t);
     free(t.rows);
     t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
-    assert_true(fabs(nth(&t, "untracked", NULL, 0)->kwh - 12 * 2.3) < 0.02);
+    assert_near(nth(&t, "untracked", NULL, 0)->kwh, 12 * 2.3 + 0.3 / 60);
     assert_near(nth(&t, "meter", NULL, 0)->kwh, 48);
     assert_sums_hold(&t);
+    free(t.rows);
+}
+
+/* The kitchen's power is known for five minutes of each quarter, the oven behind it always, the toaster behind that oven for ten. */
+static void an_outer_meter_counts_for_what_it_tells_of_in_a_quarter(void **state)
+{
+    struct world *w = *state;
+    int64_t begin = NOW_US - 2 * DAY;
+    count(w, "sensor.meter", "kWh", 1, 500, 2000, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    count(w, "sensor.oven", "kWh", 1, 500, 1000, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    for (int64_t at = begin - HOUR; at < begin + 30 * HOUR; at += 15 * MINUTE) {
+        say_power(w, "sensor.kitchen", at, "1100");
+        say_power(w, "sensor.kitchen", at + 5 * MINUTE, "unavailable");
+        say_power(w, "sensor.toaster", at, "600");
+        say_power(w, "sensor.toaster", at + 10 * MINUTE, "unavailable");
+    }
+    rates_every(w, begin - HOUR, begin + 30 * HOUR, HOUR, "0.5", "100");
+    SETTLE(w, "UTC", NOW_US, METER);
+    say_prefs(w, "{\"energy_sources\":[],\"device_consumption\":[{\"stat_consumption\":\"sensor.oven\",\"included_in_stat\":\"sensor.kitchen\"},"
+        "{\"stat_consumption\":\"sensor.kitchen\"},{\"stat_consumption\":\"sensor.toaster\",\"included_in_stat\":\"sensor.oven\"}]}");
+    struct told t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+    assert_near(nth(&t, "device", "sensor.toaster", 0)->kwh, 24 * 0.6 * 2 / 3);
+    assert_near(nth(&t, "device", "sensor.oven", 0)->kwh, 24 * (1 - 0.6 * 2 / 3));
+    assert_near(nth(&t, "device", "sensor.kitchen", 0)->kwh, 24 * 0.1 / 3);
+    assert_near(nth(&t, "untracked", NULL, 0)->kwh, 24 * (2 - 1 - 0.1 / 3));
+    assert_true(nth(&t, "untracked", NULL, 0)->unmetered == 0);
+    assert_sums_hold(&t);
+    free(t.rows);
+}
+
+/* Twice as much is used by the device as by what the meter knows of nothing: its power comes and goes. */
+static void what_devices_use_while_the_meter_says_nothing_is_told_beside_it(void **state)
+{
+    struct world *w = *state;
+    int64_t begin = NOW_US - 2 * DAY;
+    for (int64_t at = begin - HOUR; at < begin + 30 * HOUR; at += HOUR) {
+        say_power(w, "sensor.meter", at, "1500");
+        say_power(w, "sensor.meter", at + 10 * MINUTE, "unavailable");
+    }
+    count(w, "sensor.oven", "kWh", 1, 500, 1000, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    rates_every(w, begin - HOUR, begin + 30 * HOUR, HOUR, "0.5", "100");
+    SETTLE(w, "UTC", NOW_US, METER, "energy_devices", "sensor.oven");
+    struct told t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+    assert_near(nth(&t, "device", "sensor.oven", 0)->kwh, 24);
+    assert_near(nth(&t, "meter", NULL, 0)->kwh, 24 * 1.5 / 6);
+    const struct told_row *rest = nth(&t, "untracked", NULL, 0);
+    assert_near(rest->kwh, 24 * 0.5 / 6);
+    assert_false(rest->is_negative);
+    assert_near(rest->unmetered, 20);
+    assert_near(rest->unmetered_cost, 10);
+    assert_near(rest->unmetered_carbon, 2000);
+    assert_near(rest->uncovered, 20 * 3600);
+    assert_sums_hold(&t);
+    free(t.rows);
+    t = TELL(w, "2025-12-30T00:15:00Z", "2025-12-30T00:30:00Z", "15m");
+    assert_true(isnan(nth(&t, "untracked", NULL, 0)->kwh) && isnan(nth(&t, "meter", NULL, 0)->kwh));
+    free(t.rows);
+}
+
+/* The number before the time that is asked for is where it counts from, however long ago that was; only the very first of all has none before it. */
+static void a_counter_counts_from_the_number_before_the_time_that_is_asked_for(void **state)
+{
+    struct world *w = *state;
+    const int64_t begin = NOW_US - 5 * DAY;
+    count(w, "sensor.meter", "kWh", 1, 500, 1000, begin, begin + 3 * DAY, MINUTE);
+    SAY(w, "sensor.rare", begin, "10", .unit = "kWh", .attributes = COUNTER);
+    SAY(w, "sensor.rare", begin + 3 * DAY + 30 * MINUTE, "34.5", .unit = "kWh", .attributes = COUNTER);
+    SETTLE(w, "UTC", NOW_US, METER, "energy_devices", "sensor.rare");
+    struct told t = TELL(w, "2025-12-27T00:00:00Z", "2025-12-28T00:00:00Z", "15m"); /* the day of its first number */
+    assert_near(nth(&t, "meter", NULL, 0)->kwh, 0.25 - 1 / 60.0);
+    for (size_t i = 1; i < 96; i++)
+        assert_near(nth(&t, "meter", NULL, i)->kwh, 0.25);
+    free(t.rows);
+    for (int hour = 1; hour < 24; hour++) {
+        char from[40], to[40];
+        snprintf(from, sizeof from, "2025-12-28T%02d:15:00Z", hour);
+        snprintf(to, sizeof to, "2025-12-28T%02d:30:00Z", hour);
+        t = TELL(w, from, to, "15m");
+        assert_near(nth(&t, "meter", NULL, 0)->kwh, 0.25);
+        assert_near(nth(&t, "device", "sensor.rare", 0)->kwh, 24.5 / 72.5 / 4);
+        free(t.rows);
+    }
+    t = TELL(w, "2025-12-27T00:00:00Z", "2025-12-31T00:00:00Z", "all");
+    assert_near(nth(&t, "device", "sensor.rare", 0)->kwh, 24.5);
+    assert_near(nth(&t, "meter", NULL, 0)->kwh, 72);
     free(t.rows);
 }
 
@@ -631,6 +717,9 @@ int main(void)
         TEST(the_energy_dashboard_of_every_version_is_read),
         TEST(what_the_energy_dashboard_said_holds_until_it_says_something_else),
         TEST(what_an_outer_meter_does_not_tell_of_is_no_part_of_it),
+        TEST(an_outer_meter_counts_for_what_it_tells_of_in_a_quarter),
+        TEST(what_devices_use_while_the_meter_says_nothing_is_told_beside_it),
+        TEST(a_counter_counts_from_the_number_before_the_time_that_is_asked_for),
         TEST(of_what_is_found_each_device_counts_once),
         TEST(the_smart_meters_series_are_the_meter),
         TEST(what_cannot_be_answered_names_its_field),
