@@ -35,7 +35,7 @@ def free_port():
                 continue
 
 
-PATIENCE, PATIENCE_S = 3, 60  # a machine that does other things as well may stand still for long
+PATIENCE, PATIENCE_S = 3, 120  # a machine that does other things as well may stand still for long
 
 
 def wait_for(condition, seconds, what, every=0.03):
@@ -270,7 +270,7 @@ class System:
                 text += file.read_bytes()
         return text.decode(errors="replace")
 
-    def settled(self, expected, seconds=120):
+    def settled(self, expected, seconds=300):
         """Wait until `expected` rows are stored, no fewer."""
         return wait_for(lambda: self.api.count() >= expected, seconds, f"{expected} stored events", 0.2)
 

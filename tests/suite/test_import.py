@@ -85,7 +85,7 @@ class Import(unittest.TestCase):
                 if system.signal(name, signal.SIGKILL):
                     killed.append(name)
                 wait_for(lambda: self.done(system) > before + 1000 or ended(system), 40, "it to go on", chance.uniform(0.05, 0.2))
-            status = wait_for(lambda: ended(system), 120, "the end", 0.2)
+            status = wait_for(lambda: ended(system), 300, "the end", 0.2)
             self.assertEqual(status["state"], "done", status)
             self.assertEqual(status["states"], STATES)
             self.assertIn("going on with", system.log_text())

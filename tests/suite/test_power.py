@@ -147,8 +147,7 @@ class PowerCut(unittest.TestCase):
         run.home.control("flush")
         truth = [row["event"] for row in map(exact, run.home.truth_path.read_bytes().splitlines())
                  if isinstance(row.get("event"), dict)]
-        gaps = system.api.gaps()
-        self.assertEqual([gap for gap in gaps if not gap["end"]], [])
+        gaps = wait_for(lambda: (now := system.api.gaps()) and all(gap["end"] for gap in now) and now, 30, "all gaps to have an end")
         first = next(microseconds(gap["end"]) for gap in gaps if gap["cause"] == "first_start")
         inside = in_gaps(gaps)
         self.settles(system, truth, lambda row: inside(row) or row["timestamp"] <= first)

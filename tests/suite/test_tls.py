@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -42,6 +43,11 @@ class Proxy:
         configuration = self.folder / "nginx.conf"
         configuration.write_text(CONFIGURATION.format(folder=self.folder, port=self.port, home_port=home_port))
         self.process = Process([NGINX, "-c", str(configuration), "-p", str(self.folder)], self.folder / "log")
+        wait_for(self.answers, 20, "nginx to listen")  # else that nobody does is the first thing that is told
+
+    def answers(self):
+        socket.create_connection(("127.0.0.1", self.port), 5).close()
+        return True
 
     def url(self, host="127.0.0.1", path=""):
         return f"https://{host}:{self.port}{path}"
