@@ -90,7 +90,8 @@ bool leave_may_end(struct source *);        /* ends it when there is nothing lef
 
 /* source_series.c */
 void series_tell(struct source *);          /* what they do not hold yet, if it is time, and what they hold no more */
-int series_tick(struct source *);           /* the same; ms until there may be more of it; -1: never */
+void series_tell_soon(struct source *);     /* what the reading says, also before it is time */
+int series_tick(struct source *);           /* series_tell(); ms until there may be more of it; -1: never */
 bool series_is_behind(const struct source *); /* they do not say yet what the reading does, and nothing is on its way to them */
 int64_t series_end(const struct source *);  /* what they hold ends when the reading is stale, or now */
 int64_t series_end_of(const struct source *, const void *reading, int64_t stale_us); /* ... when this one is */

@@ -32,8 +32,8 @@ void source_trouble(source_t *self, const char *why)
 /* What was in force when a step began is told before what came in it, however soon that is: events go by it. */
 static void store_what_was(struct source *self)
 {
-    if (self->has_reading && thinned_before(source_as_of(self->draft)) > thinned_before(source_as_of(self->reading)) && series_is_behind(self))
-        series_store(self);
+    if (self->has_reading && thinned_before(source_as_of(self->draft)) > thinned_before(source_as_of(self->reading)))
+        series_tell_soon(self);
 }
 
 int source_push(source_t *self, int series_s)

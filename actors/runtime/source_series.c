@@ -345,6 +345,12 @@ void series_tell(struct source *self)
         tell_end(self, series_end(self));
 }
 
+void series_tell_soon(struct source *self)
+{
+    if (self->has_reading && series_is_behind(self) && !(self->has_told && self->end_us))
+        tell_reading(self);
+}
+
 int series_tick(struct source *self)
 {
     series_tell(self);
