@@ -16,6 +16,7 @@ from system import Process, free_port, wait_for  # noqa: E402
 VERSION = "2024.3.3"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "ha-ingestor"
 ENVIRONMENT = CACHE / f"home-assistant-{VERSION}"
+REQUIREMENTS = [f"homeassistant=={VERSION}", "josepy<2", "ical==7.0.3"]  # josepy 2 breaks it; ical: local calendars
 
 CONFIGURATION = """
 homeassistant:
@@ -51,16 +52,16 @@ def install():
     """The Python of the environment, or None where PyPI cannot be reached."""
     python = ENVIRONMENT / "bin" / "python"
     stamp = ENVIRONMENT / "complete"
-    if stamp.exists():
+    if stamp.exists() and stamp.read_text() == "\n".join(REQUIREMENTS):
         return python
     CACHE.mkdir(parents=True, exist_ok=True)
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
-    done = subprocess.run([str(ENVIRONMENT / "bin" / "pip"), "install", "-q", "--retries", "1", "--timeout", "20",
-                           f"homeassistant=={VERSION}", "josepy<2"], capture_output=True, text=True)
+    done = subprocess.run([str(ENVIRONMENT / "bin" / "pip"), "install", "-q", "--retries", "1", "--timeout", "20", *REQUIREMENTS],
+                          capture_output=True, text=True)
     if done.returncode:
         print("pip: " + done.stderr.strip()[-400:])
         return None
-    stamp.touch()
+    stamp.write_text("\n".join(REQUIREMENTS))
     return python
 
 
@@ -102,7 +103,7 @@ class HomeAssistant:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read() or b"null")
 
     def make_user(self):
