@@ -139,7 +139,7 @@ def ended(system):
     return status if status["state"] in ("done", "failed") else None
 
 
-def run_import(system, path, seconds=60):
+def run_import(system, path, seconds=600):
     status, body = ask(system, path)
     assert status == 200, (status, body)
     status = wait_for(lambda: ended(system), seconds, f"the import of {path}", 0.1)

@@ -35,15 +35,14 @@ def free_port():
                 continue
 
 
-PATIENCE, PATIENCE_S = 3, 120  # a machine that does other things as well may stand still for long
+PATIENCE_S = 300  # of a machine that does much else besides; what is right costs none of it
 
 
 def wait_for(condition, seconds, what, every=0.03):
-    """Wait until condition() is true; its value is returned. `seconds` is of a machine that does nothing else: fails loudly after
-    PATIENCE times that, and never before PATIENCE_S.
+    """Wait until condition() is true; its value is returned. Fails loudly at the deadline: after `seconds`, and never before PATIENCE_S.
 
     What is not there yet may show as any error: a connection refused, a row that is missing, a table that is locked."""
-    seconds = max(PATIENCE * seconds, PATIENCE_S)
+    seconds = max(seconds, PATIENCE_S)
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     last = None
