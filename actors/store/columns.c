@@ -56,13 +56,19 @@ static void find_bases(const int64_t *values, size_t count, uint64_t bases[NUMBE
     free(steps);
 }
 
-static uint64_t number_code(const int64_t *values, size_t i, enum numbers_form form, uint64_t base)
+/* Of all values but the first, what is written of each. */
+static void write_codes(const int64_t *values, size_t count, enum numbers_form form, uint64_t base, uint64_t *codes)
 {
-    switch (form) {
-    case NUMBERS_PLAIN:  return (uint64_t)values[i] - base;
-    case NUMBERS_RISING: return difference(values, i) - base;
-    case NUMBERS_STEADY: return fold(difference(values, i) - base);
-    default:             return fold(difference(values, i) - (i > 1 ? difference(values, i - 1) : base));
+    uint64_t before = base;
+    for (size_t i = 1; i < count && form == NUMBERS_PLAIN; i++)
+        codes[i] = (uint64_t)values[i] - base;
+    for (size_t i = 1; i < count && form == NUMBERS_RISING; i++)
+        codes[i] = difference(values, i) - base;
+    for (size_t i = 1; i < count && form == NUMBERS_STEADY; i++)
+        codes[i] = fold(difference(values, i) - base);
+    for (size_t i = 1; i < count && form == NUMBERS_SECOND; i++) {
+        codes[i] = fold(difference(values, i) - before);
+        before = difference(values, i);
     }
 }
 
@@ -71,26 +77,47 @@ static uint64_t bits(uint64_t n)
     return n ? 64 - (uint64_t)__builtin_clzll(n) : 0;
 }
 
-static uint64_t bits_of_code(uint64_t code, unsigned low)
+/* Of each form, how many bits its codes have. */
+static void find_costs(const int64_t *values, size_t count, const uint64_t bases[NUMBERS_FORMS], uint64_t costs[NUMBERS_FORMS])
 {
-    return code >> low < BITS_ESCAPE ? (code >> low) + 1 + low : BITS_ESCAPE + 1 + 64;
+    uint64_t plain = 0, rising = 0, steady = 0, second = 0, before = bases[NUMBERS_SECOND];
+    for (size_t i = 1; i < count; i++) {
+        uint64_t step = difference(values, i);
+        plain += bits((uint64_t)values[i] - bases[NUMBERS_PLAIN]);
+        rising += bits(step - bases[NUMBERS_RISING]);
+        steady += bits(fold(step - bases[NUMBERS_STEADY]));
+        second += bits(fold(step - before));
+        before = step;
+    }
+    costs[NUMBERS_PLAIN] = plain;
+    costs[NUMBERS_RISING] = rising;
+    costs[NUMBERS_STEADY] = steady;
+    costs[NUMBERS_SECOND] = second;
+}
+
+static uint64_t bits_of_codes(const uint64_t *codes, size_t count, unsigned low)
+{
+    uint64_t cost = 0;
+    for (size_t i = 1; i < count; i++) {
+        uint64_t zeros = codes[i] >> low;
+        cost += zeros < BITS_ESCAPE ? zeros + 1 + low : BITS_ESCAPE + 1 + 64;
+    }
+    return cost;
 }
 
 /* How many low bits are best written as they are. */
-static void choose_low(const int64_t *values, size_t count, struct numbers_plan *plan)
+static void choose_low(const uint64_t *codes, size_t count, struct numbers_plan *plan)
 {
     enum { AROUND = 3 }; /* below the mean */
     uint64_t least = UINT64_MAX;
     double mean = 0;
     unsigned middle = 0;
     for (size_t i = 1; i < count; i++)
-        mean += (double)number_code(values, i, plan->form, plan->base) / (double)count;
-    for (; mean >= 1; mean /= 2)
+        mean += (double)codes[i];
+    for (mean /= (double)count; mean >= 1; mean /= 2)
         middle++;
     for (unsigned low = middle > AROUND ? middle - AROUND : 0; low <= middle + 1 && low < BITS_NONE; low++) {
-        uint64_t cost = 0;
-        for (size_t i = 1; i < count; i++)
-            cost += bits_of_code(number_code(values, i, plan->form, plan->base), low);
+        uint64_t cost = bits_of_codes(codes, count, low);
         if (cost >= least)
             continue;
         least = cost;
@@ -99,25 +126,31 @@ static void choose_low(const int64_t *values, size_t count, struct numbers_plan 
     plan->bytes = (size_t)(least + 7) / 8;
 }
 
+static uint64_t *room_for_codes(size_t count)
+{
+    uint64_t *codes = malloc((count + 1) * sizeof *codes);
+    assert(codes);
+    return codes;
+}
+
 struct numbers_plan numbers_plan(const int64_t *values, size_t count)
 {
-    uint64_t bases[NUMBERS_FORMS], least = UINT64_MAX;
+    uint64_t bases[NUMBERS_FORMS], costs[NUMBERS_FORMS];
     struct numbers_plan plan = { .low = BITS_NONE };
     if (count == 0)
         return plan;
     find_bases(values, count, bases);
-    for (enum numbers_form form = NUMBERS_PLAIN; form < NUMBERS_FORMS; form++) {
-        uint64_t cost = 0;
-        for (size_t i = 1; i < count; i++)
-            cost += bits(number_code(values, i, form, bases[form]));
-        if (cost < least) {
-            least = cost;
+    find_costs(values, count, bases, costs);
+    for (enum numbers_form form = NUMBERS_PLAIN; form < NUMBERS_FORMS; form++)
+        if (costs[form] < costs[plan.form])
             plan.form = form;
-            plan.base = bases[form];
-        }
-    }
-    if (least > 0)
-        choose_low(values, count, &plan);
+    plan.base = bases[plan.form];
+    if (costs[plan.form] == 0)
+        return plan;
+    uint64_t *codes = room_for_codes(count);
+    write_codes(values, count, plan.form, plan.base, codes);
+    choose_low(codes, count, &plan);
+    free(codes);
     return plan;
 }
 
@@ -226,13 +259,13 @@ size_t numbers_pass_until(struct numbers *n, int64_t limit, size_t most)
     return passed + 1 + go_on_until(n, limit, most - passed - 1);
 }
 
-static void bits_write(const struct numbers_plan *plan, const int64_t *values, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *stops)
+static void bits_write(const struct numbers_plan *plan, const int64_t *values, const uint64_t *codes, size_t count, msgpack_sbuffer *out, msgpack_sbuffer *stops)
 {
     struct bits_writer w = { .out = out };
     struct stop before = { .value = (uint64_t)values[0], .difference = plan->base };
     size_t begin = out->size;
     for (size_t i = 1; i < count; i++) {
-        uint64_t code = number_code(values, i, plan->form, plan->base), zeros = code >> plan->low;
+        uint64_t code = codes[i], zeros = code >> plan->low;
         bool is_long = zeros >= BITS_ESCAPE;
         zeros = is_long ? BITS_ESCAPE : zeros;
         bits_add(&w, UINT64_C(1) << zeros, (unsigned)zeros + 1);
@@ -243,29 +276,37 @@ static void bits_write(const struct numbers_plan *plan, const int64_t *values, s
     pack_bytes(out, &w.held, (w.count + 7) / 8);
 }
 
-void numbers_write(const struct numbers_plan *plan, const int64_t *values, size_t count, bool with_stops, msgpack_sbuffer *out, msgpack_sbuffer *bits)
+static void all_bits_write(const struct numbers_plan *plan, const int64_t *values, const uint64_t *codes, size_t count, bool with_stops, msgpack_sbuffer *out,
+                           msgpack_sbuffer *bits)
 {
-    uint8_t form = (uint8_t)(plan->form + (bits ? NUMBERS_IN_BITS : 0)), low = (uint8_t)plan->low;
-    if (count == 0)
-        return;
-    pack_bytes(out, &form, 1);
-    pack_signed(out, (int64_t)plan->base);
-    pack_signed(out, values[0]);
-    if (!bits) {
-        for (size_t i = 1; i < count; i++)
-            pack_number(out, number_code(values, i, plan->form, plan->base));
-        return;
-    }
+    uint8_t low = (uint8_t)plan->low;
     size_t before = bits->size;
     msgpack_sbuffer stops;
     msgpack_sbuffer_init(&stops);
     if (plan->low != BITS_NONE)
-        bits_write(plan, values, count, bits, &stops);
+        bits_write(plan, values, codes, count, bits, &stops);
     pack_bytes(out, &low, 1);
     pack_number(out, bits->size - before);
     if (with_stops)
         pack_bytes(out, stops.data, stops.size);
     msgpack_sbuffer_destroy(&stops);
+}
+
+void numbers_write(const struct numbers_plan *plan, const int64_t *values, size_t count, bool with_stops, msgpack_sbuffer *out, msgpack_sbuffer *bits)
+{
+    uint8_t form = (uint8_t)(plan->form + (bits ? NUMBERS_IN_BITS : 0));
+    if (count == 0)
+        return;
+    uint64_t *codes = room_for_codes(count);
+    write_codes(values, count, plan->form, plan->base, codes);
+    pack_bytes(out, &form, 1);
+    pack_signed(out, (int64_t)plan->base);
+    pack_signed(out, values[0]);
+    for (size_t i = 1; i < count && !bits; i++)
+        pack_number(out, codes[i]);
+    if (bits)
+        all_bits_write(plan, values, codes, count, with_stops, out, bits);
+    free(codes);
 }
 
 /* --- runs ------------------------------------------------------------------------------------------ */

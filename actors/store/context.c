@@ -80,21 +80,26 @@ bool context_is_near(const struct context *c, int64_t at_us)
     return c->form == FAR_ULID && late >= 0 && late <= NEAR_MS;
 }
 
+static inline void write_digits(char *to, size_t count, unsigned bits, const char *digits, uint64_t number)
+{
+    for (size_t i = count; i-- > 0; number >>= bits)
+        to[i] = digits[number & ((UINT64_C(1) << bits) - 1)];
+}
+
 size_t context_text(const struct context *c, char to[CONTEXT_TEXT])
 {
-    bool ulid = c->form == FAR_ULID;
-    const char *digits = ulid ? ulid_digits : hex_digits;
-    unsigned bits = ulid ? 5 : 4;
-    size_t count = ulid ? 26 : 32;
-    uint64_t high = 0, low = 0;
-    for (int i = 0; i < 8; i++) {
-        high = high << 8 | c->bytes[i];
-        low = low << 8 | c->bytes[8 + i];
+    uint64_t high, low;
+    memcpy(&high, c->bytes, 8);
+    memcpy(&low, c->bytes + 8, 8);
+    high = be64toh(high);
+    low = be64toh(low);
+    if (c->form != FAR_ULID) {
+        write_digits(to, 16, 4, hex_digits, high);
+        write_digits(to + 16, 16, 4, hex_digits, low);
+        return 32;
     }
-    for (size_t i = count; i-- > 0;) {
-        to[i] = digits[low & (((uint64_t)1 << bits) - 1)];
-        low = low >> bits | high << (64 - bits);
-        high >>= bits;
-    }
-    return count;
+    write_digits(to, 2, 5, ulid_digits, high >> 56);
+    write_digits(to + 2, 12, 5, ulid_digits, high << 4 | low >> 60);
+    write_digits(to + 14, 12, 5, ulid_digits, low);
+    return 26;
 }
