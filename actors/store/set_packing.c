@@ -28,7 +28,43 @@ struct packing {
     msgpack_sbuffer base_bytes, bytes, packed;
     struct set sets[SETS_AT_ONCE];      /* of the step */
     size_t taken;
+    struct hot_ids { int64_t series, *ids; size_t count, room; int changes; } hot; /* what rows of a series refer to that are not sealed; true as long as nothing else was changed */
 };
+
+static void add_id(int64_t **ids, size_t *count, size_t *room, int64_t id)
+{
+    if (*count == *room) {
+        *room = *room ? *room * 2 : 1024;
+        *ids = realloc(*ids, *room * sizeof **ids);
+        assert(*ids);
+    }
+    (*ids)[(*count)++] = id;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* In order, each once. */
+static void sort_ids(int64_t *ids, size_t *count)
+{
+    size_t kept = 0;
+    if (*count == 0)
+        return;
+    qsort(ids, *count, sizeof *ids, by_number);
+    for (size_t i = 1; i < *count; i++)
+        if (ids[i] != ids[kept])
+            ids[++kept] = ids[i];
+    *count = kept + 1;
+}
+
+static void forget_hot(struct packing *p)
+{
+    free(p->hot.ids);
+    p->hot = (struct hot_ids){ 0 };
+}
 
 void packing_close(store_t *store)
 {
@@ -38,6 +74,7 @@ void packing_close(store_t *store)
     msgpack_sbuffer_destroy(&p->base_bytes);
     msgpack_sbuffer_destroy(&p->bytes);
     msgpack_sbuffer_destroy(&p->packed);
+    forget_hot(p);
     free(p->ids);
     free(p);
     store->packing = NULL;
@@ -73,6 +110,7 @@ static enum store_result begin_round(store_t *store, struct packing *p)
 static enum store_result end_round(store_t *store, struct packing *p)
 {
     p->is_under_way = false;
+    forget_hot(p);
     sqlite3_stmt *put = store_begin(store) == STORE_OK ? statement(store, PACKING_PUT) : NULL;
     if (!put)
         return STORE_TROUBLE;
@@ -80,35 +118,6 @@ static enum store_result end_round(store_t *store, struct packing *p)
     int rc = sqlite3_step(put);
     sqlite3_reset(put);
     return rc == SQLITE_DONE ? store_commit(store) : trouble(store, "cannot note how far attribute sets are packed");
-}
-
-static int by_number(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-    return left < right ? -1 : left > right;
-}
-
-static void add_id(struct packing *p, int64_t id)
-{
-    if (p->count == p->room) {
-        p->room = p->room ? p->room * 2 : 1024;
-        p->ids = realloc(p->ids, p->room * sizeof *p->ids);
-        assert(p->ids);
-    }
-    p->ids[p->count++] = id;
-}
-
-/* In order, each once. */
-static void sort_ids(struct packing *p)
-{
-    size_t kept = 0;
-    if (p->count == 0)
-        return;
-    qsort(p->ids, p->count, sizeof *p->ids, by_number);
-    for (size_t i = 1; i < p->count; i++)
-        if (p->ids[i] != p->ids[kept])
-            p->ids[++kept] = p->ids[i];
-    p->count = kept + 1;
 }
 
 /* STORE_MISSING: it is damaged, or there is no more chunk in this round. */
@@ -136,34 +145,44 @@ static enum store_result take_chunk(store_t *store, struct packing *p, bool *is_
         return result;
     while (chunk_next_state(sealed.reader, &state) > 0) {
         if (state.attributes != last && state.attributes != 0)
-            add_id(p, state.attributes);
+            add_id(&p->ids, &p->count, &p->room, state.attributes);
         last = state.attributes;
     }
     sealed_close(store, &sealed);
-    sort_ids(p);
+    sort_ids(p->ids, &p->count);
     return STORE_OK;
 }
 
 /* --- a step ----------------------------------------------------------------------------------------------- */
 
-/* Those that a row refers to which is not sealed are passed over: plain SQL gives them. They come again when it is sealed. */
-static enum store_result leave_hot(store_t *store, const struct packing *p, bool *hot)
+/* Looked up once for all chunks of a series, as long as nobody else writes in between. */
+static enum store_result find_hot(store_t *store, struct packing *p)
 {
-    sqlite3_stmt *rows = statement(store, EVENT_BODIES);
+    int64_t last = 0;
     int rc;
+    if (p->hot.series == p->series && p->hot.changes == sqlite3_total_changes(store->db))
+        return STORE_OK;
+    sqlite3_stmt *rows = statement(store, EVENT_BODIES);
     if (!rows)
         return STORE_TROUBLE;
+    p->hot.series = 0;
+    p->hot.count = 0;
     sqlite3_bind_int64(rows, 1, p->series);
     while ((rc = sqlite3_step(rows)) == SQLITE_ROW) {
         struct row_state state;
-        if (body_state(column_bytes(rows, 0), &state) != 0)
-            continue;
-        const int64_t *found = bsearch(&state.attributes, p->ids, p->count, sizeof *p->ids, by_number);
-        if (found)
-            hot[found - p->ids] = true;
+        if (body_state(column_bytes(rows, 0), &state) == 0 && state.attributes != last)
+            add_id(&p->hot.ids, &p->hot.count, &p->hot.room, last = state.attributes);
     }
     sqlite3_reset(rows);
+    sort_ids(p->hot.ids, &p->hot.count);
+    p->hot.series = rc == SQLITE_DONE ? p->series : 0;
     return rc == SQLITE_DONE ? STORE_OK : trouble(store, "cannot see which attribute sets are in use");
+}
+
+/* Passed over: plain SQL gives them. They come again when the row is sealed. */
+static bool is_hot(const struct packing *p, int64_t id)
+{
+    return p->hot.count > 0 && bsearch(&id, p->hot.ids, p->hot.count, sizeof id, by_number);
 }
 
 static enum store_result base_is(store_t *store, int64_t id, bool *is)
@@ -204,15 +223,12 @@ static enum store_result take_set(store_t *store, struct packing *p, int64_t id)
 
 static enum store_result take_sets(store_t *store, struct packing *p)
 {
-    bool *hot = calloc(p->count, sizeof *hot);
-    assert(hot);
-    enum store_result result = leave_hot(store, p, hot);
+    enum store_result result = find_hot(store, p);
     p->taken = 0;
     buffer_clear(&p->bytes);
     for (; result == STORE_OK && p->next < p->count && p->taken < SETS_AT_ONCE && p->bytes.size < BYTES_AT_ONCE; p->next++)
-        if (!hot[p->next])
+        if (!is_hot(p, p->ids[p->next]))
             result = take_set(store, p, p->ids[p->next]);
-    free(hot);
     return result;
 }
 
@@ -324,7 +340,10 @@ static enum store_result pack_some(store_t *store, struct packing *p)
         result = take_sets(store, p);
     if (result == STORE_OK)
         result = pack_sets(store, p);
-    return result == STORE_OK ? store_commit(store) : result;
+    if (result == STORE_OK)
+        result = store_commit(store);
+    p->hot.changes = sqlite3_total_changes(store->db);
+    return result;
 }
 
 enum store_result store_pack(store_t *store)
