@@ -56,11 +56,16 @@ static int add_meter(struct self *self, const char *text, size_t size, size_t *c
     return 0;
 }
 
-/* Whether smartmeter has ever read something. */
+/* Whether smartmeter knows something: once it is switched off, it does not. */
 static bool has_own_meter(actor_t *actor)
 {
     char path[PATH_MAX];
-    return actor_path(actor, path, sizeof path, "sources/smartmeter") == 0 && access(path, R_OK) == 0;
+    struct source_kept kept;
+    msgpack_sbuffer pool;
+    msgpack_sbuffer_init(&pool);
+    bool has = actor_path(actor, path, sizeof path, "sources/smartmeter") == 0 && small_file_load(path, source_kept_schema(), &kept, &pool) == 0 && kept.has_reading;
+    msgpack_sbuffer_destroy(&pool);
+    return has;
 }
 
 /* A note for those who ask us: we shall not be there. */

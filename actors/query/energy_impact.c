@@ -106,14 +106,14 @@ enum store_result energy_top(energy_t *self, int64_t days, int64_t limit, int64_
 
 /* --- one device: on and off ----------------------------------------------------------------------------------------- */
 
-enum { GAPS_MAX = 512 };
 struct spell { double watt_us[2]; int64_t us[2], known_us[2]; };  /* of off and on: power over time, time, time with power */
 struct walk {
     struct slice entity_id, power; /* power: size 0, there is none */
     int64_t from_us, now_us, changes;
     struct spell spell;
-    struct span gaps[GAPS_MAX];
-    size_t gap_count;
+    struct span *gaps;             /* as they follow each other */
+    size_t gap_count, gap_room, gap_next; /* gap_next: those before are over */
+    enum energy_kind kind;         /* of what its own states measure */
     bool is_there;
 };
 
@@ -132,15 +132,18 @@ static int is_on(const struct sample *s)
 static int note_gap(void *owner, int64_t from_us, int64_t to_us)
 {
     struct walk *w = owner;
-    if (w->gap_count < GAPS_MAX)
-        w->gaps[w->gap_count++] = (struct span){ from_us, to_us };
+    w->gaps = energy_one_more(w->gaps, w->gap_count, &w->gap_room, sizeof *w->gaps);
+    w->gaps[w->gap_count++] = (struct span){ from_us, to_us };
     return 0;
 }
 
-static int64_t outside_gaps(const struct walk *w, int64_t from, int64_t to)
+/* Asked of one stretch after the other. */
+static int64_t outside_gaps(struct walk *w, int64_t from, int64_t to)
 {
     int64_t us = to > from ? to - from : 0;
-    for (size_t i = 0; i < w->gap_count; i++) {
+    while (w->gap_next < w->gap_count && w->gaps[w->gap_next].to <= from)
+        w->gap_next++;
+    for (size_t i = w->gap_next; i < w->gap_count && w->gaps[i].from < to; i++) {
         int64_t begin = w->gaps[i].from > from ? w->gaps[i].from : from, end = w->gaps[i].to < to ? w->gaps[i].to : to;
         us -= end > begin ? end - begin : 0;
     }
@@ -223,6 +226,8 @@ static enum store_result walk_device(store_t *store, void *owner)
     if (result == STORE_OK && w->power.size)
         result = energy_spans(store, w->power, &of_power);
     if (result == STORE_OK && spans.count)
+        result = energy_kind_of(store, w->entity_id, &w->kind);
+    if (result == STORE_OK && spans.count)
         result = store_gaps_of(store, spans.items, spans.count, w->from_us, w->now_us, &open, note_gap, w);
     if (result != STORE_OK || spans.count == 0)
         return result;
@@ -295,6 +300,51 @@ static enum store_result ask_meter(energy_t *self, const char *meter, int64_t fr
     return STORE_OK;
 }
 
+/* The house's own meter, by its power: it counts as well, what comes from the grid and what goes there. false: it does not. */
+static bool is_grid(const struct energy_who *who, struct slice entity_id, struct energy_one grid[2], struct energy_who *alone)
+{
+    static const char *const counters[] = { "_smartmeter.import_kwh", "_smartmeter.export_kwh" };
+    *alone = (struct energy_who){ .items = grid, .count = 0 };
+    for (size_t i = 0; i < who->count && alone->count < 2 && energy_is("_smartmeter.power_w", entity_id); i++)
+        if (who->items[i].role != ROLE_DEVICE && strcmp(who->items[i].entity_id, counters[alone->count]) == 0) {
+            grid[alone->count] = who->items[i];
+            grid[alone->count].parent = alone->count;
+            alone->count++;
+        }
+    return alone->count > 0;
+}
+
+static enum store_result ask_grid(energy_t *self, const struct energy_who *grid, int64_t from_us, int64_t now_us, struct impact_row *row)
+{
+    struct energy_table t;
+    int64_t edges[2];
+    enum store_result result = ask_days(self, grid, from_us, now_us, edges, &t);
+    if (result != STORE_OK)
+        return result;
+    if (t.has_meter)
+        say_energy(self, &t, t.meter_kind, t.meter, row);
+    energy_table_close(&t);
+    return STORE_OK;
+}
+
+/* Of what measures itself: a channel of the smart meter, the meter of the house. */
+static enum store_result ask_itself(energy_t *self, const struct energy_who *who, const struct walk *w, struct impact_row *row)
+{
+    struct energy_one two[2];
+    struct energy_who grid;
+    char itself[256];
+    if (w->kind == ENERGY_NONE || w->entity_id.size >= sizeof itself)
+        return STORE_OK;
+    if (is_grid(who, w->entity_id, two, &grid)) {
+        SET(row, meter, slice_of(two[0].entity_id));
+        return ask_grid(self, &grid, w->from_us, w->now_us, row);
+    }
+    memcpy(itself, w->entity_id.data, w->entity_id.size);
+    itself[w->entity_id.size] = '\0';
+    SET(row, meter, w->entity_id);
+    return ask_meter(self, itself, w->from_us, w->now_us, row);
+}
+
 static enum store_result tell_impact(energy_t *self, const struct energy_who *who, const struct device *d, struct walk *w, rows_t *rows, struct page *end)
 {
     const struct energy_found *counter = meter_of(who, w->entity_id, d, true), *power = meter_of(who, w->entity_id, d, false);
@@ -309,8 +359,10 @@ static enum store_result tell_impact(energy_t *self, const struct energy_who *wh
     if (meter) {
         SET(&row, meter, slice_of(meter->entity_id));
         result = ask_meter(self, meter->entity_id, w->from_us, w->now_us, &row);
+    } else {
+        result = ask_itself(self, who, w, &row);
     }
-    say_spells(w, !itself, &row);
+    say_spells(w, !itself && w->kind == ENERGY_NONE, &row);
     if (result == STORE_OK && row_consumption_impact(rows, &row) == 0)
         end->count++;
     return result;
@@ -331,6 +383,7 @@ enum store_result energy_impact(energy_t *self, const struct impact_query *q, in
     if (result == STORE_OK)
         result = tell_impact(self, &who, &device, w, rows, end);
     energy_who_close(&who);
+    free(w->gaps);
     free(w);
     return result;
 }

@@ -46,19 +46,19 @@ static enum store_result ask_last(energy_t *self, const char *entity_id, int64_t
     return *entity_id ? store_look(self->store, read_last, last) : STORE_OK;
 }
 
-/* Who tells the home's power: the settings, the smart meter, a power sensor of the meter's device; "": nobody. */
-static enum store_result find_power(energy_t *self, const struct energy_who *who, int64_t now_us, char to[256])
+/* Who tells the home's power: the settings, the smart meter where it did since then, a power sensor of the meter's device; "": nobody. */
+static enum store_result find_power(energy_t *self, const struct energy_who *who, int64_t since_us, int64_t now_us, char to[256])
 {
-    struct last last;
+    bool had = false;
     to[0] = '\0';
     if (self->config->has_energy_power) {
         memcpy(to, self->config->energy_power, self->config->energy_power_size + 1);
         return STORE_OK;
     }
-    enum store_result result = ask_last(self, "_smartmeter.power_w", now_us, &last);
+    enum store_result result = energy_had_value(self->store, slice_of("_smartmeter.power_w"), since_us, now_us, &had);
     if (result != STORE_OK)
         return result;
-    const char *found = last.is_said ? "_smartmeter.power_w" : "";
+    const char *found = had ? "_smartmeter.power_w" : "";
     for (size_t i = 0; i < who->count && !*found; i++)
         for (size_t k = 0; k < who->house.count && !*found && who->items[i].role == ROLE_IMPORT; k++)
             if (!who->house.items[k].is_counter && who->items[i].device_id && who->house.items[k].device_id && !strcmp(who->items[i].device_id, who->house.items[k].device_id))
@@ -83,7 +83,7 @@ static void close_now(struct now *n)
     energy_who_close(&n->who);
 }
 
-static enum store_result ask_now(energy_t *self, const char *home_zone, int64_t now_us, struct now *n, struct fault *fault)
+static enum store_result ask_now(energy_t *self, const char *home_zone, int64_t since_us, int64_t now_us, struct now *n, struct fault *fault)
 {
     const char *why = "";
     zone_t *zone = zone_open(home_zone, &why);
@@ -97,7 +97,7 @@ static enum store_result ask_now(energy_t *self, const char *home_zone, int64_t 
     zone_destroy(&zone);
     enum store_result result = energy_ask_who(self, n->edges[0], now_us, now_us, &n->who);
     if (result == STORE_OK)
-        result = find_power(self, &n->who, now_us, n->power);
+        result = find_power(self, &n->who, since_us, now_us, n->power);
     if (result == STORE_OK)
         result = ask_last(self, n->power, now_us, &n->last);
     if (result == STORE_OK) {
@@ -142,7 +142,7 @@ enum store_result energy_current(energy_t *self, const char *home_zone, int64_t 
     struct now n;
     struct rates_now rates = { .self = self, .now_us = now_us };
     schema_clear(consumption_now_schema(), reply);
-    enum store_result result = ask_now(self, home_zone, now_us, &n, fault);
+    enum store_result result = ask_now(self, home_zone, now_us, now_us, &n, fault);
     if (result == STORE_OK)
         result = store_look(self->store, read_rates, &rates);
     if (result == STORE_OK) {
@@ -220,8 +220,9 @@ enum store_result energy_summary(energy_t *self, const char *home_zone, int64_t 
 {
     struct now n;
     schema_clear(consumption_totals_schema(), reply);
-    enum store_result result = ask_now(self, home_zone, now_us, &n, fault);
-    struct stretch s = { .entity_id = slice_of(n.power), .from_us = quarter_start(now_us - hours * HOUR_US), .now_us = now_us };
+    int64_t from_us = quarter_start(now_us - hours * HOUR_US);
+    enum store_result result = ask_now(self, home_zone, from_us, now_us, &n, fault);
+    struct stretch s = { .entity_id = slice_of(n.power), .from_us = from_us, .now_us = now_us };
     if (result == STORE_OK && n.power[0])
         result = store_look(self->store, read_stretch, &s);
     if (result == STORE_OK) {
@@ -298,7 +299,7 @@ enum store_result energy_circuits(energy_t *self, int64_t hours, int64_t now_us,
     int stop = 0;
     enum store_result result = energy_ask_who(self, now_us, now_us, now_us, &who);
     if (result == STORE_OK)
-        result = find_power(self, &who, now_us, power);
+        result = find_power(self, &who, now_us, now_us, power);
     if (result == STORE_OK)
         result = ask_last(self, power, now_us, &home);
     for (size_t i = 0; i < who.house.count && result == STORE_OK && !stop; i++)

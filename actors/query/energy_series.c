@@ -321,6 +321,33 @@ enum store_result energy_read(store_t *store, struct slice entity_id, int64_t fr
     return read_power(store, &spans, from_us, count, now_us, quarters);
 }
 
+/* --- whether there is anything ------------------------------------------------------------------------------------ */
+
+struct having { struct slice entity_id; int64_t from_us, to_us; bool had; };
+
+static enum store_result look_for_value(store_t *store, void *owner)
+{
+    struct having *h = owner;
+    struct energy_spans spans;
+    struct sample s;
+    enum store_result result = energy_spans(store, h->entity_id, &spans);
+    if (result != STORE_OK || spans.count == 0)
+        return result;
+    history_t *history = history_open(store, spans.items, spans.count, h->from_us, h->to_us, true);
+    while (!h->had && (result = history_next(history, &s)) == STORE_OK)
+        h->had = s.kind == SAMPLE_NUMBER;
+    history_close(&history);
+    return result == STORE_MISSING ? STORE_OK : result;
+}
+
+enum store_result energy_had_value(store_t *store, struct slice entity_id, int64_t from_us, int64_t to_us, bool *had)
+{
+    struct having h = { entity_id, from_us, to_us, false };
+    enum store_result result = store_look(store, look_for_value, &h);
+    *had = h.had;
+    return result;
+}
+
 /* --- rates ----------------------------------------------------------------------------------------------------- */
 
 enum store_result energy_rates(store_t *store, struct slice entity_id, int64_t from_us, size_t count, int64_t now_us, int64_t holds_us,

@@ -28,4 +28,7 @@ enum { ENERGY_SPANS = 64 };
 struct energy_spans { struct lineage_span items[ENERGY_SPANS]; size_t count; };
 enum store_result energy_spans(store_t *, struct slice entity_id, struct energy_spans *);
 
+/* On its own: whether it had a number at any time from .. to; one that was switched off before has none. */
+enum store_result energy_had_value(store_t *, struct slice entity_id, int64_t from_us, int64_t to_us, bool *had);
+
 #endif

@@ -98,13 +98,15 @@ static bool is_named(bool has, const char *names, size_t size, const char *entit
     return false;
 }
 
+/* The smart meter's, of a time in which it was on. */
 static enum store_result add_if_there(struct choosing *c, const char *entity_id, enum energy_role role)
 {
-    struct energy_spans spans;
+    const struct energy_wishes *w = c->wishes;
+    bool had = false;
     if (c->has[role])
         return STORE_OK;
-    enum store_result result = energy_spans(c->store, slice_of(entity_id), &spans);
-    if (result == STORE_OK && spans.count)
+    enum store_result result = energy_had_value(c->store, slice_of(entity_id), w->from_us, w->to_us < w->now_us ? w->to_us : w->now_us, &had);
+    if (result == STORE_OK && had)
         add(c, slice_of(entity_id), role, (struct slice){ "", 0 });
     return result;
 }

@@ -7,6 +7,7 @@
 
 #include "actor.h"
 #include "probe.h"
+#include "small_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -392,10 +393,41 @@ static void an_entity_that_says_nothing_is_told(void **state)
     world_destroy(w);
 }
 
+static void keep_of_smartmeter(const char *data, bool has_reading)
+{
+    char path[100];
+    struct source_kept kept = { .has_due_at = true };
+    SET_TEXT(&kept, provider, "p1", 2);
+    SET_TEXT(&kept, query, "", 0);
+    if (has_reading)
+        SET(&kept, reading, slice_of("x"));
+    snprintf(path, sizeof path, "%s/sources/smartmeter", data);
+    assert_int_equal(small_file_save(path, source_kept_schema(), &kept), 0);
+}
+
+static void the_smart_meter_is_its_meter_unless_that_is_switched_off(void **state)
+{
+    (void)state;
+    char data[] = "/tmp/test-energy-XXXXXX", command[100];
+    assert_non_null(mkdtemp(data));
+    snprintf(command, sizeof command, "mkdir %s/sources", data);
+    assert_int_equal(system(command), 0);
+    keep_of_smartmeter(data, true);
+    probe_t *probe = probe_new((const char *const[]){ "data", data, NULL });
+    assert_non_null(probe);
+    probe_destroy(&probe);
+    keep_of_smartmeter(data, false); /* what it leaves behind */
+    assert_null(probe_new((const char *const[]){ "data", data, NULL }));
+    assert_non_null(strstr(probe_refused(), "101"));
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_power_entity_it_ends_and_is_off),
+        cmocka_unit_test(the_smart_meter_is_its_meter_unless_that_is_switched_off),
         cmocka_unit_test(a_step_goes_into_the_capture_log_as_a_state),
         cmocka_unit_test(a_kill_before_it_was_judged_loses_nothing),
         cmocka_unit_test(what_was_left_out_is_read_from_the_store),

@@ -185,6 +185,65 @@ static void a_device_without_a_meter_has_hours_and_no_energy(void **state)
     impact_of(w, "switch.nobody", 1, 0);
 }
 
+/* From now on it is switched off: what it said last is not the power of now, and of a day in which it was off all the time it is no meter. */
+static void a_meter_that_is_off_is_none(void **state)
+{
+    struct world *w = *state;
+    int64_t off = NOW_US - 2 * DAY;
+    count(w, "_smartmeter.import_kwh", "kWh", 1, 100, 900, off - DAY, off, 10 * MINUTE);
+    say_power(w, "_smartmeter.power_w", off - DAY, "642");
+    SAY(w, "_smartmeter.import_kwh", off + SECOND, "unavailable", .unit = "kWh", .attributes = COUNTER);
+    say_power(w, "_smartmeter.power_w", off, "unavailable");
+    SETTLE(w, "UTC", NOW_US, NULL);
+    struct consumption_now now = now_of(w);
+    assert_false(now.has_total_power_w || now.has_power_entity || now.has_daily_kwh);
+    assert_string_equal(now.daily_basis, "no meter");
+    struct consumption_totals day = totals_of(w, 24);
+    assert_false(day.has_current_power_w || day.has_peak_power_w || day.has_average_power_w);
+    assert_near(totals_of(w, 72).average_power_w, 642); /* in the hours in which it was on */
+    struct told t = TELL(w, "2025-12-31T00:00:00Z", "2026-01-01T00:00:00Z", "1d");
+    for (size_t i = 0; i < t.count; i++)
+        assert_true(strcmp(t.rows[i].kind, "meter") != 0 && strcmp(t.rows[i].kind, "import") != 0);
+    free(t.rows);
+}
+
+static void the_meter_of_the_house_is_a_device_as_well(void **state)
+{
+    struct world *w = *state;
+    int64_t from = NOW_US - DAY;
+    say_power(w, "_smartmeter.power_w", from - HOUR, "850");
+    say_power(w, "_smartmeter.circuit_2_w", from - HOUR, "120");
+    SETTLE(w, "UTC", NOW_US, "energy_price", "0.4");
+    struct impact_row row = impact_of(w, "_smartmeter.power_w", 1, 1);
+    assert_string_equal(row.basis, "estimated");
+    assert_near(row.kwh, 0.85 * 24);
+    assert_near(row.cost, 0.85 * 24 * 0.4);
+    assert_false(row.has_hours_on || row.has_total_state_changes); /* it is never off */
+    assert_near(impact_of(w, "_smartmeter.circuit_2_w", 1, 1).kwh, 0.12 * 24);
+    count(w, "_smartmeter.import_kwh", "kWh", 1, 100, 1000, from - HOUR, NOW_US, MINUTE);
+    count(w, "_smartmeter.export_kwh", "kWh", 1, 100, 200, from - HOUR, NOW_US, MINUTE);
+    SETTLE(w, "UTC", NOW_US, "energy_price", "0.4");
+    row = impact_of(w, "_smartmeter.power_w", 1, 1); /* what it counts is better than what it says */
+    assert_string_equal(row.basis, "measured");
+    assert_near(row.kwh, 0.8 * 24);
+    assert_true(row.meter.size == strlen("_smartmeter.import_kwh"));
+}
+
+static void however_many_gaps_there_are_none_is_time_on(void **state)
+{
+    struct world *w = *state;
+    SAY(w, "switch.pump", NOW_US - 3 * DAY, "on", .unit = NULL);
+    commit(w);
+    static struct gap_said gaps[600];
+    for (int i = 0; i < 600; i++) {
+        gaps[i] = (struct gap_said){ .from = NOW_US - DAY + i * 2 * MINUTE, .to = NOW_US - DAY + i * 2 * MINUTE + MINUTE };
+        snprintf(gaps[i].id, sizeof gaps[i].id, "g%d", i);
+    }
+    assert_int_equal(store_set_gaps(w->store, gaps, 600), STORE_OK);
+    SETTLE(w, "UTC", NOW_US, NULL);
+    assert_near(impact_of(w, "switch.pump", 1, 1).hours_on, 24 - 10);
+}
+
 static void a_month_is_not_told_from_an_hour(void **state)
 {
     struct world *w = *state;
@@ -251,6 +310,9 @@ int main(void)
         TEST(the_peak_and_the_mean_of_some_hours),
         TEST(a_device_is_known_by_its_switch_on_and_off),
         TEST(a_device_without_a_meter_has_hours_and_no_energy),
+        TEST(a_meter_that_is_off_is_none),
+        TEST(the_meter_of_the_house_is_a_device_as_well),
+        TEST(however_many_gaps_there_are_none_is_time_on),
         TEST(a_month_is_not_told_from_an_hour),
         TEST(those_that_use_most_come_first),
         TEST(circuits_are_told_with_their_share),
