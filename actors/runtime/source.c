@@ -437,7 +437,7 @@ static const char *why_of(const source_t *self, const char *status)
         return "the provider's requests of this day are used up; it is asked again after midnight, UTC";
     if (strcmp(status, "off") == 0)
         return "it ends when its series have been told so";
-    return self->refused[0] ? self->refused : self->why;
+    return self->refused[0] ? self->refused : self->why[0] ? self->why : self->note;
 }
 
 static void fill_row(const source_t *self, const char *status, struct source_row *row)
@@ -617,7 +617,7 @@ void source_reload(struct self *owner, actor_t *actor)
     if (is_other || self->provider != before)
         source_forget(self);
     self->is_outdated = self->is_asking;
-    self->refused[0] = self->why[0] = '\0';
+    self->refused[0] = self->why[0] = self->note[0] = '\0';
     self->login_us = 0;
     self->failures = 0;
     self->was_good = false;

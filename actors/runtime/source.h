@@ -100,6 +100,8 @@ void source_end_fill(source_t *, struct source_end *); /* provider, as_of, stale
 int source_push(source_t *, int series_s);
 /* What is wrong now, and what is to be tried about it; NULL: nothing any more. */
 void source_trouble(source_t *, const char *why);
+/* What is odd, and lasts, though readings come: told as `why`, logged once. NULL: it is over. */
+void source_note(source_t *, const char *what);
 
 /* The context of a state of a source's own, for who hands one to the capture log itself: a ULID of its moment and of a hash of what it says. */
 void source_context(int64_t at_us, int64_t print, char to[27]);

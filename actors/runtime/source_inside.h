@@ -41,7 +41,7 @@ struct source {
     int64_t due_us;                 /* wall clock; 0: at once */
     int64_t until_us;               /* wall clock: when the reading is made again of the slots; 0: not */
     int64_t failures;               /* in a row */
-    char refused[200], why[200];    /* "": not */
+    char refused[200], why[200], note[200]; /* "": not */
     int64_t quota_day, quota_used;
     uint64_t random;
 

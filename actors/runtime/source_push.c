@@ -36,6 +36,16 @@ static void store_what_was(struct source *self)
         series_tell_soon(self);
 }
 
+void source_note(source_t *self, const char *what)
+{
+    if (strncmp(self->note, what ? what : "", sizeof self->note - 1) == 0)
+        return;
+    if (what)
+        actor_warn(self->actor, "%s: %s", self->provider->name, what);
+    snprintf(self->note, sizeof self->note, "%s", what ? what : "");
+    source_say(self);
+}
+
 int source_push(source_t *self, int series_s)
 {
     struct fault fault;

@@ -20,7 +20,7 @@ struct home {
     struct known roles[ROLES], guesses[GUESSES];
     struct known *circuits;
     size_t circuits_count;
-    bool is_gathering;
+    bool is_gathering, had_value;
 };
 
 static const char *const guesses[GUESSES] = { "sensor.total_power", "sensor.power_total", "sensor.home_power", "sensor.power_consumption" };
@@ -118,21 +118,24 @@ static void on_gathered(struct self *self, actor_t *actor, int64_t tag)
         return;
     struct smartmeter_reading *reading = source_draft(home->source);
     int64_t as_of = -1;
+    bool has_value = false;
     home->is_gathering = false;
     for (int i = 0; i < ROLES; i++) {
         const struct known *known = i == POWER ? power_of(home) : &home->roles[i];
+        as_of = known->at_us > as_of ? known->at_us : as_of;
         if (!known->is_known)
             continue;
         source_odd(home->source, !pick_put(smartmeter_reading_schema(), names[i], known->value, reading));
-        as_of = known->at_us > as_of ? known->at_us : as_of;
+        has_value = true;
     }
-    if (as_of < 0) {
+    if (has_value || home->had_value) { /* where it has none any more, that is its reading */
+        SET(reading, as_of, as_of);
+        add_circuits(self);
+        meter_push(home->source);
+        home->had_value = has_value;
+    }
+    if (!has_value)
         source_trouble(home->source, "none of the entities of the meter has a value: see smartmeter.power_entity, smartmeter.import_entity");
-        return;
-    }
-    SET(reading, as_of, as_of);
-    add_circuits(self);
-    meter_push(home->source);
 }
 
 static void gather(struct self *self, actor_t *actor)
@@ -178,6 +181,14 @@ int home_event(struct self *self, actor_t *actor, const struct event_full *event
 {
     if (self->home)
         take(self, actor, event);
+    return OK;
+}
+
+/* What it says while Home Assistant cannot be heard is not known: the next state counts again. */
+int home_session(struct self *self, actor_t *actor, const struct ingest_session *session)
+{
+    if (self->home && strcmp(session->state, "live") != 0)
+        meter_lose_power(self, actor);
     return OK;
 }
 

@@ -18,13 +18,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 4096, CONNECT_MS = 10000, SILENT_MS = 30000, AGAIN_MS = 1000, AGAIN_MOST_MS = 60000, CLOCK_OFF_S = 300 };
+enum { READ_BYTES = 4096, CONNECT_MS = 10000, SILENT_MS = 30000, AGAIN_MS = 1000, AGAIN_MOST_MS = 60000, CLOCK_OFF_S = 300, CLOCK_RIGHT_S = 240 };
 
 struct p1 {
     source_t *source;
     struct p1_address address;
     int fd;                       /* -1: closed, a timer opens it */
-    bool is_connecting;
+    bool is_connecting, is_clock_off;
     int again_ms;
     struct stream stream;
 };
@@ -84,12 +84,19 @@ static void on_silent(struct self *self, actor_t *actor, int64_t tag)
 /* The meter's clock, where it is about right, else ours. */
 static int64_t moment_of(struct p1 *self, int64_t meter_us)
 {
-    int64_t now_us = source_now_us(self->source), off_s = (meter_us - now_us) / 1000000;
-    if (meter_us >= 0 && off_s >= -CLOCK_OFF_S && off_s <= CLOCK_OFF_S)
-        return meter_us;
-    if (meter_us >= 0)
-        actor_warn(source_actor(self->source), "the meter's clock is off by more than %d minutes: ours is taken", CLOCK_OFF_S / 60);
-    return now_us;
+    int64_t now_us = source_now_us(self->source), off_s = (meter_us - now_us) / 1000000, most_s = self->is_clock_off ? CLOCK_RIGHT_S : CLOCK_OFF_S;
+    char text[160];
+    if (meter_us < 0)
+        return now_us;
+    bool is_off = off_s < -most_s || off_s > most_s;
+    if (is_off && !self->is_clock_off) {
+        snprintf(text, sizeof text, "the meter's clock is off by more than %d minutes: ours is taken", CLOCK_OFF_S / 60);
+        source_note(self->source, text);
+    } else if (!is_off && self->is_clock_off) {
+        source_note(self->source, NULL);
+    }
+    self->is_clock_off = is_off;
+    return is_off ? now_us : meter_us;
 }
 
 static void on_telegram(void *owner, struct slice telegram)

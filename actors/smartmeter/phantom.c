@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUARTER_S = 900, HOLDS_S = 120, FIRST_S = 3600, LAST_S = 5 * 3600, KNOWN_S = 9000, MOST = 7 };
+enum { QUARTER_S = 900, FIRST_S = 3600, LAST_S = 5 * 3600, KNOWN_S = 9000, MOST = 7 };
 static const double whole = 0.95; /* of a quarter must be known */
 
 void phantom_forget(struct phantom *self)
@@ -45,24 +45,30 @@ bool phantom_span(struct phantom *self, const zone_t *zone, int64_t from_us, int
     return true;
 }
 
-bool phantom_take(struct phantom *self, const zone_t *zone, int64_t at_us, double power_w)
+/* The last value is in force until then, or as long as it holds. */
+static bool pass(struct phantom *self, const zone_t *zone, int64_t until_us, int holds_s)
 {
+    int64_t holds_us = self->last_us + INT64_C(1000000) * holds_s;
     bool is_night = false;
-    while (self->last_us && self->last_us < at_us) {
-        int64_t end_us = self->quarter_us + INT64_C(1000000) * QUARTER_S, until_us = at_us < end_us ? at_us : end_us;
-        int64_t holds_us = self->last_us + INT64_C(1000000) * HOLDS_S;
-        if (at_us > holds_us)
-            break; /* nobody knows what was in between */
-        self->known_s += (double)(until_us - self->last_us) / 1e6;
-        self->watt_s += (double)(until_us - self->last_us) / 1e6 * self->last_w;
-        self->last_us = until_us;
-        if (until_us < end_us)
+    until_us = until_us < holds_us ? until_us : holds_us;
+    while (self->last_us && self->last_us < until_us) {
+        int64_t end_us = self->quarter_us + INT64_C(1000000) * QUARTER_S, to_us = until_us < end_us ? until_us : end_us;
+        self->known_s += (double)(to_us - self->last_us) / 1e6;
+        self->watt_s += (double)(to_us - self->last_us) / 1e6 * self->last_w;
+        self->last_us = to_us;
+        if (to_us < end_us)
             break;
         if (self->known_s >= whole * QUARTER_S)
             is_night = phantom_span(self, zone, self->quarter_us, end_us, self->watt_s / self->known_s) || is_night;
         self->quarter_us = end_us;
         self->known_s = self->watt_s = 0;
     }
+    return is_night;
+}
+
+bool phantom_take(struct phantom *self, const zone_t *zone, int64_t at_us, double power_w, int holds_s)
+{
+    bool is_night = pass(self, zone, at_us, holds_s);
     if (at_us < self->last_us)
         return is_night;
     int64_t quarter_us = at_us - at_us % (INT64_C(1000000) * QUARTER_S);
@@ -71,6 +77,13 @@ bool phantom_take(struct phantom *self, const zone_t *zone, int64_t at_us, doubl
     self->quarter_us = quarter_us;
     self->last_us = at_us;
     self->last_w = power_w;
+    return is_night;
+}
+
+bool phantom_lose(struct phantom *self, const zone_t *zone, int64_t at_us, int holds_s)
+{
+    bool is_night = pass(self, zone, at_us, holds_s);
+    self->last_us = 0;
     return is_night;
 }
 

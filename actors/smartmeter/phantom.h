@@ -19,8 +19,10 @@ struct phantom {
     double last_w, known_s, watt_s;         /* of that quarter so far */
 };
 
-/* Power as of a moment; it holds until the next one, for two minutes at the most. true: another night is known now. */
-bool phantom_take(struct phantom *, const zone_t *, int64_t at_us, double power_w);
+/* Power as of a moment; it holds until the next one, for so long at the most. true: another night is known now. */
+bool phantom_take(struct phantom *, const zone_t *, int64_t at_us, double power_w, int holds_s);
+/* From then on nobody knows the power. */
+bool phantom_lose(struct phantom *, const zone_t *, int64_t at_us, int holds_s);
 
 /* The mean power of a span. */
 bool phantom_span(struct phantom *, const zone_t *, int64_t from_us, int64_t to_us, double mean_w);

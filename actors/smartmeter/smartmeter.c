@@ -122,9 +122,25 @@ static void tell_base(struct self *self, actor_t *actor, struct smartmeter_readi
 
 /* --- a reading --------------------------------------------------------------------------------------- */
 
+/* Home Assistant says nothing while nothing changes: what it said holds until the reading is stale. Others speak by the second. */
+static int holds_s(const struct self *self)
+{
+    enum { OFTEN_S = 120 };
+    return !self->home ? OFTEN_S : self->config.has_stale_s ? (int)self->config.stale_s : HOUR_S;
+}
+
 static void take_power(struct self *self, actor_t *actor, const struct smartmeter_reading *reading)
 {
-    if (self->zone && reading->has_power_w && phantom_take(&self->phantom, self->zone, reading->as_of, reading->power_w))
+    if (!self->zone)
+        return;
+    if (reading->has_power_w ? phantom_take(&self->phantom, self->zone, reading->as_of, reading->power_w, holds_s(self))
+                             : phantom_lose(&self->phantom, self->zone, reading->as_of, holds_s(self)))
+        save_nights(self, actor);
+}
+
+void meter_lose_power(struct self *self, actor_t *actor)
+{
+    if (self->zone && phantom_lose(&self->phantom, self->zone, actor_now_us(actor), holds_s(self)))
         save_nights(self, actor);
 }
 
@@ -221,6 +237,7 @@ static void close_all(struct self *self, actor_t *actor)
 static const struct handler handlers[] = {
     ON(registry_home, on_home),
     ON(event_full, home_event),
+    ON(ingest_session, home_session),
     ANSWER(smartmeter_current, on_current),
     ANSWER(smartmeter_circuits, on_circuits),
     ANSWER(smartmeter_intervals, on_intervals),

@@ -36,7 +36,9 @@ struct self {
 
 /* The draft has what the provider says: the rest is added (circuits, base load), and it is pushed. */
 int meter_push(source_t *);
-/* The same for a provider that is asked: at the end of `read`. */
+/* Nobody knows the power from now on; the reading stays until it is stale. */
+void meter_lose_power(struct self *, actor_t *);
+/* The same as meter_push() for a provider that is asked: at the end of `read`. */
 int meter_finish(source_t *, struct fault *);
 
 /* p1.c */
@@ -47,6 +49,7 @@ int home_listen(source_t *);
 void home_hush(source_t *);
 void home_connected(struct self *, actor_t *, bool up);
 int home_event(struct self *, actor_t *, const struct event_full *);
+int home_session(struct self *, actor_t *, const struct ingest_session *);
 /* mqtt.c */
 int mqtt_listen(source_t *);
 void mqtt_hush(source_t *);

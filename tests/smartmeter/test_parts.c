@@ -23,7 +23,7 @@ static void live_a_night(struct phantom *phantom, const zone_t *zone, int night,
 {
     int64_t day_us = zone_day_start(zone, midnight_us + night * 86400 * second_us + 12 * 3600 * second_us);
     for (int s = 0; s < 6 * 3600; s += 10)
-        phantom_take(phantom, zone, day_us + s * second_us, s >= 3 * 3600 && s < 3 * 3600 + 900 ? low : usual);
+        phantom_take(phantom, zone, day_us + s * second_us, s >= 3 * 3600 && s < 3 * 3600 + 900 ? low : usual, 120);
 }
 
 static int base(const struct phantom *phantom, int night, double *watts)
@@ -39,7 +39,7 @@ static void no_night_no_base_load(void **state)
     (void)state;
     assert_int_equal(base(&phantom, 0, &watts), 0);
     for (int s = 12 * 3600; s < 24 * 3600; s += 10) /* a day is none */
-        phantom_take(&phantom, zone, midnight_us + s * second_us, 50);
+        phantom_take(&phantom, zone, midnight_us + s * second_us, 50, 120);
     assert_int_equal(base(&phantom, 0, &watts), 0);
     live_a_night(&phantom, zone, 1, 300, 120);
     assert_int_equal(phantom_base(&phantom, midnight_us + (86400 + 3 * 3600) * second_us, &watts), 0); /* it is not over */
@@ -68,10 +68,41 @@ static void a_night_of_which_little_is_known_or_that_gave_power_away_tells_nothi
     zone_t *zone = amsterdam();
     (void)state;
     for (int s = 0; s < 6 * 3600; s += 300) /* a reading each five minutes: nobody knows what was in between */
-        phantom_take(&phantom, zone, midnight_us + s * second_us, 90);
+        phantom_take(&phantom, zone, midnight_us + s * second_us, 90, 120);
     assert_int_equal(base(&phantom, 0, &watts), 0);
     live_a_night(&phantom, zone, 1, 300, -20);
     assert_int_equal(base(&phantom, 1, &watts), 0);
+    zone_destroy(&zone);
+}
+
+/* As Home Assistant says it: what has changed, and nothing else. */
+static void a_quiet_night_of_few_changes_has_a_base_load(void **state)
+{
+    static const struct { int minute; double watts; } said[] = { { 20, 300 }, { 65, 140 }, { 110, 260 }, { 125, 85 }, { 175, 90 }, { 230, 120 }, { 285, 110 }, { 340, 400 } };
+    struct phantom phantom = { .count = 0 };
+    double watts;
+    zone_t *zone = amsterdam();
+    (void)state;
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        phantom_take(&phantom, zone, midnight_us + said[i].minute * 60 * second_us, said[i].watts, 3600);
+    assert_int_equal(base(&phantom, 0, &watts), 1);
+    assert_true(watts == 85);
+    zone_destroy(&zone);
+}
+
+static void what_is_unavailable_or_was_said_too_long_ago_is_no_base_load(void **state)
+{
+    struct phantom phantom = { .count = 0 };
+    double watts;
+    zone_t *zone = amsterdam();
+    (void)state;
+    phantom_take(&phantom, zone, midnight_us + 3600 * second_us, 40, 3600);
+    phantom_lose(&phantom, zone, midnight_us + (3600 + 600) * second_us, 3600); /* no whole quarter */
+    phantom_take(&phantom, zone, midnight_us + 2 * 3600 * second_us, 100, 3600);
+    phantom_take(&phantom, zone, midnight_us + 6 * 3600 * second_us, 100, 3600); /* of these four hours one is known */
+    assert_int_equal(phantom.count, 1);
+    assert_true(phantom.nights[0].low_w == 100 && phantom.nights[0].known_s == 3600);
+    assert_int_equal(base(&phantom, 0, &watts), 0);
     zone_destroy(&zone);
 }
 
@@ -158,6 +189,8 @@ int main(void)
         cmocka_unit_test(no_night_no_base_load),
         cmocka_unit_test(one_odd_night_of_seven_does_not_count),
         cmocka_unit_test(a_night_of_which_little_is_known_or_that_gave_power_away_tells_nothing),
+        cmocka_unit_test(a_quiet_night_of_few_changes_has_a_base_load),
+        cmocka_unit_test(what_is_unavailable_or_was_said_too_long_ago_is_no_base_load),
         cmocka_unit_test(the_night_without_an_hour_counts_too),
         cmocka_unit_test(glow_is_known_by_its_name),
         cmocka_unit_test(rows_of_one_member_are_added_when_all_are_known),

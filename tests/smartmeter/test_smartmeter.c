@@ -209,6 +209,33 @@ static void each_telegram_is_published_and_the_series_get_what_changed_now_and_t
     probe_destroy(&probe);
 }
 
+static void a_clock_that_is_wrong_is_told_once_and_as_long_as_it_is(void **state)
+{
+    int meter;
+    char path[64];
+    (void)state;
+    probe_t *probe = serial(&meter, path, "115200-8n1");
+    probe_set_now(probe, meter_us + 3600 * second_us);
+    for (int i = 0; i < 3; i++) {
+        say(meter, next(i, "00.642"));
+        wait_for_reading(probe, 1 + (size_t)i);
+        assert_int_equal(current(probe), OK);
+        assert_true(reading.as_of == meter_us + 3600 * second_us); /* ours */
+    }
+    assert_string_equal(status(probe)->status, "ok");
+    assert_non_null(strstr(status(probe)->why, "clock is off by more than 5 minutes"));
+    size_t said = probe_published_count(probe, &source_status_contract);
+    say(meter, next(3, "00.642"));
+    wait_for_reading(probe, 4);
+    assert_int_equal(probe_published_count(probe, &source_status_contract), said); /* once, nor a line in the log with each telegram */
+    probe_set_now(probe, meter_us + 4 * second_us);
+    say(meter, next(4, "00.642"));
+    wait_for_reading(probe, 5);
+    assert_false(status(probe)->has_why);
+    close(meter);
+    probe_destroy(&probe);
+}
+
 static void what_came_too_soon_for_the_series_is_told_although_nothing_follows(void **state)
 {
     int meter;
@@ -692,6 +719,61 @@ static void entities_of_home_assistant_are_a_meter(void **state)
     probe_destroy(&probe);
 }
 
+static void when_its_entity_is_unavailable_so_is_the_power(void **state)
+{
+    static const int64_t at_us = INT64_C(1767225600000000);
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ "provider", "homeassistant", "power_entity", "sensor.house", NULL });
+    assert_non_null(probe);
+    home_says(probe, "sensor.house", "640", "W", at_us);
+    probe_advance(probe, 100);
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"640\""));
+    store(probe);
+    home_says(probe, "sensor.house", NULL, "W", at_us + 20 * second_us);
+    probe_advance(probe, 20100);
+    assert_int_equal(current(probe), OK);
+    assert_false(reading.has_power_w);
+    assert_true(frame_says(probe, "\"_smartmeter.power_w\",\"state\":\"unavailable\""));
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-01-01T00:00:20.000000Z\""));
+    assert_string_equal(status(probe)->status, "failing");
+    assert_non_null(strstr(status(probe)->why, "none of the entities"));
+    store(probe);
+    home_says(probe, "sensor.house", "650", "W", at_us + 40 * second_us);
+    probe_advance(probe, 20000);
+    assert_int_equal(current(probe), OK);
+    assert_true(reading.power_w == 650);
+    assert_string_equal(status(probe)->status, "ok");
+    probe_destroy(&probe);
+}
+
+/* From one to five o'clock a change each fifty minutes; the connection to Home Assistant is lost in one of them, when least is taken. */
+static void a_night_that_home_assistant_says_little_of_has_a_base_load(void **state)
+{
+    static const int64_t midnight_us = INT64_C(1767222000000000);
+    static const char *const watts[] = { "90", "80", "20", "85", "95", "100" };
+    (void)state;
+    probe_t *probe = probe_new((const char *const[]){ "provider", "homeassistant", "power_entity", "sensor.house", "time_zone", "Europe/Amsterdam", NULL });
+    assert_non_null(probe);
+    for (int i = 0; i < 6; i++) {
+        int64_t at_us = midnight_us + (60 + 50 * i) * 60 * second_us;
+        probe_set_now(probe, at_us);
+        home_says(probe, "sensor.house", watts[i], "W", at_us);
+        probe_advance(probe, 100);
+        if (i == 2) {
+            struct ingest_session session = { .has_session = true, .has_registry_changes = true };
+            SET_TEXT(&session, state, "waiting", 7);
+            assert_int_equal(probe_deliver(probe, &ingest_session_contract, &session), OK);
+        }
+    }
+    probe_set_now(probe, midnight_us + 7 * 3600 * second_us);
+    home_says(probe, "sensor.house", "500", "W", midnight_us + 7 * 3600 * second_us);
+    probe_advance(probe, 100);
+    assert_int_equal(current(probe), OK);
+    assert_int_equal(reading.phantom_nights, 1);
+    assert_true(reading.phantom_w == 80);
+    probe_destroy(&probe);
+}
+
 static void of_other_providers_the_house_is_not_listened_to(void **state)
 {
     (void)state;
@@ -708,6 +790,7 @@ int main(void)
         cmocka_unit_test(a_telegram_over_a_serial_line_is_a_reading),
         cmocka_unit_test(version_3_comes_over_seven_bits),
         cmocka_unit_test(each_telegram_is_published_and_the_series_get_what_changed_now_and_then),
+        cmocka_unit_test(a_clock_that_is_wrong_is_told_once_and_as_long_as_it_is),
         cmocka_unit_test(what_came_too_soon_for_the_series_is_told_although_nothing_follows),
         cmocka_unit_test(what_was_in_force_when_five_minutes_began_is_in_the_series),
         cmocka_unit_test(when_the_line_ends_that_is_told_and_the_series_say_unavailable),
@@ -726,6 +809,8 @@ int main(void)
         cmocka_unit_test(half_hours_that_ingest_cannot_take_yet_are_given_again_within_seconds_and_what_it_refuses_is_not),
         cmocka_unit_test(no_spoilt_answer_of_octopus_is_an_invented_reading),
         cmocka_unit_test(entities_of_home_assistant_are_a_meter),
+        cmocka_unit_test(when_its_entity_is_unavailable_so_is_the_power),
+        cmocka_unit_test(a_night_that_home_assistant_says_little_of_has_a_base_load),
         cmocka_unit_test(of_other_providers_the_house_is_not_listened_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
