@@ -302,8 +302,9 @@ void source_take(struct source *self)
 {
     ahead_keep(self);
     self->fetched_us = actor_now_us(self->actor);
-    if (self->has_reading && !source_spec.make && source_as_of(self->draft) < source_as_of(self->reading))
-        return; /* it has said something newer before */
+    int64_t known_us = self->has_reading && !source_spec.make ? source_as_of(self->reading) : -1;
+    if (source_as_of(self->draft) < known_us && known_us <= self->fetched_us)
+        return; /* it has said something newer before; what is to come was said when a clock was wrong */
     memcpy(self->reading, self->draft, self->schema->size);
     struct slots slots = self->slots;
     self->slots = self->drafts;
