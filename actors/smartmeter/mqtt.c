@@ -1,19 +1,27 @@
 /* mqtt.c - a meter that speaks through an MQTT server; the only file that knows libmosquitto.
  *
  * A message that the server had kept (retained) is passed over: nobody knows how old it is. Values of several
- * topics that come together are one reading. */
+ * topics that come together are one reading.
+ *
+ * The library takes a message of any size (256 MB), has no bound for it, and version 5 of the protocol, which has one, cannot be
+ * connected to without waiting. So what has been read of the connection since the last whole message is counted by the kernel's numbers. */
 #include "smartmeter.h"
 #include "mapping.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <mosquitto.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 enum { GATHER_MS = 200, BEAT_MS = 1000, CONNECT_BEATS = 15, KEEPALIVE_S = 60, AGAIN_MS = 1000, AGAIN_MOST_MS = 60000, PACKETS = 64, COUNTER_HOLDS_S = 7200 };
+enum { MESSAGE_BYTES = 1 << 20, BUFFER_BYTES = 1 << 17 };
 
 struct mqtt {
     source_t *source;
@@ -22,6 +30,8 @@ struct mqtt {
     char host[256];
     int port, fd;                 /* -1: not connected */
     bool is_tls, is_up, is_gathering;
+    bool is_whole;                /* a message has come to its end since that was asked last */
+    uint64_t whole_bytes;         /* read of the connection until then */
     int again_ms, beats;          /* beats: since connecting began */
 };
 
@@ -118,6 +128,7 @@ static void on_message(struct mosquitto *client, void *owner, const struct mosqu
     actor_t *actor = source_actor(self->source);
     size_t odd;
     (void)client;
+    self->is_whole = true;
     if (message->retain)
         return;
     size_t count = mappings_take(&self->mappings, source_json(self->source), message->topic, (struct slice){ message->payload, (size_t)message->payloadlen },
@@ -150,14 +161,14 @@ static void forget(struct mqtt *self)
 
 static void lose(struct mqtt *self, const char *why)
 {
-    char text[160];
+    char text[200];
     if (self->fd >= 0) {
         actor_unlisten(source_actor(self->source), self->fd);
         self->fd = -1;
         mosquitto_disconnect(self->client);
     }
     forget(self);
-    snprintf(text, sizeof text, "%.80s: %.60s", self->host, why);
+    snprintf(text, sizeof text, "%.80s: %.110s", self->host, why);
     source_trouble(self->source, text);
     actor_cancel(source_actor(self->source), on_again, 0);
     actor_after(source_actor(self->source), self->again_ms, on_again, 0);
@@ -177,16 +188,48 @@ static void look(struct mqtt *self)
     }
 }
 
+/* What has been read of the connection, of TLS packed. */
+static uint64_t bytes_of(int fd)
+{
+    struct tcp_info info = { .tcpi_bytes_received = 0 };
+    socklen_t size = sizeof info;
+    int unread = 0;
+    if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) || ioctl(fd, FIONREAD, &unread))
+        return 0;
+    uint64_t received = info.tcpi_bytes_received, left = unread > 0 ? (uint64_t)unread : 0;
+    return received > left ? received - left : 0;
+}
+
+static bool is_too_large(struct mqtt *self)
+{
+    uint64_t bytes = bytes_of(mosquitto_socket(self->client));
+    if (self->is_whole)
+        self->whole_bytes = bytes;
+    self->is_whole = false;
+    return bytes > self->whole_bytes + MESSAGE_BYTES;
+}
+
 /* What TLS has unpacked already makes no socket readable: read until it says that there is no more. */
 static int read_all(struct mqtt *self)
 {
     for (int i = 0; i < PACKETS; i++) {
         errno = 0;
         int rc = mosquitto_loop_read(self->client, 1);
-        if (rc || errno == EAGAIN)
+        bool is_empty = errno == EAGAIN;
+        if (rc)
             return rc;
+        if (is_too_large(self))
+            return MOSQ_ERR_OVERSIZE_PACKET;
+        if (is_empty)
+            return 0;
     }
     return 0;
+}
+
+static const char *words_of(int rc)
+{
+    return rc == MOSQ_ERR_ERRNO ? strerror(errno) : rc == MOSQ_ERR_OVERSIZE_PACKET ? "a message of more than 1 MiB comes in one of smartmeter.mqtt_topics: it is not read"
+        : rc ? mosquitto_strerror(rc) : "the connection has ended";
 }
 
 static void on_ready(struct self *owner, actor_t *actor, int fd, uint32_t events)
@@ -196,8 +239,10 @@ static void on_ready(struct self *owner, actor_t *actor, int fd, uint32_t events
     int rc = events & EPOLLOUT ? mosquitto_loop_write(self->client, 1) : 0;
     if (rc == 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         rc = read_all(self);
+    if (rc == MOSQ_ERR_OVERSIZE_PACKET)
+        self->again_ms = AGAIN_MOST_MS; /* the server may have kept it, and says it again at once */
     if (self->fd >= 0 && (rc || mosquitto_socket(self->client) < 0))
-        lose(self, rc == MOSQ_ERR_ERRNO ? strerror(errno) : rc ? mosquitto_strerror(rc) : "the connection has ended");
+        lose(self, words_of(rc));
     else if (self->fd >= 0)
         look(self);
 }
@@ -243,12 +288,15 @@ static void on_beat(struct self *owner, actor_t *actor, int64_t tag)
 static void connect_now(struct mqtt *self)
 {
     self->beats = 0;
+    self->whole_bytes = 0;
     setenv("RES_OPTIONS", "timeout:2 attempts:1", 0); /* a name is looked up before we go on */
     int rc = mosquitto_connect_async(self->client, self->host, self->port, KEEPALIVE_S);
     if (rc)
-        lose(self, rc == MOSQ_ERR_ERRNO ? strerror(errno) : rc == MOSQ_ERR_EAI ? "the host cannot be found" : mosquitto_strerror(rc));
+        lose(self, rc == MOSQ_ERR_EAI ? "the host cannot be found" : words_of(rc));
     else
         look(self);
+    if (self->fd >= 0) /* what is read at once is no more than that */
+        setsockopt(self->fd, SOL_SOCKET, SO_RCVBUF, &(int){ BUFFER_BYTES }, sizeof(int));
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */

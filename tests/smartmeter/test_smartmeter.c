@@ -355,6 +355,72 @@ static void over_tcp_it_is_the_same_and_connected_again_when_it_ends(void **stat
     probe_destroy(&probe);
 }
 
+/* --- MQTT -------------------------------------------------------------------------------------------------- */
+
+/* A server with one client: it says yes to the connection and the subscription. */
+static int mqtt_accept(probe_t *probe, int server)
+{
+    static const unsigned char connected[] = { 0x20, 2, 0, 0 }, subscribed[] = { 0x90, 3, 0, 1, 0 };
+    char bytes[400];
+    int client = accept(server, NULL, NULL);
+    for (int i = 0; i < 20 && recv(client, bytes, sizeof bytes, MSG_DONTWAIT) <= 0; i++)
+        probe_wait(probe, 100);
+    assert_int_equal(write(client, connected, sizeof connected), sizeof connected);
+    for (int i = 0; i < 20 && recv(client, bytes, sizeof bytes, MSG_DONTWAIT) <= 0; i++)
+        probe_wait(probe, 100);
+    assert_int_equal(write(client, subscribed, sizeof subscribed), sizeof subscribed);
+    return client;
+}
+
+static void a_message_without_end_is_not_taken_and_the_next_connection_is_as_good_as_before(void **state)
+{
+    static const unsigned char endless[] = { 0x30, 0x80, 0x80, 0x80, 0x64, 0, 1, 'p' }, good[] = { 0x30, 6, 0, 1, 'p', '4', '2', '0' }; /* 200 MB; 420 W */
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof at;
+    char url[64];
+    static char much[100000];
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    size_t sent = 0;
+    (void)state;
+    assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(server, 1), 0);
+    assert_int_equal(getsockname(server, (struct sockaddr *)&at, &size), 0);
+    snprintf(url, sizeof url, "mqtt://127.0.0.1:%d", ntohs(at.sin_port));
+    probe_t *probe = probe_new((const char *const[]){ "provider", "mqtt", "mqtt_url", url, "mqtt_topics", "power_w=p", NULL });
+    assert_non_null(probe);
+    int client = mqtt_accept(probe, server);
+    assert_int_equal(write(client, good, sizeof good), sizeof good);
+    for (int i = 0; i < 20 && current(probe) != OK; i++) {
+        probe_wait(probe, 100);
+        probe_advance(probe, 200);
+    }
+    assert_int_equal(current(probe), OK);
+    assert_true(reading.power_w == 420);
+    assert_int_equal(write(client, endless, sizeof endless), sizeof endless);
+    for (int i = 0; i < 2000 && strcmp(status(probe)->status, "failing") != 0; i++) {
+        ssize_t part = send(client, much, sizeof much, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent += part > 0 ? (size_t)part : 0;
+        probe_wait(probe, 10);
+    }
+    assert_string_equal(status(probe)->status, "failing");
+    assert_non_null(strstr(status(probe)->why, "more than 1 MiB"));
+    assert_true(sent > 1000000 && sent < 8000000); /* what lies in the sockets among it */
+    close(client);
+    probe_advance(probe, 59000);
+    assert_string_equal(status(probe)->status, "failing");
+    probe_advance(probe, 1000);
+    client = mqtt_accept(probe, server);
+    for (int i = 0; i < 300000; i++) /* all together they may be more than that */
+        if (send(client, good, sizeof good, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            probe_wait(probe, 10);
+    for (int i = 0; i < 100 && probe_wait(probe, 100) > 0; i++)
+        probe_advance(probe, 200);
+    assert_string_equal(status(probe)->status, "ok");
+    close(client);
+    close(server);
+    probe_destroy(&probe);
+}
+
 /* --- counters ---------------------------------------------------------------------------------------------- */
 
 static void shelly_says(probe_t *probe, const char *total)
@@ -796,6 +862,7 @@ int main(void)
         cmocka_unit_test(when_the_line_ends_that_is_told_and_the_series_say_unavailable),
         cmocka_unit_test(a_telegram_that_was_changed_is_told_and_changes_nothing),
         cmocka_unit_test(over_tcp_it_is_the_same_and_connected_again_when_it_ends),
+        cmocka_unit_test(a_message_without_end_is_not_taken_and_the_next_connection_is_as_good_as_before),
         cmocka_unit_test(a_counter_that_goes_back_is_believed_the_third_time_and_told),
         cmocka_unit_test(switched_off_it_says_that_its_series_end_before_it_does),
         cmocka_unit_test(switched_off_at_a_start_it_says_so_as_well_however_often_it_is_killed),
