@@ -84,7 +84,7 @@ static bool is_off_now(actor_t *actor)
     char path[PATH_MAX];
     struct stat file;
     return actor_path(actor, path, sizeof path, "sources/smartmeter.off") == 0 && stat(path, &file) == 0
-        && actor_now_us(actor) / SECOND_US - file.st_mtime < OFF_SAID_S;
+        && llabs(actor_now_us(actor) / SECOND_US - file.st_mtime) < OFF_SAID_S;
 }
 
 static int choose_meters(struct self *self, actor_t *actor)
@@ -112,16 +112,18 @@ static int choose_meters(struct self *self, actor_t *actor)
 
 static void take_own_meter(struct self *self, actor_t *actor)
 {
-    char others[sizeof self->meters];
+    size_t size = strlen(own_meter), used = strlen(self->meters), begin = size + (used > 0);
     self->is_waiting = false;
-    if (flow_add_meter(self->kept.flow, own_meter, true) < 0)
+    if (begin + used >= sizeof self->meters || flow_add_meter(self->kept.flow, own_meter, true) < 0)
         return; /* circuits are as many as there may be */
-    memcpy(others, self->meters, sizeof others);
-    snprintf(self->meters, sizeof self->meters, "%s%s%.*s", own_meter, *others ? "," : "", (int)(sizeof others - 64), others);
+    memmove(self->meters + begin, self->meters, used + 1);
+    memcpy(self->meters, own_meter, size);
+    if (used > 0)
+        self->meters[size] = ',';
     self->has_whole = true;
     off_forget(actor_suite(actor)->data, actor_spec.name);
     actor_info(actor, "smartmeter tells what the whole home draws from now on");
-    if (*others)
+    if (used > 0)
         return;
     self->opened_us = actor_clock_us(actor);
     flow_start(self->kept.flow, actor_now_us(actor)); /* nobody has looked for steps before */

@@ -6,12 +6,15 @@
 #include <cmocka.h>
 
 #include "actor.h"
+#include "off.h"
 #include "probe.h"
 #include "small_file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000)
@@ -225,9 +228,110 @@ static struct energy_device lamp(struct world *w)
 static void without_a_power_entity_it_ends_and_is_off(void **state)
 {
     (void)state;
-    assert_null(probe_new((const char *const[]){ NULL }));
     assert_null(probe_new((const char *const[]){ "power", "nonsense", NULL }));
     assert_null(probe_new((const char *const[]){ "power", "off", NULL }));
+    assert_non_null(strstr(probe_refused(), "open returned 101"));
+}
+
+/* --- the smart meter's own reading */
+
+static void make_data(char data[64])
+{
+    char path[100];
+    snprintf(data, 64, "/tmp/test_energy.XXXXXX");
+    assert_non_null(mkdtemp(data));
+    snprintf(path, sizeof path, "%s/sources", data);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void remove_data(const char *data)
+{
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf '%s'", data);
+    assert_int_equal(system(command), 0);
+}
+
+static void smartmeter_says_it_is_off(const char *data, int64_t at_s)
+{
+    char path[100];
+    const struct timespec at = { .tv_sec = at_s };
+    assert_int_equal(off_note(data, "smartmeter", "is off"), 0);
+    snprintf(path, sizeof path, "%s/sources/smartmeter.off", data);
+    assert_int_equal(utimensat(AT_FDCWD, path, (const struct timespec[]){ at, at }, 0), 0);
+}
+
+static void smartmeter_has_read_something(const char *data)
+{
+    char path[100];
+    snprintf(path, sizeof path, "%s/sources/smartmeter", data);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+static void assert_meters(probe_t *probe, const char *expected)
+{
+    struct energy_correlator told;
+    assert_int_equal(probe_call(probe, &energy_correlator_contract, &(struct nothing){ .has_ignored = false }, &told), OK);
+    if (!memmem(told.meters.data, told.meters.size, expected, strlen(expected)))
+        fail_msg("%.*s has no %s", (int)told.meters.size, (const char *)told.meters.data, expected);
+}
+
+static void where_the_smart_meter_is_off_it_ends(void **state)
+{
+    char data[64];
+    (void)state;
+    make_data(data);
+    smartmeter_says_it_is_off(data, BEGIN / SECOND - 4); /* at this start */
+    assert_null(probe_new((const char *const[]){ "data", data, NULL }));
+    assert_non_null(strstr(probe_refused(), "open returned 101"));
+    smartmeter_says_it_is_off(data, BEGIN / SECOND - 3600); /* at another one: perhaps it is on by now */
+    probe_t *probe = probe_new((const char *const[]){ "data", data, NULL });
+    assert_non_null(probe);
+    probe_connected(probe, true);
+    probe_advance(probe, 2000);
+    assert_int_equal(probe_stopped(probe), -1);
+    probe_advance(probe, 2000);
+    assert_int_equal(probe_stopped(probe), 101);
+    assert_true(off_is(data, "energy", NULL));
+    probe_destroy(&probe);
+    remove_data(data);
+}
+
+static void a_smart_meter_that_is_new_is_seen_as_it_runs(void **state)
+{
+    struct event_full e;
+    char data[64], why[200] = "";
+    (void)state;
+    make_data(data);
+    probe_t *probe = probe_new((const char *const[]){ "data", data, "circuits", "sensor.plug", NULL });
+    assert_non_null(probe);
+    assert_meters(probe, "[{\"entity_id\":\"sensor.plug\",\"whole\":false,"); /* a circuit is not the whole home */
+    probe_destroy(&probe);
+    probe = probe_new((const char *const[]){ "data", data, NULL });
+    assert_non_null(probe);
+    probe_connected(probe, true);
+    for (int i = 0; i < 700; i++)
+        probe_advance(probe, 1000);
+    assert_int_equal(probe_stopped(probe), -1);
+    assert_int_equal(probe_health(probe, why, sizeof why), HEALTHY);
+    assert_int_equal(probe_asked_count(probe, &events_find_contract), 0);
+    smartmeter_has_read_something(data);
+    probe_advance(probe, 1000);
+    assert_meters(probe, "[{\"entity_id\":\"_smartmeter.power_w\",\"whole\":true,");
+    fill(&e, "_smartmeter.power_w", BEGIN + 702 * SECOND);
+    SET(&e, state, slice_of("400"));
+    SET(&e, value, slice_of("400"));
+    SET(&e, unit, slice_of("W"));
+    SET(&e, canonical_unit, slice_of("W"));
+    SET(&e, canonical_value, 400);
+    assert_int_equal(probe_deliver(probe, &event_full_contract, &e), OK);
+    for (int i = 0; i < 20; i++)
+        probe_advance(probe, 1000);
+    const struct events_query *asked = probe_asked(probe, &events_find_contract);
+    assert_true(asked && strcmp(asked->entity_id, "_smartmeter.power_w") == 0 && asked->start_time > BEGIN + 695 * SECOND); /* since then */
+    probe_destroy(&probe);
+    remove_data(data);
 }
 
 static void a_step_goes_into_the_capture_log_as_a_state(void **state)
@@ -428,6 +532,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_power_entity_it_ends_and_is_off),
         cmocka_unit_test(the_smart_meter_is_its_meter_unless_that_is_switched_off),
+        cmocka_unit_test(where_the_smart_meter_is_off_it_ends),
+        cmocka_unit_test(a_smart_meter_that_is_new_is_seen_as_it_runs),
         cmocka_unit_test(a_step_goes_into_the_capture_log_as_a_state),
         cmocka_unit_test(a_kill_before_it_was_judged_loses_nothing),
         cmocka_unit_test(what_was_left_out_is_read_from_the_store),
