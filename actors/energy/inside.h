@@ -1,6 +1,6 @@
 /* inside.h - energy's state, and what its files ask of each other; nobody else includes it.
  *
- * energy.c: life, what comes over the bus, what is kept; answers.c: services; reread.c: what did not come, or came
+ * energy.c: life, what comes over the bus, what is kept; chosen.c: its meters; answers.c: services; reread.c: what did not come, or came
  * late, from the store. */
 #ifndef ENERGY_INSIDE_H
 #define ENERGY_INSIDE_H
@@ -53,13 +53,17 @@ struct self {
 
 /* --- energy.c --- */
 struct flow_options options_of(const struct self *);
-void flow_meters(const struct self *, flow_t *);         /* those of the settings */
 bool on_found(void *owner, const struct found *);
 enum taken take_event(struct self *, flow_t *, const struct event_full *, int *meter); /* meter: -1: no sample */
 void pass(struct self *);                                /* time passes in the flows, as far as it may */
 int64_t settled_us(const struct self *);                 /* by when everything should have come */
 
 struct kept with_again(const struct self *);             /* as it is to be on the disk; borrowed */
+
+/* --- chosen.c --- */
+int choose_meters(struct self *, actor_t *);             /* 0, or the exit code: there are none, or wrong ones */
+void look_for_own_meter(struct self *, actor_t *);       /* often: smartmeter may have begun to tell what the whole home draws */
+void flow_meters(const struct self *, flow_t *);         /* those that are chosen */
 
 /* --- answers.c --- */
 int on_devices(struct self *, actor_t *, const struct energy_devices_query *, rows_t *, struct page *end);

@@ -10,8 +10,9 @@
 #include "event.h"
 #include "here.h"
 #include "readings.h"
+#include "thinned.h"
 
-enum { ENTITIES = 1000, DEVICES = 100 };
+enum { ENTITIES = 1000, DEVICES = 100, TEXTS = 5 };
 
 static double cpu_seconds(void)
 {
@@ -74,10 +75,10 @@ static void write_event(msgpack_sbuffer *to, int i)
         exit(2);
 }
 
-/* What the sources say: four texts as they are, an hour of them each. */
-static void surround(struct here *here, readings_t *of[4])
+/* What the sources say: texts as they are, an hour of them each. */
+static void surround(struct here *here, readings_t *of[TEXTS])
 {
-    static const char *const texts[4] = {
+    static const char *const texts[TEXTS] = {
         "{\"sky\":\"partly_cloudy\",\"temperature_c\":6.4,\"feels_like_c\":3.1,\"humidity_percent\":81,\"pressure_hpa\":1013.2,\"wind_ms\":4.2,\"gust_ms\":9.1,"
         "\"wind_degrees\":231,\"cloud_percent\":60,\"precipitation_mm\":0,\"radiation_w_m2\":112,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
         "{\"intensity_g_kwh\":181,\"index\":\"moderate\",\"fossil_percent\":41.2,\"renewable_percent\":33.1,\"gas_percent\":40.1,\"nuclear_percent\":15.2,"
@@ -85,25 +86,27 @@ static void surround(struct here *here, readings_t *of[4])
         "{\"price\":0.2853,\"net\":0.2397,\"market\":0.1012,\"currency\":\"EUR\",\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
         "{\"aqi\":71,\"category\":\"Moderate\",\"pollutant\":\"pm2_5\",\"european_aqi\":40,\"pm2_5_aqi\":71,\"pm10_aqi\":20,\"ozone_aqi\":31,\"pm2_5_ug_m3\":19.8,"
         "\"pm10_ug_m3\":22.1,\"ozone_ug_m3\":61,\"no2_ug_m3\":12.1,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
+        "{\"power_w\":523,\"import_kwh\":3580.245,\"export_kwh\":0,\"as_of\":\"2026-01-01T00:00:00.000000Z\"}",
     };
     struct home_place home = { .has_latitude = true, .latitude = 52.37, .has_longitude = true, .longitude = 4.89 };
     SET_TEXT(&home, time_zone, "Europe/Amsterdam", 16);
     here_open(here);
     here_set(here, &home);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < TEXTS; i++) {
         of[i] = readings_new();
         for (int at = 0; at < 4; at++)
             readings_add(of[i], INT64_C(1767225600000000) - at * INT64_C(900000000), READING_OPEN, slice_of(texts[i]));
     }
 }
 
-static void join(struct here *here, readings_t *of[4], struct event_full *e)
+static void join(struct here *here, readings_t *of[TEXTS], struct event_full *e)
 {
     here_join(here, e);
     SET(e, weather, readings_at(of[0], e->timestamp, INT64_C(5400000000)));
     SET(e, carbon, readings_at(of[1], e->timestamp, INT64_C(5400000000)));
     SET(e, price, readings_at(of[2], e->timestamp, INT64_C(5400000000)));
     SET(e, air, readings_at(of[3], e->timestamp, INT64_C(5400000000)));
+    SET(e, meter, readings_at(of[4], thinned_step(e->timestamp), INT64_C(5400000000)));
 }
 
 int main(int argc, char **argv)
@@ -113,7 +116,7 @@ int main(int argc, char **argv)
     msgpack_sbuffer frames[ENTITIES], out;
     size_t bytes = 0;
     struct here here;
-    readings_t *of[4];
+    readings_t *of[TEXTS];
     furnish(reader.known);
     surround(&here, of);
     for (int i = 0; i < ENTITIES; i++) {
@@ -159,7 +162,7 @@ int main(int argc, char **argv)
     json_destroy(&reader.json);
     known_destroy(&reader.known);
     here_close(&here);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < TEXTS; i++)
         readings_destroy(&of[i]);
     return 0;
 }
