@@ -1,140 +1,60 @@
-/* fetch.c - HTTP out, one request at a time; the only file that knows libcurl.
+/* fetch.c - HTTP out, one request at a time, each attempt by a program of its own (actors/fetch).
  *
- * All of curl's sockets lie behind one epoll descriptor, which the loop watches. A request
- * that meets a 5xx, a 429 or a broken connection is tried again, four times in all, with a
+ * The program lives for as long as the request takes. It is told everything over a socket and answers over it; that it has ended is the socket's
+ * end, so that this is all that the loop watches. What it says is read with distrust, and where it hangs it is killed. A request
+ * that meets a 5xx, a 429, a broken connection or a program that dies is tried again, four times in all, with a
  * delay that doubles, or as Retry-After says; what is refused for longer than two minutes is
  * handed back at once. Redirects are followed only where no header of ours could leak. */
 #include "actor_state.h"
+#include "fetch_answer.h"
 
 #include <assert.h>
-#include <curl/curl.h>
-#include <glob.h>
+#include <ctype.h>
+#include <errno.h>
 #include <malloc.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     ATTEMPTS = 4, BACK_OFF_MS = 500, RETRY_AFTER_MAX_S = 120, VALIDATORS = 16,
-    BODY_MAX = 1024 * 1024, TIMEOUT_MS = 10000, REDIRECTS = 3, URL_MAX = 8192
+    BODY_MAX = 1024 * 1024, TIMEOUT_MS = 10000, URL_MAX = 8192,
+    GRACE_MS = 3000           /* to start and to end, beyond what the request may take */
 };
 
 /* What a server said of the copy that we have seen. */
 struct validator { char *url, *etag, *modified; };
 
 struct fetcher {
-    CURLM *multi;
-    CURL *easy;               /* NULL: no request is open */
-    int epoll_fd;
-    int64_t timer_us;         /* curl's; -1: none */
+    bool is_open;             /* a request is */
+    pid_t child;              /* 0: none */
+    int fd;                   /* the socket to it; -1: none */
+    int epoll_fd;             /* of the socket: the loop knows this one for good */
+    int64_t deadline_us;      /* the child's; -1: none, or it has been killed */
     int64_t retry_us;         /* the next attempt; -1: one is under way */
     int attempt;
+    const char *why;          /* what we say of the attempt ourselves, before what it says; NULL: nothing */
+    bool is_hopeless;         /* ... and trying again would not help */
 
+    msgpack_sbuffer request;  /* as it is said to each child */
     char url[URL_MAX];
-    struct curl_slist *headers;
     bool has_headers;         /* of the actor's: its key may be among them */
     bool is_post;
-    char *login;              /* user:password, or NULL */
-    long authentication;      /* as curl calls it */
-    size_t body_max;
     int timeout_ms;
     fetched_fn *done;
 
-    msgpack_sbuffer body;
-    bool is_too_large;
-    long retry_after_s;       /* -1: not said */
-    char etag[256], modified[64];
+    struct fetch_answer answer;
+    char error[120];
     struct validator validators[VALIDATORS];
     size_t validators_next;
     uint64_t random;
 };
-
-/* --- curl's side ------------------------------------------------------------------------------ */
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *known)
-{
-    struct fetcher *self = owner;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        return 0;
-    }
-    uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
-    struct epoll_event event = { .events = events, .data.fd = fd };
-    epoll_ctl(self->epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-    curl_multi_assign(self->multi, fd, self);
-    return 0;
-}
-
-/* Called from inside curl, where the clock is not at hand: 0 is now, else milliseconds from
- * the start of the turn that asks for the time that is due. */
-static int on_timer(CURLM *multi, long timeout_ms, void *owner)
-{
-    actor_t *actor = owner;
-    (void)multi;
-    actor->fetcher->timer_us = timeout_ms < 0 ? -1 : actor->clock_us + (int64_t)timeout_ms * 1000;
-    return 0;
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *owner)
-{
-    struct fetcher *self = owner;
-    size_t bytes = size * count;
-    if (bytes > self->body_max - self->body.size) {
-        self->is_too_large = true;
-        return 0;
-    }
-    msgpack_sbuffer_write(&self->body, data, bytes);
-    return bytes;
-}
-
-/* Copies the header's value if it is the one named. */
-static bool take_header(const char *line, size_t size, const char *name, char *to, size_t room)
-{
-    size_t length = strlen(name);
-    if (size <= length || line[length] != ':' || strncasecmp(line, name, length) != 0)
-        return false;
-    const char *at = line + length + 1, *end = line + size;
-    while (at < end && (*at == ' ' || *at == '\t'))
-        at++;
-    while (end > at && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
-        end--;
-    size_t n = (size_t)(end - at);
-    if (n < room)
-        memcpy(to, at, n);
-    to[n < room ? n : 0] = '\0';
-    return true;
-}
-
-/* Seconds, or a date. */
-static long read_retry_after(const char *text)
-{
-    char *end;
-    long seconds = strtol(text, &end, 10);
-    if (end != text && !*end)
-        return seconds < 0 ? 0 : seconds;
-    time_t at = curl_getdate(text, NULL), now = time(NULL);
-    return at == -1 ? -1 : at > now ? (long)(at - now) : 0;
-}
-
-static size_t on_header(char *line, size_t size, size_t count, void *owner)
-{
-    struct fetcher *self = owner;
-    size_t bytes = size * count;
-    char text[64];
-    if (bytes > 5 && memcmp(line, "HTTP/", 5) == 0) {  /* a new answer: after a redirect, too */
-        self->retry_after_s = -1;
-        *self->etag = *self->modified = '\0';
-    }
-    take_header(line, bytes, "etag", self->etag, sizeof self->etag);
-    take_header(line, bytes, "last-modified", self->modified, sizeof self->modified);
-    if (take_header(line, bytes, "retry-after", text, sizeof text))
-        self->retry_after_s = read_retry_after(text);
-    return bytes;
-}
 
 /* --- validators --------------------------------------------------------------------------------- */
 
@@ -156,8 +76,9 @@ static void free_validator(struct validator *validator)
 
 static void remember_validator(struct fetcher *self)
 {
+    const struct fetch_answer *answer = &self->answer;
     struct validator *validator = find_validator(self, self->url);
-    if (!*self->etag && !*self->modified) {
+    if (!*answer->etag && !*answer->modified) {
         if (validator)
             free_validator(validator);
         return;
@@ -165,107 +86,215 @@ static void remember_validator(struct fetcher *self)
     if (!validator)
         validator = &self->validators[self->validators_next++ % VALIDATORS];
     free_validator(validator);
-    *validator = (struct validator){ strdup(self->url), strdup(self->etag), strdup(self->modified) };
+    *validator = (struct validator){ strdup(self->url), strdup(answer->etag), strdup(answer->modified) };
     assert(validator->url && validator->etag && validator->modified);
+}
+
+/* --- the program -------------------------------------------------------------------------------------- */
+
+/* What it may know of our environment: how to reach the internet and whom to trust, and whose it is. Nothing with a key. */
+static bool is_for_child(const char *variable)
+{
+    static const char *const names[] = { "http_proxy=", "https_proxy=", "HTTPS_PROXY=", "all_proxy=", "ALL_PROXY=", "no_proxy=", "NO_PROXY=",
+        "SSL_CERT_FILE=", "SSL_CERT_DIR=", "OPENSSL_CONF=", "RES_OPTIONS=", "LOCALDOMAIN=", "HOSTALIASES=", "TZ=", "LD_LIBRARY_PATH=", "LD_PRELOAD=",
+        "CLOCK_FILE=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LLVM_PROFILE_FILE=", "HA_INGESTOR_DATA=" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* It lies where we lie. -1: it is not known where that is. */
+static int find_program(const actor_t *actor, char *path, size_t size)
+{
+    static const char name[] = "fetch";
+    if (actor->fetch_program)
+        return snprintf(path, size, "%s", actor->fetch_program) < (int)size ? 0 : -1;
+    ssize_t n = readlink("/proc/self/exe", path, size - sizeof name);
+    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
+    if (!slash)
+        return -1;
+    memcpy(slash + 1, name, sizeof name);
+    return 0;
+}
+
+/* 0, or an errno. The socket is all of ours that it gets, beside standard error; no signal is blocked or ignored for it. */
+static int spawn(actor_t *actor, int fd, pid_t *child)
+{
+    char path[4096], *arguments[] = { (char[]){ "fetch" }, NULL }, *environment[32];
+    size_t count = 0;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    if (find_program(actor, path, sizeof path))
+        return ENOENT;
+    for (char **one = environ; *one && count + 1 < sizeof environment / sizeof *environment; one++)
+        if (is_for_child(*one))
+            environment[count++] = *one;
+    environment[count] = NULL;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    int rc = posix_spawn(child, path, &actions, &attributes, arguments, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return rc;
+}
+
+/* 0, or an errno: there is no child then. The whole request fits into the socket, so nobody waits. */
+static int start_child(actor_t *actor)
+{
+    struct fetcher *self = actor->fetcher;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return errno;
+    int rc = spawn(actor, pair[1], &self->child);
+    close(pair[1]);
+    if (rc) {
+        self->child = 0;
+        close(pair[0]);
+        return rc;
+    }
+    self->fd = pair[0];
+    struct epoll_event event = { .events = EPOLLIN };
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->fd, &event);
+    if (send(self->fd, self->request.data, self->request.size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)self->request.size)
+        kill(self->child, SIGKILL); /* or it is dead already; its end comes as that of any other */
+    return 0;
+}
+
+/* Says nothing more to it: the socket's end is next. */
+static void kill_child(struct fetcher *self, const char *why, bool is_hopeless)
+{
+    self->why = why;
+    self->is_hopeless = is_hopeless;
+    self->deadline_us = -1;
+    kill(self->child, SIGKILL);
+}
+
+/* It has closed its socket, or is to have no more of it: it is ending, or is made to. */
+static int reap_child(struct fetcher *self)
+{
+    int status = 0;
+    kill(self->child, SIGKILL);
+    while (waitpid(self->child, &status, 0) < 0 && errno == EINTR) {}
+    close(self->fd);
+    self->child = 0;
+    self->fd = -1;
+    self->deadline_us = -1;
+    return status;
 }
 
 /* --- a request ------------------------------------------------------------------------------------ */
 
-static void add_header(struct fetcher *self, const char *name, const char *value)
+static void say(struct fetcher *self, enum fetch_tag tag, const void *bytes, size_t size)
 {
-    char line[1024];
-    snprintf(line, sizeof line, "%s: %s", name, value);
-    struct curl_slist *longer = curl_slist_append(self->headers, line);
-    assert(longer);
-    self->headers = longer;
+    char head[FETCH_HEAD] = { (char)tag };
+    uint32_t told = (uint32_t)size;
+    memcpy(head + 1, &told, sizeof told);
+    msgpack_sbuffer_write(&self->request, head, sizeof head);
+    msgpack_sbuffer_write(&self->request, bytes, size);
 }
 
-/* -1: a header that would not fit or would break out of its line, or a URL that is too long. */
-static int take_headers(struct fetcher *self, const struct fetch *fetch)
+static void say_header(struct fetcher *self, const char *name, const char *value)
+{
+    char line[1024];
+    int size = snprintf(line, sizeof line, "%s: %s", name, value);
+    say(self, FETCH_HEADER, line, (size_t)size < sizeof line ? (size_t)size : sizeof line - 1);
+}
+
+/* -1: a header that would not fit or would break out of its line. */
+static int say_headers(struct fetcher *self, const struct fetch *fetch)
 {
     for (size_t i = 0; i < sizeof fetch->headers / sizeof *fetch->headers && fetch->headers[i].name; i++) {
         const struct pair *pair = &fetch->headers[i];
         if (strpbrk(pair->value, "\r\n") || strlen(pair->name) + strlen(pair->value) > 1000)
             return -1;
-        add_header(self, pair->name, pair->value);
+        say_header(self, pair->name, pair->value);
         self->has_headers = true;
     }
     return 0;
 }
 
-static int build_url(struct fetcher *self, const struct fetch *fetch)
+/* RFC 3986: what is not unreserved is escaped. */
+static size_t add_escaped(char *to, size_t n, const char *text)
+{
+    for (; *text && n < URL_MAX; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool is_plain = c < 0x80 && (isalnum(c) || strchr("-._~", c));
+        n += (size_t)snprintf(to + n, URL_MAX - n, is_plain ? "%c" : "%%%02X", c);
+    }
+    return n;
+}
+
+/* -1: it is too long. */
+static int say_url(struct fetcher *self, const struct fetch *fetch)
 {
     size_t n = (size_t)snprintf(self->url, URL_MAX, "%s", fetch->url);
     char mark = strchr(fetch->url, '?') ? '&' : '?';
-    for (size_t i = 0; i < sizeof fetch->query / sizeof *fetch->query && fetch->query[i].name && n < URL_MAX; i++, mark = '&') {
-        char *name = curl_easy_escape(self->easy, fetch->query[i].name, 0);
-        char *value = curl_easy_escape(self->easy, fetch->query[i].value, 0);
-        assert(name && value);
-        n += (size_t)snprintf(self->url + n, URL_MAX - n, "%c%s=%s", mark, name, value);
-        curl_free(name);
-        curl_free(value);
+    for (size_t i = 0; i < sizeof fetch->query / sizeof *fetch->query && fetch->query[i].name && n + 1 < URL_MAX; i++, mark = '&') {
+        self->url[n++] = mark;
+        n = add_escaped(self->url, n, fetch->query[i].name);
+        if (n + 1 < URL_MAX)
+            self->url[n++] = '=';
+        n = add_escaped(self->url, n, fetch->query[i].value);
     }
-    return n < URL_MAX ? 0 : -1;
+    if (n + 1 >= URL_MAX)
+        return -1;
+    self->url[n] = '\0';
+    say(self, FETCH_URL, self->url, n);
+    return 0;
 }
 
-/* Where each certificate has a link by its hash, as on Debian, TLS reads the one that it wants: all of them, which is
- * the default, leave 0.8 MB behind in pieces. */
-static bool has_hashes(void)
+static void say_login(struct fetcher *self, const struct fetch *fetch)
 {
-    glob_t found;
-    bool has = glob("/etc/ssl/certs/????????.0", GLOB_NOSORT, NULL, &found) == 0;
-    globfree(&found);
-    return has;
+    char *login;
+    int size = asprintf(&login, "%s:%s", fetch->user, fetch->password ? fetch->password : "");
+    if (size < 0)
+        abort();
+    say(self, FETCH_LOGIN, login, (size_t)size);
+    free(login);
 }
 
-static void set_trust(CURL *easy, const struct fetch *fetch)
+static void say_way(struct fetcher *self, const struct fetch *fetch)
 {
+    struct fetch_way way;
+    memset(&way, 0, sizeof way);
+    way.body_max = self->answer.body_max;
+    way.timeout_ms = (uint32_t)self->timeout_ms;
+    way.follows = !self->has_headers && !self->is_post && !fetch->user; /* what is posted is followed nowhere, as little as a key */
+    way.is_digest = fetch->is_digest;
+    way.is_unverified = fetch->is_unverified;
+    say(self, FETCH_GO, &way, sizeof way);
+}
+
+/* -1: it is too long, or breaks out of its line. */
+static int say_request(struct fetcher *self, const struct fetch *fetch)
+{
+    if (say_url(self, fetch) || say_headers(self, fetch))
+        return -1;
+    if (fetch->user)
+        say_login(self, fetch);
     if (fetch->ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, fetch->ca_file);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, fetch->is_unverified ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, fetch->is_unverified ? 0L : 2L);
-}
-
-static void set_options(struct fetcher *self, struct slice body)
-{
-    CURL *easy = self->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, self->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, self->has_headers || self->login ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, self->authentication);
-    curl_easy_setopt(easy, CURLOPT_USERPWD, self->login);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);       /* the next one is minutes away, */
-    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);   /* and what TLS keeps until then is 2 MB */
-    if (has_hashes()) {
-        curl_easy_setopt(easy, CURLOPT_CAPATH, "/etc/ssl/certs");
-        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-    }
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)self->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "ha-ingestor/" SUITE_VERSION);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, self->headers);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, self);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, self);
+        say(self, FETCH_CA, fetch->ca_file, strlen(fetch->ca_file));
     if (self->is_post) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)body.size);
-        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body.data);
+        say_header(self, "Content-Type", "application/json");
+        say(self, FETCH_POST, fetch->body.data, fetch->body.size);
     }
-}
-
-static void begin_attempt(struct fetcher *self)
-{
-    self->retry_us = -1;
-    self->retry_after_s = -1;
-    self->attempt++;
-    self->is_too_large = false;
-    self->body.size = 0;
-    *self->etag = *self->modified = '\0';
-    curl_multi_add_handle(self->multi, self->easy);
+    const struct validator *known = fetch->is_unconditional || self->is_post ? NULL : find_validator(self, self->url);
+    if (known && *known->etag)
+        say_header(self, "If-None-Match", known->etag);
+    if (known && *known->modified)
+        say_header(self, "If-Modified-Since", known->modified);
+    say_way(self, fetch);
+    return self->request.size <= FETCH_REQUEST ? 0 : -1;
 }
 
 static void work(actor_t *);
@@ -273,16 +302,14 @@ static int64_t due_us(const actor_t *);
 static void destroy(actor_t *);
 static const struct fetch_ops ops = { work, due_us, destroy };
 
+/* What was said may have held a key. */
 static void close_request(struct fetcher *self)
 {
-    if (self->easy)
-        curl_easy_cleanup(self->easy);
-    curl_slist_free_all(self->headers);
-    self->easy = NULL;
-    free(self->login);
-    self->headers = NULL;
-    self->login = NULL;
-    self->has_headers = false;
+    if (self->request.data)
+        explicit_bzero(self->request.data, self->request.alloc);
+    msgpack_sbuffer_destroy(&self->request);
+    msgpack_sbuffer_init(&self->request);
+    self->is_open = self->has_headers = false;
     self->retry_us = -1;
 }
 
@@ -292,54 +319,48 @@ static struct fetcher *new_fetcher(actor_t *actor)
     assert(self);
     actor->fetcher = self;
     actor->fetch_ops = &ops;
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    self->multi = curl_multi_init();
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    assert(self->multi && self->epoll_fd >= 0);
-    self->timer_us = self->retry_us = -1;
+    assert(self->epoll_fd >= 0);
+    self->fd = -1;
+    self->deadline_us = self->retry_us = -1;
     self->random = ((uint64_t)actor->clock_us ^ (uint64_t)getpid() << 32) | 1;
-    curl_multi_setopt(self->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(self->multi, CURLMOPT_SOCKETDATA, self);
-    curl_multi_setopt(self->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(self->multi, CURLMOPT_TIMERDATA, actor);
     actor_watch(actor, self->epoll_fd);
     return self;
+}
+
+static void begin_attempt(actor_t *actor)
+{
+    struct fetcher *self = actor->fetcher;
+    self->retry_us = -1;
+    self->attempt++;
+    self->why = NULL;
+    self->is_hopeless = false;
+    fetch_answer_begin(&self->answer);
+    int rc = start_child(actor);
+    self->deadline_us = actor->clock_us + (rc ? 0 : (int64_t)(self->timeout_ms + GRACE_MS) * 1000);
+    if (rc) {
+        snprintf(self->error, sizeof self->error, "the program fetch cannot be started: %s", strerror(rc));
+        self->why = self->error;
+    }
 }
 
 int actor_fetch(actor_t *actor, const struct fetch *fetch)
 {
     struct fetcher *self = actor->fetcher ? actor->fetcher : new_fetcher(actor);
-    if (self->easy)
+    if (self->is_open)
         return -1;
-    self->easy = curl_easy_init();
-    assert(self->easy);
-    self->body_max = fetch->body_max ? fetch->body_max : BODY_MAX;
+    self->is_open = true;
+    self->answer.body_max = fetch->body_max ? fetch->body_max : BODY_MAX;
     self->timeout_ms = fetch->timeout_ms ? fetch->timeout_ms : TIMEOUT_MS;
     self->done = fetch->done;
     self->is_post = fetch->body.size > 0;
-    self->authentication = (long)(fetch->is_digest ? CURLAUTH_DIGEST : CURLAUTH_BASIC);
     self->attempt = 0;
-    if (build_url(self, fetch) || take_headers(self, fetch)) {
+    if (say_request(self, fetch)) {
         actor_error(actor, "a request is too long or holds a line break");
         close_request(self);
         return -1;
     }
-    if (fetch->user && asprintf(&self->login, "%s:%s", fetch->user, fetch->password ? fetch->password : "") < 0)
-        abort();
-    if (self->is_post) {
-        add_header(self, "Content-Type", "application/json");
-        self->has_headers = true; /* what is posted is followed nowhere */
-    }
-    const struct validator *known = fetch->is_unconditional || self->is_post ? NULL : find_validator(self, self->url);
-    bool has_headers = self->has_headers;
-    if (known && *known->etag)
-        add_header(self, "If-None-Match", known->etag);
-    if (known && *known->modified)
-        add_header(self, "If-Modified-Since", known->modified);
-    self->has_headers = has_headers;
-    set_options(self, fetch->body);
-    set_trust(self->easy, fetch);
-    begin_attempt(self);
+    begin_attempt(actor);
     return 0;
 }
 
@@ -354,80 +375,116 @@ static int64_t jitter(struct fetcher *self, int64_t us)
     return us / 2 + (int64_t)(self->random % (uint64_t)(us / 2 + 1));
 }
 
-static bool may_help(const struct fetcher *self, CURLcode code, long status)
+/* What kept us from an answer; NULL: nothing did. */
+static const char *error_of(struct fetcher *self, int status)
 {
-    if (self->attempt >= ATTEMPTS || self->is_too_large || self->retry_after_s > RETRY_AFTER_MAX_S)
-        return false;
-    return code == CURLE_OK ? status == 429 || status >= 500
-        : code != CURLE_URL_MALFORMAT && code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_PEER_FAILED_VERIFICATION;
+    const struct fetch_answer *answer = &self->answer;
+    if (self->why)
+        return self->why;
+    if (!answer->is_whole) {
+        snprintf(self->error, sizeof self->error, "the program fetch ended without an answer: %s %d",
+            WIFSIGNALED(status) ? "signal" : "exit code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        return self->error;
+    }
+    if (answer->end.is_too_large)
+        return "the body is too large";
+    return *answer->error ? answer->error : NULL;
 }
 
-static void finish(actor_t *actor, CURLcode code)
+static bool may_help(const struct fetcher *self, const char *error)
+{
+    const struct fetch_end *end = &self->answer.end;
+    if (self->attempt >= ATTEMPTS || self->is_hopeless || end->is_final || end->retry_after_s > RETRY_AFTER_MAX_S)
+        return false;
+    return error || end->status == 429 || end->status >= 500;
+}
+
+static void hand_over(actor_t *actor, const char *error)
 {
     struct fetcher *self = actor->fetcher;
-    long status = 0;
-    curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_multi_remove_handle(self->multi, self->easy);
-    if (may_help(self, code, status)) {
-        int64_t delay_us = self->retry_after_s >= 0 ? (int64_t)self->retry_after_s * 1000000
-            : jitter(self, (int64_t)BACK_OFF_MS * 1000 << (self->attempt - 1));
-        self->retry_us = actor->clock_us + delay_us;
-        actor_debug(actor, "a request is tried again in %lld ms: %s, status %ld", (long long)(delay_us / 1000),
-            curl_easy_strerror(code), status);
-        return;
-    }
-    if (code == CURLE_OK && status == 200 && !self->is_post)
+    const struct fetch_end *end = &self->answer.end;
+    if (!error && end->status == 200 && !self->is_post)
         remember_validator(self);
-    struct fetched fetched = { .status = status, .not_modified = code == CURLE_OK && status == 304,
-        .body = { self->body.data, self->body.size }, .attempts = self->attempt, .retry_after_s = self->retry_after_s };
-    if (code != CURLE_OK)
-        fetched.error = self->is_too_large ? "the body is too large" : curl_easy_strerror(code);
-    msgpack_sbuffer body = self->body;  /* done may begin the next request */
-    msgpack_sbuffer_init(&self->body);
+    char words[sizeof self->answer.error] = "";
+    snprintf(words, sizeof words, "%s", error ? error : "");
+    struct fetched fetched = { .status = end->status, .not_modified = !error && end->status == 304, .error = error ? words : NULL,
+        .body = { self->answer.body.data, self->answer.body.size }, .attempts = self->attempt, .retry_after_s = end->retry_after_s };
+    msgpack_sbuffer body = self->answer.body;  /* done may begin the next request */
+    msgpack_sbuffer_init(&self->answer.body);
     close_request(self);
     self->done(actor->self, actor, &fetched);
     msgpack_sbuffer_destroy(&body);
-    if (!self->easy)
+    if (!self->is_open)
         malloc_trim(0);
 }
 
-static void look_for_end(actor_t *actor)
+/* The attempt is over, and its program, where there was one, is no more. */
+static void look_at_end(actor_t *actor, int status)
 {
     struct fetcher *self = actor->fetcher;
-    int left;
-    for (CURLMsg *message; (message = curl_multi_info_read(self->multi, &left));)
-        if (message->msg == CURLMSG_DONE)
-            finish(actor, message->data.result);
+    if (!self->answer.is_whole)
+        self->answer.end = (struct fetch_end){ .retry_after_s = -1 };
+    const char *error = error_of(self, status);
+    const struct fetch_end *end = &self->answer.end;
+    if (!may_help(self, error)) {
+        hand_over(actor, error);
+        return;
+    }
+    int64_t delay_us = end->retry_after_s >= 0 ? end->retry_after_s * 1000000
+        : jitter(self, (int64_t)BACK_OFF_MS * 1000 << (self->attempt - 1));
+    self->retry_us = actor->clock_us + delay_us;
+    actor_debug(actor, "a request is tried again in %lld ms: %s, status %d", (long long)(delay_us / 1000),
+        error ? error : "no error", end->status);
+}
+
+/* Takes what there is to read: false when that was the end. */
+static bool take_answer(struct fetcher *self)
+{
+    char bytes[16384];
+    for (;;) {
+        ssize_t n = recv(self->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+        if (self->why)
+            continue; /* it has been killed: nobody listens any more */
+        enum fetch_verdict verdict = fetch_answer_take(&self->answer, bytes, (size_t)n);
+        if (verdict == FETCH_TOO_LARGE)
+            kill_child(self, "the body is too large", true);
+        else if (verdict == FETCH_NONSENSE)
+            kill_child(self, "the program fetch says nonsense", true);
+    }
 }
 
 static void work(actor_t *actor)
 {
     struct fetcher *self = actor->fetcher;
-    struct epoll_event events[8];
-    int running;
-    if (!self || !self->easy)
+    if (!self || !self->is_open)
         return;
-    if (self->retry_us >= 0 && self->retry_us <= actor->clock_us)
-        begin_attempt(self);
-    if (self->timer_us >= 0 && self->timer_us <= actor->clock_us) {
-        self->timer_us = -1;
-        curl_multi_socket_action(self->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    if (self->retry_us >= 0) {
+        if (self->retry_us <= actor->clock_us)
+            begin_attempt(actor);
+        return;
     }
-    int count = epoll_wait(self->epoll_fd, events, sizeof events / sizeof *events, 0);
-    for (int i = 0; i < count; i++) {
-        int what = (events[i].events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
-            (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (events[i].events & EPOLLERR ? CURL_CSELECT_ERR : 0);
-        curl_multi_socket_action(self->multi, events[i].data.fd, what, &running);
+    bool is_due = self->deadline_us >= 0 && self->deadline_us <= actor->clock_us;
+    if (!self->child) {
+        if (is_due)
+            look_at_end(actor, 0);
+        return;
     }
-    look_for_end(actor);
+    if (!take_answer(self))
+        look_at_end(actor, reap_child(self));
+    else if (is_due)
+        kill_child(self, "the program fetch hung and was killed", true);
 }
 
 static int64_t due_us(const actor_t *actor)
 {
     const struct fetcher *self = actor->fetcher;
-    if (!self || !self->easy)
+    if (!self || !self->is_open)
         return -1;
-    return self->timer_us >= 0 && (self->retry_us < 0 || self->timer_us < self->retry_us) ? self->timer_us : self->retry_us;
+    return self->retry_us >= 0 ? self->retry_us : self->deadline_us;
 }
 
 static void destroy(actor_t *actor)
@@ -435,15 +492,13 @@ static void destroy(actor_t *actor)
     struct fetcher *self = actor->fetcher;
     if (!self)
         return;
-    if (self->easy && self->retry_us < 0)
-        curl_multi_remove_handle(self->multi, self->easy);
+    if (self->child)
+        reap_child(self);
     close_request(self);
-    curl_multi_cleanup(self->multi);
-    curl_global_cleanup();
     close(self->epoll_fd);
     for (size_t i = 0; i < VALIDATORS; i++)
         free_validator(&self->validators[i]);
-    msgpack_sbuffer_destroy(&self->body);
+    msgpack_sbuffer_destroy(&self->answer.body);
     free(self);
     actor->fetcher = NULL;
 }

@@ -116,6 +116,5 @@ int main(void)
         cmocka_unit_test(keys_without_a_directory_of_clients_are_refused),
         cmocka_unit_test(a_wrong_address_or_key_is_told),
     };
-    zsys_handler_set(NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

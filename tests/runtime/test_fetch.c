@@ -1,6 +1,7 @@
 /* test_fetch.c - HTTP out against a server of the test's on loopback. */
 #include "fake_bus.h"
 #include "actor_state.h"
+#include "fetch_answer.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,10 +9,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 struct self { size_t done; struct fetched last; char body[200], error[200]; bool begins_next; struct fetch next; };
 
@@ -69,7 +74,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct world *world = *state;
-    actor_destroy(&world->actor);
+    if (world->actor)
+        actor_destroy(&world->actor);
     log_destroy(&world->log);
     close(world->log_fd);
     close(world->listener);
@@ -244,6 +250,124 @@ static void a_request_under_way_is_dropped_at_the_end(void **state)
     assert_int_equal(actor_fetch(world->actor, &fetch), 0);
     serve(world, NULL);
     assert_int_equal(world->self->done, 0);
+    actor_destroy(&world->actor);
+    assert_true(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD); /* its program, too */
+}
+
+/* --- the program that fetches ------------------------------------------------------------------------- */
+
+static bool has_no_child(void) { return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD; }
+
+/* The program is this script instead; what becomes of a request then. */
+static void fetch_by(struct world *world, const char *script, const char *error, int attempts)
+{
+    char path[] = "/tmp/fetch-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(dprintf(fd, "#!/bin/sh\n%s\n", script), (int)strlen(script) + 11);
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    world->actor->fetch_program = path;
+    struct fetch fetch = simple(world);
+    fetch.timeout_ms = 1;
+    assert_int_equal(actor_fetch(world->actor, &fetch), 0);
+    SERVE_UNTIL(world, ok, world->self->done);
+    unlink(path);
+    assert_string_equal(world->self->error, error);
+    assert_int_equal(world->self->last.attempts, attempts);
+    assert_int_equal(world->self->last.status, 0);
+    assert_int_equal(world->served, 0);
+    assert_true(has_no_child());
+}
+
+static void a_program_that_dies_is_tried_again_and_told(void **state)
+{
+    fetch_by(*state, "kill -SEGV $$", "the program fetch ended without an answer: signal 11", 4);
+}
+
+static void a_program_that_says_nonsense_is_killed(void **state)
+{
+    fetch_by(*state, "echo nonsense; exec sleep 100", "the program fetch says nonsense", 1);
+}
+
+static void a_program_that_says_more_than_was_asked_for_is_killed(void **state)
+{
+    struct world *world = *state; /* 2 MiB of bodies of 64 KiB each */
+    fetch_by(world, "while :; do printf 'b\\0\\0\\1\\0'; head -c 65536 /dev/zero; done", "the body is too large", 1);
+}
+
+static void a_program_that_hangs_is_killed_in_time(void **state)
+{
+    fetch_by(*state, "exec sleep 100", "the program fetch hung and was killed", 1);
+}
+
+static void a_program_that_is_not_there_is_told_and_used_when_it_is_back(void **state)
+{
+    struct world *world = *state;
+    struct fetch fetch = simple(world);
+    char text[1024] = "";
+    world->actor->fetch_program = "/nonexistent/fetch";
+    assert_int_equal(actor_fetch(world->actor, &fetch), 0);
+    SERVE_UNTIL(world, ok, pread(world->log_fd, text, sizeof text - 1, 0) > 0);
+    assert_non_null(strstr(text, "the program fetch cannot be started: No such file or directory"));
+    world->actor->fetch_program = NULL;
+    SERVE_UNTIL(world, ok, world->self->done);
+    assert_string_equal(world->self->body, "hello");
+    assert_int_equal(world->self->last.attempts, 2);
+}
+
+static void the_program_is_told_no_key_by_arguments_or_environment(void **state)
+{
+    struct world *world = *state;
+    struct fetch fetch = simple(world);
+    char path[64], text[8192] = "";
+    setenv("HOME_ASSISTANT_TOKEN", "secret-key", 1);
+    fetch.headers[0] = (struct pair){ "Authorization", "Bearer secret-key" };
+    assert_int_equal(actor_fetch(world->actor, &fetch), 0);
+    SERVE_UNTIL(world, NULL, world->request_size > 0);
+    assert_non_null(strstr(world->request, "Authorization: Bearer secret-key\r\n"));
+    int children = open("/proc/thread-self/children", O_RDONLY);
+    assert_true(children >= 0 && read(children, text, sizeof text - 1) > 0);
+    close(children);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "/proc/%ld/%s", strtol(text, NULL, 10), i ? "environ" : "cmdline");
+        char bytes[8192];
+        int fd = open(path, O_RDONLY);
+        ssize_t n = read(fd, bytes, sizeof bytes);
+        close(fd);
+        assert_true(n >= 0 && !memmem(bytes, (size_t)n, "secret-key", 10));
+    }
+    SERVE_UNTIL(world, ok, world->self->done);
+    unsetenv("HOME_ASSISTANT_TOKEN");
+}
+
+static void an_answer_is_read_however_it_is_cut(void **state)
+{
+    (void)state;
+    struct fetch_end end;
+    memset(&end, 0, sizeof end);
+    end.status = 200;
+    char bytes[64] = "e\2\0\0\0\"vb\5\0\0\0helloe\0\0\0\0r", *at = bytes + 7 + 10 + 5;
+    uint32_t size = sizeof end;
+    memcpy(at + 1, &size, sizeof size);
+    memcpy(at + 5, &end, sizeof end);
+    size_t all = (size_t)(at + 5 - bytes) + sizeof end;
+    struct fetch_answer answer = { .body_max = 5 };
+    for (size_t cut = 1; cut <= all; cut++) {
+        fetch_answer_begin(&answer);
+        for (size_t from = 0; from < all; from += cut)
+            assert_int_equal(fetch_answer_take(&answer, bytes + from, cut < all - from ? cut : all - from), FETCH_TAKEN);
+        assert_true(answer.is_whole && answer.end.status == 200 && answer.body.size == 5);
+        assert_string_equal(answer.etag, "");
+        assert_int_equal(fetch_answer_take(&answer, "e", 1), FETCH_NONSENSE);
+    }
+    fetch_answer_begin(&answer);
+    assert_int_equal(fetch_answer_take(&answer, "e\2\0\0\0a\n", 7), FETCH_NONSENSE);
+    fetch_answer_begin(&answer);
+    assert_int_equal(fetch_answer_take(&answer, "e\0\1\0\0", 5), FETCH_NONSENSE);
+    fetch_answer_begin(&answer);
+    assert_int_equal(fetch_answer_take(&answer, "b\6\0\0\0hello!", 11), FETCH_TOO_LARGE);
+    msgpack_sbuffer_destroy(&answer.body);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -262,6 +386,13 @@ int main(void)
         TEST(posts_a_body_and_follows_nowhere_with_it),
         TEST(done_may_begin_the_next_request),
         TEST(a_request_under_way_is_dropped_at_the_end),
+        TEST(a_program_that_dies_is_tried_again_and_told),
+        TEST(a_program_that_says_nonsense_is_killed),
+        TEST(a_program_that_says_more_than_was_asked_for_is_killed),
+        TEST(a_program_that_hangs_is_killed_in_time),
+        TEST(a_program_that_is_not_there_is_told_and_used_when_it_is_back),
+        TEST(the_program_is_told_no_key_by_arguments_or_environment),
+        cmocka_unit_test(an_answer_is_read_however_it_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
