@@ -159,13 +159,13 @@ static void write_stretches(const char *name, const msgpack_sbuffer *pairs, msgp
     put(to, "]");
 }
 
-static void write_number(double number, msgpack_sbuffer *to)
+/* Room for NUMBER_TEXT bytes. */
+static size_t number_or_null(double number, char *to)
 {
-    char text[NUMBER_TEXT];
     if (isfinite(number))
-        msgpack_sbuffer_write(to, text, number_write(number, text));
-    else
-        msgpack_sbuffer_write(to, "null", 4);
+        return number_write(number, to);
+    memcpy(to, "null", 4);
+    return 4;
 }
 
 /* The numbers lie row after row, all columns but durations in each. */
@@ -193,17 +193,31 @@ static const msgpack_sbuffer *texts_of(const struct columns *c, const char *name
         : !strcmp(name, "last") ? &c->last_states : NULL;
 }
 
+/* A call for every number and comma would cost as much as the numbers. */
+static void write_numbers(const struct columns *c, size_t width, size_t column, msgpack_sbuffer *to)
+{
+    char text[4096];
+    size_t size = 0;
+    for (int64_t i = 0; i < c->count; i++) {
+        if (size + NUMBER_TEXT + 1 > sizeof text) {
+            msgpack_sbuffer_write(to, text, size);
+            size = 0;
+        }
+        if (i)
+            text[size++] = ',';
+        size += number_or_null(number_at(c, width, column, i), text + size);
+    }
+    msgpack_sbuffer_write(to, text, size);
+}
+
 static void write_column(const struct columns *c, const char *name, size_t width, size_t column, msgpack_sbuffer *to)
 {
     const msgpack_sbuffer *texts = texts_of(c, name);
     put(to, ",\"%s\":[", name);
     if (texts)
         put_slice(to, (struct slice){ texts->data, texts->size });
-    for (int64_t i = 0; !texts && i < c->count; i++) {
-        if (i)
-            msgpack_sbuffer_write(to, ",", 1);
-        write_number(number_at(c, width, column, i), to);
-    }
+    else
+        write_numbers(c, width, column, to);
     put(to, "]");
 }
 
@@ -294,6 +308,7 @@ void columns_write_rows(const struct columns *c, const struct shape_of_columns *
         rests[i] = texts ? (struct slice){ texts->data, texts->size } : (struct slice){ NULL, 0 };
     }
     for (int64_t row = 0; row < c->count; row++) {
+        char text[NUMBER_TEXT];
         put(to, row ? ",{\"start\":" : "{\"start\":");
         write_time(time_at(&c->start, row), to);
         for (size_t i = 0, column = 0; i < shape->count; i++) {
@@ -301,7 +316,7 @@ void columns_write_rows(const struct columns *c, const struct shape_of_columns *
             if (texts_of(c, shape->names[i]))
                 put_slice(to, next_item(&rests[i]));
             else
-                write_number(number_at(c, width, column, row), to);
+                msgpack_sbuffer_write(to, text, number_or_null(number_at(c, width, column, row), text));
             column += strcmp(shape->names[i], "durations") != 0;
         }
         put(to, c->open_from && c->open_from == time_at(&c->start, row) ? ",\"open\":true}" : "}");

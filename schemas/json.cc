@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <simdjson.h>
@@ -596,6 +597,8 @@ static size_t move_point(char *at, int digits, int exponent)
 /* As printf's %g with as many digits as the number needs, 15 at least: where that turns to an exponent, so does this. */
 size_t number_shortest(double number, char to[NUMBER_TEXT])
 {
+    if (std::abs(number) >= 1e-4 && std::abs(number) < 1e15) /* it never turns to an exponent there */
+        return static_cast<size_t>(std::to_chars(to, to + NUMBER_TEXT, number, std::chars_format::fixed).ptr - to);
     char *end = std::to_chars(to, to + NUMBER_TEXT, number, std::chars_format::scientific).ptr;
     char *mark = std::find(to, end, 'e'), *first = to + (to[0] == '-');
     if (mark == end)

@@ -51,6 +51,14 @@ static int read_ids(struct plan *plan, const struct series_ask *q, struct fault 
 }
 
 /* A name given twice is one column. */
+static bool plan_has(const struct plan *plan, enum stat stat)
+{
+    for (size_t i = 0; i < plan->stats_count; i++)
+        if (plan->stats[i] == stat)
+            return true;
+    return false;
+}
+
 static int read_stats(struct plan *plan, const struct series_ask *q, struct fault *fault)
 {
     struct slice rest = q->has_stat ? (struct slice){ q->stat, q->stat_size } : slice_of("min,mean,max"), item;
@@ -63,14 +71,6 @@ static int read_stats(struct plan *plan, const struct series_ask *q, struct faul
             plan->stats[plan->stats_count++] = stat;
     }
     return plan->stats_count ? OK : refuse(fault, BAD_REQUEST, "stat", "names none");
-}
-
-bool plan_has(const struct plan *plan, enum stat stat)
-{
-    for (size_t i = 0; i < plan->stats_count; i++)
-        if (plan->stats[i] == stat)
-            return true;
-    return false;
 }
 
 int plan_set_step(struct plan *plan, const char *name, size_t size)

@@ -32,7 +32,6 @@ void plan_close(struct plan *);
 int plan_set_step(struct plan *, const char *name, size_t size);
 /* The shortest step of which there are at most `points`: 0; -1: even months are more. */
 int plan_choose_step(struct plan *);
-bool plan_has(const struct plan *, enum stat);
 
 /* What the next page needs. */
 void plan_cursor(const struct plan *, struct series_end *);

@@ -61,21 +61,25 @@ static int take_bucket(void *owner, const struct bucket *b)
         p->next = b->from;
         return 1;
     }
+    double numbers[STATS];
+    size_t count = 0;
     piece_int(&p->start, b->from);
-    for (size_t i = 0; i < self->plan.stats_count; i++)
-        if (self->plan.stats[i] != STAT_DURATIONS)
-            piece_real(&p->numbers, stat_of(b, self->facts.class, self->plan.stats[i]));
-    if (states && plan_has(&self->plan, STAT_FIRST))
-        piece_text(&p->first_states, b->has_first, b->first_state);
-    if (states && plan_has(&self->plan, STAT_LAST))
-        piece_text(&p->last_states, b->has_last, b->last_state);
-    if (plan_has(&self->plan, STAT_DURATIONS)) {
-        piece_comma(&p->texts);
-        bucket_durations(b, &p->texts);
+    for (size_t i = 0; i < self->plan.stats_count; i++) {
+        enum stat stat = self->plan.stats[i];
+        if (stat != STAT_DURATIONS)
+            numbers[count++] = stat_of(b, self->facts.class, stat);
+        if (states && stat == STAT_FIRST)
+            piece_text(&p->first_states, b->has_first, b->first_state);
+        if (states && stat == STAT_LAST)
+            piece_text(&p->last_states, b->has_last, b->last_state);
+        if (stat == STAT_DURATIONS) {
+            piece_comma(&p->texts);
+            bucket_durations(b, &p->texts);
+        }
+        for (int64_t k = 0; stat == STAT_RESETS && k < b->resets && k < RESETS_MAX && b->reset_at; k++)
+            piece_int(&p->resets, b->reset_at[k]);
     }
-    if (plan_has(&self->plan, STAT_RESETS))
-        for (int64_t i = 0; i < b->resets && i < RESETS_MAX && b->reset_at; i++)
-            piece_int(&p->resets, b->reset_at[i]);
+    piece_reals(&p->numbers, numbers, count);
     p->count++;
     p->tier = b->tier < p->tier ? b->tier : p->tier;
     p->open_from = b->is_open ? b->from : 0;
@@ -110,7 +114,7 @@ static enum store_result put_sample(series_reader_t *self, const struct sample *
             number = NAN;
     }
     piece_int(&p->start, s->at);
-    piece_real(&p->numbers, number);
+    piece_reals(&p->numbers, &number, 1);
     piece_text(&p->texts, s->kind != SAMPLE_REMOVED, s->state);
     p->count++;
     return STORE_OK;

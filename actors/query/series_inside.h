@@ -28,7 +28,7 @@ void piece_clear(struct piece *);
 void piece_close(struct piece *);
 size_t piece_bytes(struct piece *);
 void piece_int(msgpack_sbuffer *, int64_t);
-void piece_real(msgpack_sbuffer *, double);
+void piece_reals(msgpack_sbuffer *, const double *, size_t count);
 void piece_comma(msgpack_sbuffer *);                           /* before all but the first */
 void piece_text(msgpack_sbuffer *, bool has, struct slice);    /* as JSON, after a comma */
 int  piece_stretch(void *buffer, int64_t from_us, int64_t to_us); /* stretches that touch are one */

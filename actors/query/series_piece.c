@@ -23,12 +23,8 @@ void piece_clear(struct piece *p)
 
 size_t piece_bytes(struct piece *p)
 {
-    msgpack_sbuffer *list[BUFFERS];
-    size_t bytes = 0;
-    piece_buffers(p, list);
-    for (size_t i = 0; i < BUFFERS; i++)
-        bytes += list[i]->size;
-    return bytes;
+    return p->start.size + p->numbers.size + p->first_states.size + p->last_states.size + p->texts.size + p->resets.size + p->unavailable.size + p->gaps.size
+        + p->lacking.size; /* asked for with every row */
 }
 
 void piece_int(msgpack_sbuffer *to, int64_t n)
@@ -36,9 +32,9 @@ void piece_int(msgpack_sbuffer *to, int64_t n)
     msgpack_sbuffer_write(to, (const char *)&n, sizeof n);
 }
 
-void piece_real(msgpack_sbuffer *to, double n)
+void piece_reals(msgpack_sbuffer *to, const double *numbers, size_t count)
 {
-    msgpack_sbuffer_write(to, (const char *)&n, sizeof n);
+    msgpack_sbuffer_write(to, (const char *)numbers, count * sizeof *numbers);
 }
 
 void piece_comma(msgpack_sbuffer *to)
