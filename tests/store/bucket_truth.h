@@ -24,6 +24,8 @@ struct history {
     size_t gap_count;
     int64_t place;
     bool is_dense;
+    const struct lineage_span *spans; /* the names it had; NULL: one */
+    size_t span_count;
 };
 
 static inline int64_t roll(struct history *h, int64_t of)
@@ -449,6 +451,10 @@ static inline struct step a_step(struct history *h)
     }
 }
 
+static inline enum store_result history_buckets(const struct history *h, store_t *reader, int64_t series, const struct bucket_question *q, bucket_fn *give, void *owner)
+{
+    return h->spans ? store_buckets_of(reader, h->spans, h->span_count, q, give, owner) : store_buckets(reader, series, q, give, owner);
+}
 
 /* One question of a random step and range. How many buckets came from rollups. */
 static inline int64_t history_check_of(struct history *h, store_t *reader, int64_t series, int64_t seed, int64_t now_us)
@@ -469,7 +475,7 @@ static inline int64_t history_check_of(struct history *h, store_t *reader, int64
     struct bucket_question look = c.q;
     look.to_us = look.from_us + 1;
     struct bucket ignored;
-    assert_int_equal(store_buckets(reader, series, &look, keep_bucket, &ignored), STORE_OK);
+    assert_int_equal(history_buckets(h, reader, series, &look, keep_bucket, &ignored), STORE_OK);
     memcpy(unit, c.told.unit.text, c.told.unit.size);
     struct reading *r;
     c.count = readings(h, c.told.class, unit, &r);
@@ -478,7 +484,7 @@ static inline int64_t history_check_of(struct history *h, store_t *reader, int64
     enum store_result result;
     do { /* a machine that is busy with something else makes it late */
         c.at = step_start(&c.q.step, c.q.from_us);
-        result = store_buckets(reader, series, &c.q, check_bucket, &c);
+        result = history_buckets(h, reader, series, &c.q, check_bucket, &c);
     } while (result == STORE_LATE);
     assert_int_equal(result, STORE_OK);
     end = end < now_us ? end : now_us;

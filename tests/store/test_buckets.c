@@ -5,45 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "bucket_truth.h"
-
-#include <unistd.h>
-
-struct world { char directory[64], path[96]; store_t *writer, *reader; };
-
-static store_t *open_store(const struct world *w, bool writer)
-{
-    const char *why = "";
-    store_t *store = store_open(&(struct store_options){ .path = w->path, .writer = writer, .cache_bytes = 1 << 20 }, &why);
-    if (!store)
-        fail_msg("%s", why);
-    return store;
-}
-
-static int set_up(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
-    assert_non_null(w);
-    strcpy(w->directory, "/tmp/test-buckets-XXXXXX");
-    assert_non_null(mkdtemp(w->directory));
-    snprintf(w->path, sizeof w->path, "%s/store.db", w->directory);
-    w->writer = open_store(w, true);
-    w->reader = open_store(w, false);
-    *state = w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-    char command[128];
-    store_close(&w->reader);
-    store_close(&w->writer);
-    snprintf(command, sizeof command, "rm -rf %s", w->directory);
-    int rc = system(command);
-    free(w);
-    return rc;
-}
+#include "bucket_world.h"
 
 /* --- by hand ------------------------------------------------------------------------------------ */
 
@@ -55,7 +17,7 @@ static void add(struct history *h, int64_t second, const char *state)
 static struct bucket one_bucket(struct world *w, struct history *h, enum series_class class, int64_t now_s)
 {
     history_store(h, w->writer);
-    assert_int_equal(store_commit(w->writer), STORE_OK);
+    commit(w);
     struct bucket_question q = { .from_us = START_US, .to_us = START_US + HOUR_US, .now_us = START_US + now_s * SECOND_US,
         .step = { .us = HOUR_US }, .class = class };
     struct bucket b;
@@ -115,7 +77,7 @@ static void whatever_is_asked_of_samples_is_what_every_moment_says(void **state)
         struct history h;
         history_make(&h, seed);
         history_store(&h, w->writer);
-        assert_int_equal(store_commit(w->writer), STORE_OK);
+        commit(w);
         for (int i = 0; i < 6; i++)
             history_check(&h, w->reader, (int64_t)seed);
         history_clear(&h);

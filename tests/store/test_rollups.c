@@ -5,75 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "bucket_truth.h"
-#include "rolling.h"
+#include "bucket_world.h"
 
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-enum { HISTORIES = 6, STEPS_MAX = 100000 };
-
-struct world { char directory[64], path[96]; store_t *writer, *reader; int64_t asked, from_rollups; };
-
-static store_t *open_store(const struct world *w, bool writer)
-{
-    const char *why = "";
-    store_t *store = store_open(&(struct store_options){ .path = w->path, .writer = writer, .cache_bytes = 1 << 20 }, &why);
-    if (!store)
-        fail_msg("%s", why);
-    return store;
-}
-
-static int set_up(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
-    assert_non_null(w);
-    strcpy(w->directory, "/tmp/test-rollups-XXXXXX");
-    assert_non_null(mkdtemp(w->directory));
-    snprintf(w->path, sizeof w->path, "%s/store.db", w->directory);
-    w->writer = open_store(w, true);
-    w->reader = open_store(w, false);
-    *state = w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-    char command[128];
-    store_close(&w->reader);
-    store_close(&w->writer);
-    snprintf(command, sizeof command, "rm -rf %s", w->directory);
-    int rc = system(command);
-    free(w);
-    return rc;
-}
-
-static void commit(struct world *w)
-{
-    if (store_commit(w->writer) != STORE_OK)
-        fail_msg("%s", store_why(w->writer));
-}
-
-/* At most so many steps; whether there was no more to do. */
-static bool roll_up(struct world *w, int64_t now, int steps)
-{
-    bool is_done = false;
-    for (int i = 0; i < steps && !is_done; i++)
-        if (store_roll(w->writer, now, &is_done) != STORE_OK)
-            fail_msg("%s", store_why(w->writer));
-    return is_done;
-}
-
-static void ask(struct world *w, struct history *h, int64_t series, int64_t seed, int64_t now, int times)
-{
-    for (int i = 0; i < times; i++) {
-        w->from_rollups += history_check_of(h, w->reader, series, seed, now);
-        w->asked++;
-    }
-}
+enum { HISTORIES = 6 };
 
 /* --- what comes late ------------------------------------------------------------------------------- */
 
