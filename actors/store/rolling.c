@@ -279,11 +279,11 @@ static enum store_result end_chunk(store_t *store)
     int64_t busy = (int64_t)rollup_writer_busy(m->writer);
     bool is_worth_it = !m->is_sparse && (m->head.tier == TIER_DAY || m->head.samples >= SAMPLES_A_BUCKET * busy);
     buffer_clear(&store->scratch);
-    if (!is_worth_it || !rollup_writer_end(m->writer, &m->head, true, &store->scratch)) {
+    if (!is_worth_it || !rollup_writer_end(m->writer, store->tools, &m->head, true, &store->scratch)) {
         m->head.buckets = 0;
         buffer_clear(&store->scratch);
         if (class_counts(m->head.class))
-            rollup_writer_end(m->writer, &m->head, false, &store->scratch);
+            rollup_writer_end(m->writer, store->tools, &m->head, false, &store->scratch);
     }
     if (store_begin(store) != STORE_OK)
         return store_abandon(store, NULL);

@@ -27,13 +27,14 @@ int64_t tier_chunk_start(enum tier, const zone_t *, int64_t chunk);
 
 /* --- writing ------------------------------------------------------------------------------------- */
 
+struct chunk_tools;
 typedef struct rollup_writer rollup_writer_t;
 rollup_writer_t *rollup_writer_new(enum series_class);
 void rollup_writer_destroy(rollup_writer_t **);
 void rollup_writer_add(rollup_writer_t *, const struct bucket *);  /* one after the other; none is open */
 size_t rollup_writer_busy(const rollup_writer_t *); /* of them, those in which anything happened */
 /* false: they are too many for a chunk, or hold too many texts. head->buckets is set here where with_buckets. */
-bool rollup_writer_end(rollup_writer_t *, struct rollup_head *, bool with_buckets, msgpack_sbuffer *out);
+bool rollup_writer_end(rollup_writer_t *, struct chunk_tools *, struct rollup_head *, bool with_buckets, msgpack_sbuffer *out);
 
 /* --- reading --------------------------------------------------------------------------------------- */
 

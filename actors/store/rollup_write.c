@@ -1,20 +1,22 @@
 /* rollup_write.c - buckets are packed by columns, numbers as whole parts of their last decimal. */
 #include "rollup_format.h"
 
+#include "chunk.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { LEVEL = 3 };
+enum { LEVEL = 3, BLOCK = 64 /* rows that lie together: they are large, and never moved */ };
 
 /* A bucket, its texts as numbers of the dictionary and its lists as places in the pools. */
 struct row { struct bucket b; uint32_t first, last; size_t times, resets, reset_count; };
 
 struct rollup_writer {
     enum series_class class;
-    struct row *rows;
-    size_t count, room, busy;
+    struct row *blocks[CHUNK_BUCKETS / BLOCK + 1];
+    size_t count, busy;
     struct slice *texts;            /* owned copies */
     size_t text_count;
     struct { uint32_t text; int64_t us; } *times;
@@ -49,13 +51,19 @@ void rollup_writer_destroy(rollup_writer_t **self_p)
     free(self->texts);
     free(self->times);
     free(self->resets);
-    free(self->rows);
+    for (size_t i = 0; i < sizeof self->blocks / sizeof *self->blocks; i++)
+        free(self->blocks[i]);
     free(self);
 }
 
 size_t rollup_writer_busy(const rollup_writer_t *self)
 {
     return self->busy;
+}
+
+static struct row *row_of(const rollup_writer_t *self, size_t i)
+{
+    return &self->blocks[i / BLOCK][i % BLOCK];
 }
 
 /* --- taking ------------------------------------------------------------------------------------- */
@@ -124,24 +132,27 @@ static bool is_quiet_value(const rollup_writer_t *self, const struct row *row, c
 /* -1: something happened in it. */
 static int quietness(const rollup_writer_t *self, size_t i)
 {
-    const struct row *row = &self->rows[i];
+    const struct row *row = row_of(self, i);
     const struct bucket *b = &row->b;
     int64_t us = b->to - b->from;
     if (i == 0 || b->count > 0 || b->resets > 0)
         return -1;
-    if (is_quiet_value(self, row, row - 1))
+    if (is_quiet_value(self, row, row_of(self, i - 1)))
         return QUIET_VALUE;
     return b->unavailable_us == us ? QUIET_UNAVAILABLE : b->gap_us == us ? QUIET_GAP : -1;
 }
 
 void rollup_writer_add(rollup_writer_t *self, const struct bucket *b)
 {
-    self->rows = room_for(self->rows, &self->room, self->count + 1, sizeof *self->rows);
-    struct row *row = &self->rows[self->count];
-    *row = (struct row){ .b = *b, .times = self->time_count, .resets = self->reset_count };
     self->is_too_much |= self->count == CHUNK_BUCKETS;
     if (self->is_too_much)
         return;
+    struct row **block = &self->blocks[self->count / BLOCK];
+    if (!*block)
+        *block = malloc(BLOCK * sizeof **block);
+    assert(*block);
+    struct row *row = row_of(self, self->count);
+    *row = (struct row){ .b = *b, .times = self->time_count, .resets = self->reset_count };
     if (self->class == CLASS_STATES)
         take_states(self, row, b);
     take_resets(self, row, b);
@@ -180,11 +191,11 @@ static int find_decimals(const rollup_writer_t *self)
 {
     int decimals = 0;
     for (size_t i = 0; i < self->count; i++)
-        while (!row_fits(self, &self->rows[i].b, powers_of_ten[decimals]))
+        while (!row_fits(self, &row_of(self, i)->b, powers_of_ten[decimals]))
             if (++decimals > DECIMALS_MAX)
                 return -1;
     for (size_t i = 0; i < self->count; i++)
-        if (!row_fits(self, &self->rows[i].b, powers_of_ten[decimals]))
+        if (!row_fits(self, &row_of(self, i)->b, powers_of_ten[decimals]))
             return -1;
     return decimals;
 }
@@ -268,10 +279,10 @@ static unsigned flags_of(const rollup_writer_t *self, const struct row *row, con
 /* before: the last value of the buckets before, whatever was since. */
 static void put_row(rollup_writer_t *self, size_t i, double *before)
 {
-    const struct row *row = &self->rows[i];
+    const struct row *row = row_of(self, i);
     const struct bucket *b = &row->b;
     int quiet = quietness(self, i);
-    unsigned flags = quiet >= 0 ? ROLLUP_QUIET | (unsigned)quiet : flags_of(self, row, i ? row - 1 : NULL);
+    unsigned flags = quiet >= 0 ? ROLLUP_QUIET | (unsigned)quiet : flags_of(self, row, i ? row_of(self, i - 1) : NULL);
     uint8_t byte = (uint8_t)flags;
     pack_bytes(&self->columns[COLUMN_FLAGS], &byte, 1);
     if (quiet >= 0)
@@ -320,23 +331,27 @@ static void put_head(const rollup_writer_t *self, const struct rollup_head *head
     pack_number(to, (uint64_t)(self->decimals + 1));
 }
 
-static void compress(const msgpack_sbuffer *plain, msgpack_sbuffer *out)
+/* The context is lent: it is left as it was found. */
+static void compress(struct chunk_tools *tools, const msgpack_sbuffer *plain, msgpack_sbuffer *out)
 {
-    ZSTD_CCtx *zstd = ZSTD_createCCtx();
+    if (!tools->packing)
+        tools->packing = ZSTD_createCCtx();
+    ZSTD_CCtx *zstd = tools->packing;
     size_t room = ZSTD_compressBound(plain->size);
     uint8_t *bytes = malloc(room), format = ROLLUP_FORMAT;
     assert(zstd && bytes);
+    ZSTD_CCtx_reset(zstd, ZSTD_reset_session_and_parameters);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, LEVEL);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1);
     size_t size = ZSTD_compress2(zstd, bytes, room, plain->data, plain->size);
     assert(!ZSTD_isError(size));
+    ZSTD_CCtx_reset(zstd, ZSTD_reset_session_and_parameters);
     pack_bytes(out, &format, 1);
     pack_bytes(out, bytes, size);
     free(bytes);
-    ZSTD_freeCCtx(zstd);
 }
 
-bool rollup_writer_end(rollup_writer_t *self, struct rollup_head *head, bool with_buckets, msgpack_sbuffer *out)
+bool rollup_writer_end(rollup_writer_t *self, struct chunk_tools *tools, struct rollup_head *head, bool with_buckets, msgpack_sbuffer *out)
 {
     msgpack_sbuffer plain;
     double before = 0.0;
@@ -354,7 +369,7 @@ bool rollup_writer_end(rollup_writer_t *self, struct rollup_head *head, bool wit
         pack_slice(&plain, (struct slice){ self->columns[i].data, self->columns[i].size });
     bool fits = plain.size <= CHUNK_BYTES;
     if (fits)
-        compress(&plain, out);
+        compress(tools, &plain, out);
     msgpack_sbuffer_destroy(&plain);
     return fits;
 }

@@ -3,6 +3,8 @@
  * What must hold: bytes are read to their end or refused; buckets that are taken come back. */
 #include "rollup_chunk.h"
 
+#include "chunk.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +61,10 @@ static void pack(const uint8_t *data, size_t size)
     struct rollup_head head = { .tier = TIER_QUARTER, .class = class, .until = 64 * QUARTER_US, .after = *bucketer_counter(bucketer) };
     msgpack_sbuffer out;
     msgpack_sbuffer_init(&out);
-    bool fits = rollup_writer_end(seen.writer, &head, true, &out);
+    struct chunk_tools tools = { 0 };
+    bool fits = rollup_writer_end(seen.writer, &tools, &head, true, &out);
     assert(fits);
+    chunk_tools_close(&tools);
     rollup_reader_t *reader = rollup_reader_new((struct slice){ out.data, out.size });
     assert(reader && rollup_reader_head(reader)->buckets == seen.count);
     for (size_t i = 0; i < seen.count; i++) {
