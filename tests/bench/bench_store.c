@@ -249,89 +249,147 @@ static void preview(const char *path, int64_t now_us)
     msgpack_sbuffer_destroy(&pool);
 }
 
-int main(int argc, char **argv)
-{
-    int64_t count = argc > 1 ? atoll(argv[1]) : 1000000, batch = argc > 3 ? atoll(argv[3]) : 8192;
-    const char *directory = argc > 2 ? argv[2] : "/tmp";
-    static const char *const ends[] = { "", "-wal", "-shm", ".lock" };
-    char path[512], name[520];
-    const char *why = "";
-    struct home *home = calloc(1, sizeof *home);
-    struct fault fault;
-    assert(home);
-    home->seed = 88172645463325252u;
-    snprintf(path, sizeof path, "%s/bench-store-%d.db", directory, (int)clock());
-    for (size_t i = 0; i < ENTITIES; i++)
-        snprintf(home->names[i], sizeof home->names[i], "sensor.room_%zu_socket_%zu_power", i / 7, i);
-    struct event_full *events = malloc(MADE * sizeof *events);
-    char *texts = malloc(MADE * 1024);
-    assert(events && texts);
-    store_t *store = store_open(&(struct store_options){ .path = path, .writer = true, .cache_bytes = 8 << 20 }, &why);
-    if (!store)
-        return fprintf(stderr, "%s\n", why), 1;
-    filters_t *filters = filters_open(store, &fault);
-    int rules = argc > 4 ? atoi(argv[4]) : 0;
-    char thin[100];
-    snprintf(thin, sizeof thin, "{\"action\":\"thin\",\"domain\":\"sensor\",\"interval_s\":%s}", argc > 5 ? argv[5] : "");
-    if (rules > 0)
-        leave_out(home, store, filters, rules);
-    set_rules(filters, rules, argc > 5 ? thin : NULL);
-    int64_t gone, thinned = 0;
+/* --- writing ------------------------------------------------------------------------------------------ */
 
-    int64_t wall = 0, cpu = 0, commit_cpu = 0, commits = 0, longest = 0, start = INT64_C(1767225600000000);
-    for (int64_t done = 0; done < count; done += batch) {
-        int64_t size = count - done < batch ? count - done : batch;
-        for (int64_t i = 0; i < size; i += MADE) {
-            int64_t made = size - i < MADE ? size - i : MADE;
-            for (int64_t j = 0; j < made; j++) {
-                fill_event(home, &events[j], 2000 * 500 + done + i + j, start + (done + i + j) * 100);
-                keep_texts(&events[j], texts + j * 1024);
-            }
-            int64_t wall0 = clock_ns(CLOCK_MONOTONIC), cpu0 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-            for (int64_t j = 0; j < made; j++) {
-                enum store_result result = filters_append(filters, &events[j], &gone, &fault);
-                assert(result == STORE_OK);
-                thinned += gone;
-            }
-            wall += clock_ns(CLOCK_MONOTONIC) - wall0, cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
-        }
-        int64_t before = clock_ns(CLOCK_MONOTONIC), cpu1 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-        enum store_result result = filters_join(filters) == STORE_OK ? store_commit(store) : STORE_TROUBLE;
-        assert(result == STORE_OK);
-        filters_committed(filters);
-        int64_t after = clock_ns(CLOCK_MONOTONIC);
-        int64_t cpu2 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-        wall += after - before, cpu += cpu2 - cpu1, commit_cpu += cpu2 - cpu1;
-        commits++;
-        if (after - before > longest)
-            longest = after - before;
+struct options { int64_t count, batch; const char *directory, *thin_s; int rules; };
+struct figures { int64_t wall, cpu, commit_cpu, commits, longest, thinned; };
+
+/* What is being measured, and what is made for it before the clock runs. */
+struct bench {
+    struct home *home;
+    struct event_full *events;
+    char *texts, path[512];
+    store_t *store;
+    filters_t *filters;
+    struct figures figures;
+};
+
+#define START_US INT64_C(1767225600000000)
+
+static void append_some(struct bench *b, int64_t at, int64_t count)
+{
+    struct fault fault;
+    int64_t gone;
+    for (int64_t i = 0; i < count; i++) {
+        fill_event(b->home, &b->events[i], 2000 * 500 + at + i, START_US + (at + i) * 100);
+        keep_texts(&b->events[i], b->texts + i * 1024);
     }
-    int64_t bytes = store_bytes(store);
-    size_t in_force = filters_rules(filters);
-    filters_close(&filters);
-    store_close(&store);
-    printf("%zu rules, %lld rows taken back\n", in_force, (long long)thinned);
+    int64_t wall = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    for (int64_t i = 0; i < count; i++) {
+        enum store_result result = filters_append(b->filters, &b->events[i], &gone, &fault);
+        assert(result == STORE_OK);
+        b->figures.thinned += gone;
+    }
+    b->figures.wall += clock_ns(CLOCK_MONOTONIC) - wall;
+    b->figures.cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+}
+
+static void commit(struct bench *b)
+{
+    int64_t wall = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    enum store_result result = filters_join(b->filters) == STORE_OK ? store_commit(b->store) : STORE_TROUBLE;
+    assert(result == STORE_OK);
+    filters_committed(b->filters);
+    wall = clock_ns(CLOCK_MONOTONIC) - wall;
+    cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    b->figures.wall += wall;
+    b->figures.cpu += cpu;
+    b->figures.commit_cpu += cpu;
+    b->figures.commits++;
+    b->figures.longest = wall > b->figures.longest ? wall : b->figures.longest;
+}
+
+static void write_all(struct bench *b, const struct options *o)
+{
+    for (int64_t done = 0; done < o->count; done += o->batch) {
+        int64_t size = o->count - done < o->batch ? o->count - done : o->batch;
+        for (int64_t i = 0; i < size; i += MADE)
+            append_some(b, done + i, size - i < MADE ? size - i : MADE);
+        commit(b);
+    }
+}
+
+static void tell(const struct figures *f, int64_t count)
+{
     printf("%lld rows, %lld commits: %.0f rows/s, %.2f us wall and %.2f us CPU per row (%.2f in commits), longest commit %.1f ms\n",
-           (long long)count, (long long)commits, (double)count * 1e9 / (double)wall, (double)wall / 1e3 / (double)count,
-           (double)cpu / 1e3 / (double)count, (double)commit_cpu / 1e3 / (double)count, (double)longest / 1e6);
-    store = store_open(&(struct store_options){ .path = path, .writer = true }, &why);
-    printf("%.1f bytes per row (%.1f with the log)\n", (double)store_bytes(store) / (double)count, (double)bytes / (double)count);
-    store_close(&store);
-    ask(path, "newest 100", "desc", NULL, NULL, 100);
-    ask(path, "oldest 100", "asc", NULL, NULL, 100);
-    ask(path, "newest 10000", "desc", NULL, NULL, 10000);
-    ask(path, "newest 100 of an entity", "desc", home->names[5], NULL, 100);
-    ask(path, "newest 1000 of an entity", "desc", home->names[5], NULL, 1000);
-    ask(path, "newest 100 of a device", "desc", NULL, "0123456789abcdef0123456789ab0007", 100);
-    ask(path, "newest 100 of no device", "desc", NULL, "none", 100);
-    summarise(path, start, start + count * 100);
-    preview(path, start + count * 100);
+           (long long)count, (long long)f->commits, (double)count * 1e9 / (double)f->wall, (double)f->wall / 1e3 / (double)count,
+           (double)f->cpu / 1e3 / (double)count, (double)f->commit_cpu / 1e3 / (double)count, (double)f->longest / 1e6);
+}
+
+static int open_all(struct bench *b, const struct options *o)
+{
+    const char *why = "";
+    struct fault fault;
+    char thin[100];
+    b->home = calloc(1, sizeof *b->home);
+    b->events = malloc(MADE * sizeof *b->events);
+    b->texts = malloc(MADE * 1024);
+    assert(b->home && b->events && b->texts);
+    b->home->seed = 88172645463325252u;
+    for (size_t i = 0; i < ENTITIES; i++)
+        snprintf(b->home->names[i], sizeof b->home->names[i], "sensor.room_%zu_socket_%zu_power", i / 7, i);
+    snprintf(b->path, sizeof b->path, "%s/bench-store-%d.db", o->directory, (int)clock());
+    b->store = store_open(&(struct store_options){ .path = b->path, .writer = true, .cache_bytes = 8 << 20 }, &why);
+    if (!b->store)
+        return fprintf(stderr, "%s\n", why), -1;
+    b->filters = filters_open(b->store, &fault);
+    snprintf(thin, sizeof thin, "{\"action\":\"thin\",\"domain\":\"sensor\",\"interval_s\":%s}", o->thin_s ? o->thin_s : "");
+    if (o->rules > 0)
+        leave_out(b->home, b->store, b->filters, o->rules);
+    set_rules(b->filters, o->rules, o->thin_s ? thin : NULL);
+    return 0;
+}
+
+static void close_store(struct bench *b, int64_t count)
+{
+    const char *why = "";
+    int64_t bytes = store_bytes(b->store);
+    size_t in_force = filters_rules(b->filters);
+    filters_close(&b->filters);
+    store_close(&b->store);
+    printf("%zu rules, %lld rows taken back\n", in_force, (long long)b->figures.thinned);
+    tell(&b->figures, count);
+    b->store = store_open(&(struct store_options){ .path = b->path, .writer = true }, &why);
+    printf("%.1f bytes per row (%.1f with the log)\n", (double)store_bytes(b->store) / (double)count, (double)bytes / (double)count);
+    store_close(&b->store);
+}
+
+static void ask_all(const struct bench *b, int64_t count)
+{
+    ask(b->path, "newest 100", "desc", NULL, NULL, 100);
+    ask(b->path, "oldest 100", "asc", NULL, NULL, 100);
+    ask(b->path, "newest 10000", "desc", NULL, NULL, 10000);
+    ask(b->path, "newest 100 of an entity", "desc", b->home->names[5], NULL, 100);
+    ask(b->path, "newest 1000 of an entity", "desc", b->home->names[5], NULL, 1000);
+    ask(b->path, "newest 100 of a device", "desc", NULL, "0123456789abcdef0123456789ab0007", 100);
+    ask(b->path, "newest 100 of no device", "desc", NULL, "none", 100);
+    summarise(b->path, START_US, START_US + count * 100);
+    preview(b->path, START_US + count * 100);
+}
+
+static void remove_all(struct bench *b)
+{
+    static const char *const ends[] = { "", "-wal", "-shm", ".lock" };
+    char name[520];
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        snprintf(name, sizeof name, "%s%s", b->path, ends[i]);
         remove(name);
     }
-    free(home);
-    free(events);
-    free(texts);
+    free(b->home);
+    free(b->events);
+    free(b->texts);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench bench = { 0 };
+    struct options o = { .count = argc > 1 ? atoll(argv[1]) : 1000000, .directory = argc > 2 ? argv[2] : "/tmp", .batch = argc > 3 ? atoll(argv[3]) : 8192,
+        .rules = argc > 4 ? atoi(argv[4]) : 0, .thin_s = argc > 5 ? argv[5] : NULL };
+    if (open_all(&bench, &o) != 0)
+        return 1;
+    write_all(&bench, &o);
+    close_store(&bench, o.count);
+    ask_all(&bench, o.count);
+    remove_all(&bench);
     return 0;
 }
