@@ -56,7 +56,8 @@ double meter_interval_s(const struct meter *self)
     return window_median(&self->intervals);
 }
 
-/* Home Assistant says a state that does not change only once; readings of ours are said each time. */
+/* A state that does not change is said only once. Readings of ours hardly ever stand still: five intervals of silence are taken to be
+ * a hole, before the series say so, and the worst of it is that a step at its end is not told. */
 static bool says_changes_only(const struct meter *self)
 {
     return self->entity[0] != '_';
