@@ -343,6 +343,38 @@ static void two_that_changed_names_while_nobody_listened_are_told_apart(void **s
     assert_states(w, "sensor.a", false, "1=two 13=two");
 }
 
+/* Home Assistant lets nobody take a name that is in use: it goes over a third one. */
+static void exchange_live(struct world *w, const char *one, const char *two, double s, double pace, const char *of_one, const char *of_two)
+{
+    rename_live(w, one, "sensor.between", s, of_one);
+    rename_live(w, two, one, s + pace, of_two);
+    rename_live(w, "sensor.between", two, s + 2 * pace, of_one);
+}
+
+static void two_that_exchange_their_names_are_told_apart_and_so_they_are_when_they_do_it_again(void **state)
+{
+    struct world *w = *state;
+    list_entity(w, "sensor.a", 1, 1, second(0), 0);
+    list_entity(w, "sensor.b", 2, 2, second(0), 0);
+    write_state(w, "sensor.a", second(1), "one", NULL);
+    write_state(w, "sensor.b", second(1), "two", NULL);
+    exchange_live(w, "sensor.a", "sensor.b", 2, 1, "one", "two");
+    list_entity(w, "sensor.a", 2, 2, second(5), 0);
+    list_entity(w, "sensor.b", 1, 1, second(5), 0);
+    write_state(w, "sensor.a", second(6), "two", NULL);
+    write_state(w, "sensor.b", second(6), "one", NULL);
+    commit(w);
+    assert_states(w, "sensor.a", false, "1=two 3.0006=two 6=two");
+    assert_states(w, "sensor.b", false, "1=one 2.0006=one 4.0006=one 6=one");
+    assert_states(w, "sensor.a", true, "1=one 2.0003=- 3.0006=two 6=two");
+    exchange_live(w, "sensor.a", "sensor.b", 7, 0.001, "two", "one"); /* within milliseconds */
+    list_entity(w, "sensor.b", 2, 2, second(8), 0);
+    list_entity(w, "sensor.a", 1, 1, second(8), 0);
+    commit(w);
+    assert_states(w, "sensor.b", false, "1=two 3.0006=two 6=two 7.0006=two 7.0026=two");
+    assert_states(w, "sensor.a", false, "1=one 2.0006=one 4.0006=one 6=one 7.0016=one");
+}
+
 static void names_exchanged_just_after_a_live_rename_are_told_apart(void **state)
 {
     struct world *w = *state;
@@ -931,6 +963,7 @@ int main(void)
         TEST(an_entity_removed_and_added_again_is_one),
         TEST(a_rename_while_nobody_listened_begins_with_the_gap),
         TEST(two_that_changed_names_while_nobody_listened_are_told_apart),
+        TEST(two_that_exchange_their_names_are_told_apart_and_so_they_are_when_they_do_it_again),
         TEST(names_exchanged_just_after_a_live_rename_are_told_apart),
         TEST(what_history_says_again_under_the_new_name_is_known),
         TEST(what_the_event_says_takes_the_place_of_what_the_registry_let_conclude),
