@@ -11,6 +11,8 @@
 
 #define CHUNK_ENTRY "id, first, last, rows, numbers, min, max, main_bytes, rest_bytes, main_sum, rest_sum, bad"
 
+#define LAST_AT "SELECT max(at) FROM event WHERE series = ?1 AND at <= ?2"
+
 #define BUCKET_COLUMNS "count, seconds, unavailable, gap, mean, min, max, last, increase, state, durations, unit, day"
 #define BUCKET_EXCLUDED "excluded.count, excluded.seconds, excluded.unavailable, excluded.gap, excluded.mean, excluded.min, excluded.max, excluded.last," \
     " excluded.increase, excluded.state, excluded.durations, excluded.unit, excluded.day"
@@ -61,7 +63,9 @@ static const char *const texts[STATEMENTS] = {
     [LINK_ADD]      = "INSERT OR IGNORE INTO link (kind, value, time, place, series, at, rest) VALUES (?, ?, ?, ?, ?, ?, ?)",
     [LINK_DROP]     = "DELETE FROM link WHERE kind = ? AND value = ? AND time = ? AND place = ? AND series = ? AND at = ? AND rest = ?",
     [EVENT_GET]     = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at = ? AND rest = ?",
-    [EVENT_LAST]    = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ? AND at <= ? ORDER BY at DESC, place DESC LIMIT 1",
+    /* The newest, of those the one with the greatest place; ORDER BY both would have SQLite make a table and sort. */
+    [EVENT_LAST]    = "SELECT at + shift, place, series, at, rest, body FROM event WHERE series = ?1 AND at = (" LAST_AT ")"
+                      " AND place = (SELECT max(place) FROM event WHERE series = ?1 AND at = (" LAST_AT "))",
     [EVENT_BACK]    = "SELECT at + shift, place, at, rest, body FROM event WHERE series = ? AND at <= ? ORDER BY at DESC, rest DESC",
     [SETTLED_PUT]   = "INSERT OR REPLACE INTO settled (source, fate, count) VALUES (?, ?, ?)",
     [PASSED_ADD]    = "INSERT OR IGNORE INTO passed (place) VALUES (?)",
@@ -232,6 +236,7 @@ static const char *const texts[STATEMENTS] = {
 };
 #undef WORDS
 #undef CHUNK_ENTRY
+#undef LAST_AT
 
 sqlite3_stmt *statement(store_t *store, enum statement which)
 {
