@@ -32,6 +32,7 @@ struct mqtt {
     bool is_tls, is_up, is_gathering;
     bool is_whole;                /* a message has come to its end since that was asked last */
     uint64_t whole_bytes;         /* read of the connection until then */
+    const char *refused;          /* why the server wants no connection; NULL: it does */
     int again_ms, beats;          /* beats: since connecting began */
 };
 
@@ -226,9 +227,9 @@ static int read_all(struct mqtt *self)
     return 0;
 }
 
-static const char *words_of(int rc)
+static const char *words_of(const struct mqtt *self, int rc)
 {
-    return rc == MOSQ_ERR_ERRNO ? strerror(errno) : rc == MOSQ_ERR_OVERSIZE_PACKET ? "a message of more than 1 MiB comes in one of smartmeter.mqtt_topics: it is not read"
+    return self->refused ? self->refused : rc == MOSQ_ERR_ERRNO ? strerror(errno) : rc == MOSQ_ERR_OVERSIZE_PACKET ? "a message of more than 1 MiB comes in one of smartmeter.mqtt_topics: it is not read"
         : rc ? mosquitto_strerror(rc) : "the connection has ended";
 }
 
@@ -242,7 +243,7 @@ static void on_ready(struct self *owner, actor_t *actor, int fd, uint32_t events
     if (rc == MOSQ_ERR_OVERSIZE_PACKET)
         self->again_ms = AGAIN_MOST_MS; /* the server may have kept it, and says it again at once */
     if (self->fd >= 0 && (rc || mosquitto_socket(self->client) < 0))
-        lose(self, words_of(rc));
+        lose(self, words_of(self, rc));
     else if (self->fd >= 0)
         look(self);
 }
@@ -250,10 +251,9 @@ static void on_ready(struct self *owner, actor_t *actor, int fd, uint32_t events
 static void on_connect(struct mosquitto *client, void *owner, int code)
 {
     struct mqtt *self = owner;
-    if (code) {
-        source_trouble(self->source, mosquitto_connack_string(code));
-        return;
-    }
+    self->refused = code ? mosquitto_connack_string(code) : NULL;
+    if (code)
+        return; /* the library ends it now */
     for (size_t i = 0; i < self->mappings.count; i++) {
         bool is_first = true;
         for (size_t j = 0; j < i && is_first; j++)
@@ -263,7 +263,18 @@ static void on_connect(struct mosquitto *client, void *owner, int code)
     }
     self->is_up = true;
     self->again_ms = AGAIN_MS;
+    source_note(self->source, NULL);
     source_trouble(self->source, NULL);
+}
+
+/* Some servers refuse topics that we may not read; others are silent about it. */
+static void on_subscribed(struct mosquitto *client, void *owner, int message, int count, const int *granted)
+{
+    struct mqtt *self = owner;
+    (void)client, (void)message;
+    for (int i = 0; i < count; i++)
+        if (granted[i] >= 0x80)
+            source_note(self->source, "the server does not let smartmeter.mqtt_user read one of smartmeter.mqtt_topics");
 }
 
 /* Keep-alive, and the end of a connection that does not come about. */
@@ -289,10 +300,11 @@ static void connect_now(struct mqtt *self)
 {
     self->beats = 0;
     self->whole_bytes = 0;
+    self->refused = NULL;
     setenv("RES_OPTIONS", "timeout:2 attempts:1", 0); /* a name is looked up before we go on */
     int rc = mosquitto_connect_async(self->client, self->host, self->port, KEEPALIVE_S);
     if (rc)
-        lose(self, rc == MOSQ_ERR_EAI ? "the host cannot be found" : words_of(rc));
+        lose(self, rc == MOSQ_ERR_EAI ? "the host cannot be found" : words_of(self, rc));
     else
         look(self);
     if (self->fd >= 0) /* what is read at once is no more than that */
@@ -309,6 +321,7 @@ static int make_client(struct mqtt *self, const struct smartmeter_config *config
     assert(self->client);
     mosquitto_connect_callback_set(self->client, on_connect);
     mosquitto_message_callback_set(self->client, on_message);
+    mosquitto_subscribe_callback_set(self->client, on_subscribed);
     int rc = config->has_mqtt_user ? mosquitto_username_pw_set(self->client, config->mqtt_user, config->has_mqtt_password ? config->mqtt_password : NULL) : 0;
     if (rc == 0 && self->is_tls)
         rc = mosquitto_tls_set(self->client, config->has_mqtt_ca ? config->mqtt_ca : NULL, config->has_mqtt_ca ? NULL : "/etc/ssl/certs", NULL, NULL, NULL);

@@ -101,6 +101,7 @@ static int finish(source_t *source, struct fault *fault)
     struct smartmeter_reading *reading = source_draft(source);
     const struct smartmeter_slot *newest = NULL;
     phantom_forget(&self->phantom);
+    circuits_clear(&self->circuits); /* another provider may have had some */
     for (size_t i = 0; i < source_draft_slots(source); i++) {
         const struct smartmeter_slot *slot = source_slot_at(source, i, false);
         if (!slot->has_interval_kwh)

@@ -115,6 +115,7 @@ static void on_telegram(void *owner, struct slice telegram)
     }
     actor_t *actor = source_actor(self->source);
     source_odd(self->source, odd);
+    circuits_clear(&source_self(self->source)->circuits); /* another provider may have had some */
     SET(reading, as_of, moment_of(self, meter_us));
     self->again_ms = AGAIN_MS;
     actor_cancel(actor, on_silent, 0);

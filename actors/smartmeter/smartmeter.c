@@ -144,18 +144,19 @@ void meter_lose_power(struct self *self, actor_t *actor)
         save_nights(self, actor);
 }
 
-static char *unused(struct self *self)
+static char *unused(const struct smartmeter_reading *known, struct self *self)
 {
-    struct smartmeter_reading known;
-    bool is_first = source_current(self->source, &known) == OK && known.has_circuits && known.circuits.data == self->json[0];
+    bool is_first = known->has_circuits && known->circuits.data == self->json[0];
     return self->json[is_first];
 }
 
 int meter_finish(source_t *source, struct fault *fault)
 {
     struct self *self = source_self(source);
-    struct smartmeter_reading *reading = source_draft(source);
+    struct smartmeter_reading *reading = source_draft(source), known = { .has_as_of = false };
     bool is_news;
+    if (source_current(source, &known) != OK) /* the first of a meter: it is not to be compared with another one */
+        self->counters = (struct meter_counters){ .resets = self->counters.resets };
     if (!reading->has_as_of) {
         *fault = (struct fault){ "as_of", "is not known" };
         return -1;
@@ -165,7 +166,7 @@ int meter_finish(source_t *source, struct fault *fault)
         actor_warn(source_actor(source), "a counter went back, or further than can be: it was reset, or another meter was put in: %s", self->counters.reset);
     take_power(self, source_actor(source), reading);
     tell_base(self, source_actor(source), reading);
-    circuits_tell(&self->circuits, reading, unused(self), sizeof self->json[0]);
+    circuits_tell(&self->circuits, reading, unused(&known, self), sizeof self->json[0]);
     return 0;
 }
 

@@ -358,37 +358,70 @@ static void over_tcp_it_is_the_same_and_connected_again_when_it_ends(void **stat
 /* --- MQTT -------------------------------------------------------------------------------------------------- */
 
 /* A server with one client: it says yes to the connection and the subscription. */
-static int mqtt_accept(probe_t *probe, int server)
+static int mqtt_accept(probe_t *probe, int server, unsigned char refused, unsigned char granted)
 {
-    static const unsigned char connected[] = { 0x20, 2, 0, 0 }, subscribed[] = { 0x90, 3, 0, 1, 0 };
+    const unsigned char connected[] = { 0x20, 2, 0, refused }, subscribed[] = { 0x90, 3, 0, 1, granted };
     char bytes[400];
     int client = accept(server, NULL, NULL);
     for (int i = 0; i < 20 && recv(client, bytes, sizeof bytes, MSG_DONTWAIT) <= 0; i++)
         probe_wait(probe, 100);
     assert_int_equal(write(client, connected, sizeof connected), sizeof connected);
+    if (refused)
+        return client;
     for (int i = 0; i < 20 && recv(client, bytes, sizeof bytes, MSG_DONTWAIT) <= 0; i++)
         probe_wait(probe, 100);
     assert_int_equal(write(client, subscribed, sizeof subscribed), sizeof subscribed);
     return client;
 }
 
-static void a_message_without_end_is_not_taken_and_the_next_connection_is_as_good_as_before(void **state)
+static probe_t *mqtt(int *server)
 {
-    static const unsigned char endless[] = { 0x30, 0x80, 0x80, 0x80, 0x64, 0, 1, 'p' }, good[] = { 0x30, 6, 0, 1, 'p', '4', '2', '0' }; /* 200 MB; 420 W */
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t size = sizeof at;
     char url[64];
-    static char much[100000];
-    int server = socket(AF_INET, SOCK_STREAM, 0);
-    size_t sent = 0;
-    (void)state;
-    assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(listen(server, 1), 0);
-    assert_int_equal(getsockname(server, (struct sockaddr *)&at, &size), 0);
+    *server = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(*server, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(*server, 1), 0);
+    assert_int_equal(getsockname(*server, (struct sockaddr *)&at, &size), 0);
     snprintf(url, sizeof url, "mqtt://127.0.0.1:%d", ntohs(at.sin_port));
     probe_t *probe = probe_new((const char *const[]){ "provider", "mqtt", "mqtt_url", url, "mqtt_topics", "power_w=p", NULL });
     assert_non_null(probe);
-    int client = mqtt_accept(probe, server);
+    return probe;
+}
+
+static void wait_for_why(probe_t *probe, const char *why)
+{
+    for (int i = 0; i < 100 && (!status(probe)->has_why || !strstr(status(probe)->why, why)); i++)
+        probe_wait(probe, 20);
+    assert_true(status(probe)->has_why);
+    assert_non_null(strstr(status(probe)->why, why));
+}
+
+static void a_server_that_refuses_is_told_with_its_reason(void **state)
+{
+    int server;
+    (void)state;
+    probe_t *probe = mqtt(&server);
+    int client = mqtt_accept(probe, server, 5, 0);
+    wait_for_why(probe, "not authorised");
+    close(client);
+    probe_advance(probe, 1000);
+    client = mqtt_accept(probe, server, 0, 0x80);
+    wait_for_why(probe, "does not let smartmeter.mqtt_user read");
+    close(client);
+    close(server);
+    probe_destroy(&probe);
+}
+
+static void a_message_without_end_is_not_taken_and_the_next_connection_is_as_good_as_before(void **state)
+{
+    static const unsigned char endless[] = { 0x30, 0x80, 0x80, 0x80, 0x64, 0, 1, 'p' }, good[] = { 0x30, 6, 0, 1, 'p', '4', '2', '0' }; /* 200 MB; 420 W */
+    static char much[100000];
+    size_t sent = 0;
+    int server;
+    (void)state;
+    probe_t *probe = mqtt(&server);
+    int client = mqtt_accept(probe, server, 0, 0);
     assert_int_equal(write(client, good, sizeof good), sizeof good);
     for (int i = 0; i < 20 && current(probe) != OK; i++) {
         probe_wait(probe, 100);
@@ -409,7 +442,7 @@ static void a_message_without_end_is_not_taken_and_the_next_connection_is_as_goo
     probe_advance(probe, 59000);
     assert_string_equal(status(probe)->status, "failing");
     probe_advance(probe, 1000);
-    client = mqtt_accept(probe, server);
+    client = mqtt_accept(probe, server, 0, 0);
     for (int i = 0; i < 300000; i++) /* all together they may be more than that */
         if (send(client, good, sizeof good, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
             probe_wait(probe, 10);
@@ -576,6 +609,29 @@ static void what_another_provider_does_not_say_ends_with_the_one_that_said_it(vo
     store(probe);
     probe_advance(probe, 60000);
     assert_int_equal(probe_asked_count(probe, &ingest_again_contract), 0);
+    probe_destroy(&probe);
+}
+
+static void another_meter_begins_with_its_own_counters_and_circuits(void **state)
+{
+    int meter, slave;
+    char path[64];
+    (void)state;
+    assert_int_equal(openpty(&meter, &slave, path, NULL, NULL), 0);
+    probe_t *probe = shelly("shelly-gen1");
+    answer(probe, "shelly-em");
+    probe_set_now(probe, meter_us);
+    assert_int_equal(probe_reload(probe, (const char *const[]){ "provider", "p1", "p1", path, NULL }), 0);
+    probe_clear(probe);
+    say(meter, V5);
+    wait_for_reading(probe, 1);
+    assert_int_equal(current(probe), OK);
+    assert_true(reading.has_import_kwh && reading.import_kwh == 3580.245); /* further than the other could have come */
+    assert_false(reading.has_reset || reading.has_circuit_2_w);
+    assert_int_equal(probe_call(probe, &smartmeter_circuits_contract, &(struct nothing){ .has_ignored = false }, &(struct source_end){ .has_count = false }), OK);
+    assert_int_equal(probe_rows(probe), 0);
+    close(meter);
+    close(slave);
     probe_destroy(&probe);
 }
 
@@ -785,6 +841,30 @@ static void entities_of_home_assistant_are_a_meter(void **state)
     probe_destroy(&probe);
 }
 
+static void a_house_of_many_circuits_is_kept_on_the_disk(void **state)
+{
+    static const int64_t at_us = INT64_C(1767225600000000);
+    char data[] = "/tmp/test-meter-XXXXXX", command[100], entity[100];
+    (void)state;
+    assert_non_null(mkdtemp(data));
+    const char *const settings[] = { "provider", "homeassistant", "data", data, NULL };
+    probe_t *probe = probe_new(settings);
+    assert_non_null(probe);
+    home_says(probe, "sensor.total_power", "640", "W", at_us);
+    for (int i = 0; i < 100; i++) {
+        snprintf(entity, sizeof entity, "sensor.a_circuit_with_a_name_that_is_as_long_as_names_are_%d_power", i);
+        home_says(probe, entity, "6", "W", at_us);
+    }
+    probe_advance(probe, 100);
+    probe_destroy(&probe);
+    probe = probe_new(settings);
+    assert_int_equal(current(probe), OK);
+    assert_true(reading.power_w == 640);
+    probe_destroy(&probe);
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
 static void when_its_entity_is_unavailable_so_is_the_power(void **state)
 {
     static const int64_t at_us = INT64_C(1767225600000000);
@@ -862,12 +942,14 @@ int main(void)
         cmocka_unit_test(when_the_line_ends_that_is_told_and_the_series_say_unavailable),
         cmocka_unit_test(a_telegram_that_was_changed_is_told_and_changes_nothing),
         cmocka_unit_test(over_tcp_it_is_the_same_and_connected_again_when_it_ends),
+        cmocka_unit_test(a_server_that_refuses_is_told_with_its_reason),
         cmocka_unit_test(a_message_without_end_is_not_taken_and_the_next_connection_is_as_good_as_before),
         cmocka_unit_test(a_counter_that_goes_back_is_believed_the_third_time_and_told),
         cmocka_unit_test(switched_off_it_says_that_its_series_end_before_it_does),
         cmocka_unit_test(switched_off_at_a_start_it_says_so_as_well_however_often_it_is_killed),
         cmocka_unit_test(turned_on_again_before_it_has_ended_it_goes_on),
         cmocka_unit_test(what_another_provider_does_not_say_ends_with_the_one_that_said_it),
+        cmocka_unit_test(another_meter_begins_with_its_own_counters_and_circuits),
         cmocka_unit_test(what_may_have_been_taken_is_told_again_whatever_it_was_before),
         cmocka_unit_test(a_shelly_em_has_a_house_and_a_circuit),
         cmocka_unit_test(of_three_phases_power_and_counters_are_the_sums),
@@ -876,6 +958,7 @@ int main(void)
         cmocka_unit_test(half_hours_that_ingest_cannot_take_yet_are_given_again_within_seconds_and_what_it_refuses_is_not),
         cmocka_unit_test(no_spoilt_answer_of_octopus_is_an_invented_reading),
         cmocka_unit_test(entities_of_home_assistant_are_a_meter),
+        cmocka_unit_test(a_house_of_many_circuits_is_kept_on_the_disk),
         cmocka_unit_test(when_its_entity_is_unavailable_so_is_the_power),
         cmocka_unit_test(a_night_that_home_assistant_says_little_of_has_a_base_load),
         cmocka_unit_test(of_other_providers_the_house_is_not_listened_to),

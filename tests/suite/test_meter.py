@@ -133,6 +133,40 @@ class Meter(WithUpstream):
             self.assertIn("/dev/pts/", row["why"])
             system.stop()
 
+    def test_a_meter_that_is_switched_off_ends_in_its_series_whatever_is_killed(self):
+        meter, line = pty.openpty()
+        self.addCleanup(os.close, line)
+        self.addCleanup(os.close, meter)
+        with Workspace() as place:
+            system = place.system(SMARTMETER_PROVIDER="p1", SMARTMETER_P1=os.ttyname(line), SMARTMETER_SERIES_S="1")
+            settings = {name: system.environment.pop(name) for name in ("SMARTMETER_PROVIDER", "SMARTMETER_P1", "SMARTMETER_SERIES_S")}
+            (system.data / "config.yaml").write_text(f"smartmeter:\n  provider: p1\n  p1: {settings['SMARTMETER_P1']}\n  series_s: 1\n")
+            system.start(live=False)
+            self.wait_status(system, "smartmeter", "starting")
+
+            def told():
+                os.write(meter, telegram(0.642, 1234.567))
+                return 642 in self.series(system, "power_w")[0]["value"]
+            wait_for(told, 20, "the series")
+            self.assertEqual(system.api.get("/api/v1/energy/current")["total_power_w"], 642)
+            system.signal("ingest", signal.SIGSTOP)
+            (system.data / "config.yaml").write_text("smartmeter:\n  provider: off\n")
+            system.signal("smartmeter", signal.SIGHUP)
+            self.wait_status(system, "smartmeter", "off")
+            self.assertFalse((system.service("smartmeter") / "off").exists())  # it waits for ingest
+            system.signal("smartmeter", signal.SIGKILL)
+            system.signal("ingest", signal.SIGCONT)
+            wait_for(lambda: (system.service("smartmeter") / "off").exists(), 30, "smartmeter to be off")
+
+            def last():
+                return self.series(system, "power_w")[0]["state"][-1]
+            wait_for(lambda: last() == "unavailable", 20, "the series to end")
+            self.assertIsNone(system.api.get("/api/v1/energy/current")["total_power_w"])
+            self.assertEqual(self.row(system, "smartmeter")["status"], "off")
+            state = system.api.get("/api/v1/states", entity_id="_smartmeter.power_w")
+            self.assertEqual(state["states"][0]["state"], "unavailable")
+            system.stop()
+
     def test_a_meter_behind_mosquitto_is_heard_and_again_after_it_was_away(self):
         with Workspace() as place:
             server = Mosquitto(place.path)
