@@ -247,15 +247,22 @@ static void on_stored(struct self *owner, actor_t *actor, int64_t print, const s
         actor_wake(actor, 0); /* series_tick() tells the rest in time */
 }
 
+/* As of what moment: a slot that became known when the one before it had ended follows that one. */
+static int64_t moment_of(const struct source *self)
+{
+    int64_t as_of_us = source_as_of(self->reading);
+    return as_of_us > self->ended_us ? as_of_us : as_of_us == self->ended_us ? as_of_us + 1 : self->fetched_us;
+}
+
 static void tell_reading(struct source *self)
 {
-    int64_t print = fingerprint(self), as_of_us = source_as_of(self->reading);
+    int64_t print = fingerprint(self);
     struct again_query query = { .has_bytes = false };
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
     self->stored_us = actor_clock_us(self->actor) + 1;
     self->end_us = 0;
-    if (put_frame(self, as_of_us > self->ended_us ? as_of_us : self->fetched_us, print, &frame) > 0) {
+    if (put_frame(self, moment_of(self), print, &frame) > 0) {
         SET(&query, bytes, (struct slice){ frame.data, frame.size });
         self->storing = print;
         memcpy(self->to_tell, self->reading, self->schema->size);
@@ -307,7 +314,7 @@ static void tell_end(struct source *self, int64_t at_us)
 /* A reading whose moment is before what they were said to be unavailable at is told as of its answer. */
 bool series_is_behind(const struct source *self)
 {
-    bool is_after = source_as_of(self->reading) > self->ended_us || (self->fetched_us > self->ended_us && !source_is_stale(self));
+    bool is_after = source_as_of(self->reading) >= self->ended_us || (self->fetched_us > self->ended_us && !source_is_stale(self));
     return !self->storing && is_after && fingerprint(self) != self->stored;
 }
 

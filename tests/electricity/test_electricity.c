@@ -437,6 +437,44 @@ static void put_day(probe_t *probe, int64_t from_us, int64_t to_us)
     free(text);
 }
 
+static bool frame_says(probe_t *probe, const char *text)
+{
+    const struct again_query *query = probe_asked(probe, &ingest_again_contract);
+    return query && memmem(query->bytes.data, query->bytes.size, text, strlen(text));
+}
+
+static void take_frame(probe_t *probe)
+{
+    assert_int_equal(probe_answer(probe, &ingest_again_contract, OK, &(struct again_reply){ .has_events = true, .events = 1 }), 0);
+}
+
+/* The price of an hour is told when it has begun: it follows the one before, and nothing is unavailable in between. */
+static void a_price_ends_with_its_slot_and_one_that_is_told_late_begins_with_its_own(void **state)
+{
+    (void)state;
+    probe_t *probe = begin_then(awattar);
+    put_day(probe, begin_us, begin_us + hour_us);
+    assert_true(frame_says(probe, "_electricity.price"));
+    take_frame(probe);
+    for (int i = 0; i < 10 && !frame_says(probe, "_electricity.price\",\"state\":\"unavailable\""); i++) {
+        probe_advance(probe, 360 * 1000 + 1);
+        if (probe_fetch_url(probe))
+            probe_fetched(probe, 500, "");
+    }
+    assert_true(frame_says(probe, "\"state\":\"unavailable\""));
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-01-01T01:00:00.000000Z\""));
+    take_frame(probe);
+    for (int i = 0; i < 60 && !probe_fetch_url(probe); i++)
+        probe_advance(probe, 60 * 1000);
+    put_day(probe, begin_us, begin_us + 6 * hour_us);
+    assert_true(frame_says(probe, "_electricity.price"));
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-01-01T01:00:00.000001Z\""));
+    take_frame(probe);
+    probe_advance(probe, 3600 * 1000);
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-01-01T02:00:00.000000Z\""));
+    probe_destroy(&probe);
+}
+
 static const struct { const char *zone, *noon; int hours; } days[] = {
     { "Europe/Berlin", "2026-03-29T12:00:00Z", 23 }, { "Europe/Berlin", "2026-10-25T12:00:00Z", 25 }, { "Europe/Berlin", "2026-06-01T12:00:00Z", 24 },
     { "America/New_York", "2026-03-08T17:00:00Z", 23 }, { "America/New_York", "2026-11-01T17:00:00Z", 25 },
@@ -593,6 +631,7 @@ int main(void)
         cmocka_unit_test(the_price_changes_where_a_slot_begins_and_nobody_is_asked),
         cmocka_unit_test(the_price_of_now_stands_in_the_homes_day),
         cmocka_unit_test(where_no_price_is_known_any_more_the_last_is_stale),
+        cmocka_unit_test(a_price_ends_with_its_slot_and_one_that_is_told_late_begins_with_its_own),
         cmocka_unit_test(other_taxes_ask_again_after_a_restart),
         cmocka_unit_test(a_price_is_a_series_in_its_currency),
         cmocka_unit_test(a_day_has_as_many_hours_as_it_has),
