@@ -3,7 +3,7 @@
 import pathlib
 import sys
 import unittest
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "suite"), str(pathlib.Path(__file__).resolve().parent)]
@@ -166,6 +166,14 @@ class RealSources(unittest.TestCase):
 
     def areas(self):
         """An event has the device and the area that the user gave it, and who is at home by the calendar"""
+        said = 0
+
+        def carries_occupancy():
+            nonlocal said
+            said += 1
+            self.ha.call("POST", "/api/states/sensor.asked", {"state": str(said)})
+            return wait_for(lambda: [row for row in self.get("events", entity_id="sensor.asked", limit=5) if row["state"] == str(said)], 60, "its event")[0]["occupancy"]
+        wait_for(carries_occupancy, 60, "events to say who is at home", 0.5)
         self.ha.call("POST", "/api/services/switch/toggle", {"entity_id": SWITCH})
         row = wait_for(lambda: next((row for row in self.get("events", entity_id=SWITCH, limit=5) if row["provenance"] == "live"), None), 60, "the switch's event")
         self.assertEqual((row["device_id"], row["area_id"], row["area"], row["integration"]), (self.device, "attic", "Attic", "demo"))
