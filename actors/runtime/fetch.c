@@ -6,6 +6,7 @@
  * delay that doubles, or as Retry-After says; what is refused for longer than two minutes is
  * handed back at once. Redirects are followed only where no header of ours could leak. */
 #include "actor_state.h"
+#include "child.h"
 #include "fetch_answer.h"
 
 #include <assert.h>
@@ -13,7 +14,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +33,8 @@ struct validator { char *url, *etag, *modified; };
 
 struct fetcher {
     bool is_open;             /* a request is */
-    pid_t child;              /* 0: none */
-    int fd;                   /* the socket to it; -1: none */
-    int epoll_fd;             /* of the socket: the loop knows this one for good */
+    struct child child;
+    int epoll_fd;             /* of its socket: the loop knows this one for good */
     int64_t deadline_us;      /* the child's; -1: none, or it has been killed */
     int64_t retry_us;         /* the next attempt; -1: one is under way */
     int attempt;
@@ -92,81 +91,17 @@ static void remember_validator(struct fetcher *self)
 
 /* --- the program -------------------------------------------------------------------------------------- */
 
-/* What it may know of our environment: how to reach the internet and whom to trust, and whose it is. Nothing with a key. */
-static bool is_for_child(const char *variable)
-{
-    static const char *const names[] = { "http_proxy=", "https_proxy=", "HTTPS_PROXY=", "all_proxy=", "ALL_PROXY=", "no_proxy=", "NO_PROXY=",
-        "SSL_CERT_FILE=", "SSL_CERT_DIR=", "OPENSSL_CONF=", "RES_OPTIONS=", "LOCALDOMAIN=", "HOSTALIASES=", "TZ=", "LD_LIBRARY_PATH=", "LD_PRELOAD=",
-        "CLOCK_FILE=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LLVM_PROFILE_FILE=", "HA_INGESTOR_DATA=" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strncmp(variable, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
-}
-
-/* It lies where we lie. -1: it is not known where that is. */
-static int find_program(const actor_t *actor, char *path, size_t size)
-{
-    static const char name[] = "fetch";
-    if (actor->fetch_program)
-        return snprintf(path, size, "%s", actor->fetch_program) < (int)size ? 0 : -1;
-    ssize_t n = readlink("/proc/self/exe", path, size - sizeof name);
-    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
-    if (!slash)
-        return -1;
-    memcpy(slash + 1, name, sizeof name);
-    return 0;
-}
-
-/* 0, or an errno. The socket is all of ours that it gets, beside standard error; no signal is blocked or ignored for it. */
-static int spawn(actor_t *actor, int fd, pid_t *child)
-{
-    char path[4096], *arguments[] = { (char[]){ "fetch" }, NULL }, *environment[32];
-    size_t count = 0;
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    if (find_program(actor, path, sizeof path))
-        return ENOENT;
-    for (char **one = environ; *one && count + 1 < sizeof environment / sizeof *environment; one++)
-        if (is_for_child(*one))
-            environment[count++] = *one;
-    environment[count] = NULL;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    int rc = posix_spawn(child, path, &actions, &attributes, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return rc;
-}
-
-/* 0, or an errno: there is no child then. The whole request fits into the socket, so nobody waits. */
+/* 0, or an errno: there is none then. The whole request fits into the socket, so nobody waits. */
 static int start_child(actor_t *actor)
 {
     struct fetcher *self = actor->fetcher;
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        return errno;
-    int rc = spawn(actor, pair[1], &self->child);
-    close(pair[1]);
-    if (rc) {
-        self->child = 0;
-        close(pair[0]);
+    int rc = child_start(&self->child, actor->fetch_program ? actor->fetch_program : "fetch");
+    if (rc)
         return rc;
-    }
-    self->fd = pair[0];
     struct epoll_event event = { .events = EPOLLIN };
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->fd, &event);
-    if (send(self->fd, self->request.data, self->request.size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)self->request.size)
-        kill(self->child, SIGKILL); /* or it is dead already; its end comes as that of any other */
+    epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->child.fd, &event);
+    if (send(self->child.fd, self->request.data, self->request.size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)self->request.size)
+        kill(self->child.pid, SIGKILL); /* or it is dead already; its end comes as that of any other */
     return 0;
 }
 
@@ -176,20 +111,7 @@ static void kill_child(struct fetcher *self, const char *why, bool is_hopeless)
     self->why = why;
     self->is_hopeless = is_hopeless;
     self->deadline_us = -1;
-    kill(self->child, SIGKILL);
-}
-
-/* It has closed its socket, or is to have no more of it: it is ending, or is made to. */
-static int reap_child(struct fetcher *self)
-{
-    int status = 0;
-    kill(self->child, SIGKILL);
-    while (waitpid(self->child, &status, 0) < 0 && errno == EINTR) {}
-    close(self->fd);
-    self->child = 0;
-    self->fd = -1;
-    self->deadline_us = -1;
-    return status;
+    kill(self->child.pid, SIGKILL);
 }
 
 /* --- a request ------------------------------------------------------------------------------------ */
@@ -321,7 +243,7 @@ static struct fetcher *new_fetcher(actor_t *actor)
     actor->fetch_ops = &ops;
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     assert(self->epoll_fd >= 0);
-    self->fd = -1;
+    self->child.fd = -1;
     self->deadline_us = self->retry_us = -1;
     self->random = ((uint64_t)actor->clock_us ^ (uint64_t)getpid() << 32) | 1;
     actor_watch(actor, self->epoll_fd);
@@ -442,7 +364,7 @@ static bool take_answer(struct fetcher *self)
 {
     char bytes[16384];
     for (;;) {
-        ssize_t n = recv(self->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        ssize_t n = recv(self->child.fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -468,13 +390,13 @@ static void work(actor_t *actor)
         return;
     }
     bool is_due = self->deadline_us >= 0 && self->deadline_us <= actor->clock_us;
-    if (!self->child) {
+    if (!self->child.pid) {
         if (is_due)
             look_at_end(actor, 0);
         return;
     }
     if (!take_answer(self))
-        look_at_end(actor, reap_child(self));
+        look_at_end(actor, child_end(&self->child));
     else if (is_due)
         kill_child(self, "the program fetch hung and was killed", true);
 }
@@ -492,8 +414,7 @@ static void destroy(actor_t *actor)
     struct fetcher *self = actor->fetcher;
     if (!self)
         return;
-    if (self->child)
-        reap_child(self);
+    child_end(&self->child);
     close_request(self);
     close(self->epoll_fd);
     for (size_t i = 0; i < VALIDATORS; i++)

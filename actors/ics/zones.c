@@ -1,4 +1,4 @@
-/* ics_zones.c - the zones of one iCalendar file, by the names that it gives them. */
+/* zones.c - the zones of one iCalendar file, by the names that it gives them. */
 #include "ics_zones.h"
 #include "local.h"
 

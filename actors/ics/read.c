@@ -1,4 +1,4 @@
-/* ics.c - events out of an iCalendar file: its components, what replaces what, and repetition. */
+/* read.c - events out of an iCalendar file: its components, what replaces what, and repetition. */
 #include "ics.h"
 #include "ics_zones.h"
 
