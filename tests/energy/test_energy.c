@@ -260,13 +260,16 @@ static void smartmeter_says_it_is_off(const char *data, int64_t at_s)
     assert_int_equal(utimensat(AT_FDCWD, path, (const struct timespec[]){ at, at }, 0), 0);
 }
 
-static void smartmeter_has_read_something(const char *data)
+static void keep_of_smartmeter(const char *data, bool has_reading)
 {
     char path[100];
+    struct source_kept kept = { .has_due_at = true };
+    SET_TEXT(&kept, provider, "p1", 2);
+    SET_TEXT(&kept, query, "", 0);
+    if (has_reading)
+        SET(&kept, reading, slice_of("x"));
     snprintf(path, sizeof path, "%s/sources/smartmeter", data);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fclose(file);
+    assert_int_equal(small_file_save(path, source_kept_schema(), &kept), 0);
 }
 
 static void assert_meters(probe_t *probe, const char *expected)
@@ -316,7 +319,7 @@ static void a_smart_meter_that_is_new_is_seen_as_it_runs(void **state)
     assert_int_equal(probe_stopped(probe), -1);
     assert_int_equal(probe_health(probe, why, sizeof why), HEALTHY);
     assert_int_equal(probe_asked_count(probe, &events_find_contract), 0);
-    smartmeter_has_read_something(data);
+    keep_of_smartmeter(data, true);
     probe_advance(probe, 1000);
     assert_meters(probe, "[{\"entity_id\":\"_smartmeter.power_w\",\"whole\":true,");
     fill(&e, "_smartmeter.power_w", BEGIN + 702 * SECOND);
@@ -497,34 +500,22 @@ static void an_entity_that_says_nothing_is_told(void **state)
     world_destroy(w);
 }
 
-static void keep_of_smartmeter(const char *data, bool has_reading)
-{
-    char path[100];
-    struct source_kept kept = { .has_due_at = true };
-    SET_TEXT(&kept, provider, "p1", 2);
-    SET_TEXT(&kept, query, "", 0);
-    if (has_reading)
-        SET(&kept, reading, slice_of("x"));
-    snprintf(path, sizeof path, "%s/sources/smartmeter", data);
-    assert_int_equal(small_file_save(path, source_kept_schema(), &kept), 0);
-}
-
 static void the_smart_meter_is_its_meter_unless_that_is_switched_off(void **state)
 {
     (void)state;
-    char data[] = "/tmp/test-energy-XXXXXX", command[100];
-    assert_non_null(mkdtemp(data));
-    snprintf(command, sizeof command, "mkdir %s/sources", data);
-    assert_int_equal(system(command), 0);
+    char data[64];
+    make_data(data);
     keep_of_smartmeter(data, true);
     probe_t *probe = probe_new((const char *const[]){ "data", data, NULL });
     assert_non_null(probe);
+    assert_meters(probe, "_smartmeter.power_w");
     probe_destroy(&probe);
     keep_of_smartmeter(data, false); /* what it leaves behind */
-    assert_null(probe_new((const char *const[]){ "data", data, NULL }));
-    assert_non_null(strstr(probe_refused(), "101"));
-    snprintf(command, sizeof command, "rm -r %s", data);
-    assert_int_equal(system(command), 0);
+    probe = probe_new((const char *const[]){ "data", data, NULL });
+    assert_non_null(probe);
+    assert_meters(probe, "[]");
+    probe_destroy(&probe);
+    remove_data(data);
 }
 
 int main(void)

@@ -852,7 +852,7 @@ static void an_export_that_fails_half_way_never_ends_well(void **state)
     fill_page(&page, 1);
     SET_TEXT(&page, next_cursor, "c1", 2);
     probe_answer(probe, &events_find_contract, OK, &page);
-    for (int i = 0; i < 100 && !client->closed; i++) {
+    for (int i = 0; i < 300 && !client->closed; i++) { /* for a minute */
         probe_answer(probe, &events_find_contract, UNAVAILABLE, NULL);
         probe_advance(probe, 250);
     }
