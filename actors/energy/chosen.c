@@ -8,10 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_OFF = 101, OFF_SAID_S = 10, OFF_WAIT_S = 3 };
+enum { EXIT_OFF = 101, WAIT_S = 3 };
 static const char *const own_meter = "_smartmeter.power_w", *const own_source = "smartmeter";
 
 /* The whole home's first, if that is told. */
@@ -65,15 +64,6 @@ static int stay_off(actor_t *actor)
     return EXIT_OFF;
 }
 
-/* Whether smartmeter has said at this start that it is off. Who was off before may be on now, and both of us have just begun. */
-static bool is_off_now(actor_t *actor)
-{
-    char path[PATH_MAX];
-    struct stat file;
-    return actor_path(actor, path, sizeof path, "sources/smartmeter.off") == 0 && stat(path, &file) == 0
-        && llabs(actor_now_us(actor) / SECOND_US - file.st_mtime) < OFF_SAID_S;
-}
-
 int choose_meters(struct self *self, actor_t *actor)
 {
     const struct energy_config *c = &self->config;
@@ -90,7 +80,7 @@ int choose_meters(struct self *self, actor_t *actor)
         at += size + strspn(at + size, ", ");
     }
     self->is_waiting = !is_said && !self->has_whole;
-    if (count == 0 && (!self->is_waiting || is_off_now(actor)))
+    if (count == 0 && !self->is_waiting)
         return stay_off(actor);
     if (count > 0)
         off_forget(actor_suite(actor)->data, actor_spec.name);
@@ -117,13 +107,13 @@ static void take_own_meter(struct self *self, actor_t *actor)
     missed_begin(self);
 }
 
-/* The smart meter has said something, or there is none. */
+/* The smart meter has said something, or there is none: who was off at the last start may be on now, and says so as we begin. */
 void look_for_own_meter(struct self *self, actor_t *actor)
 {
     if (!self->is_waiting)
         return;
     if (has_own_meter(actor))
         take_own_meter(self, actor);
-    else if (!self->meters[0] && actor_clock_us(actor) - self->opened_us >= OFF_WAIT_S * SECOND_US && off_is(actor_suite(actor)->data, own_source, NULL))
+    else if (!self->meters[0] && actor_clock_us(actor) - self->opened_us >= WAIT_S * SECOND_US && off_is(actor_suite(actor)->data, own_source, NULL))
         actor_stop(actor, stay_off(actor));
 }

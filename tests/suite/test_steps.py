@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import threading
 import unittest
 
@@ -88,6 +89,22 @@ class Steps(unittest.TestCase):
             self.assertNotIn("energy", [row["source"] for row in system.api.get("/api/v1/sources")["sources"]])
             self.assertEqual(system.api.get("/api/v1/energy/correlations"), [])
             system.stop()
+
+    def test_a_smart_meter_that_is_switched_on_later_is_seen(self):
+        with Workspace() as place:
+            home = place.home("--entities", "5", "--rate", "1")
+            system = place.system(home_port=home.port, enrich=1).start()
+            wait_for(lambda: system.pid("energy") is None, 20, "energy to end: nothing tells what the home draws")
+            status, _, body = system.api.request("GET", "/api/v1/energy/correlator")
+            self.assertEqual((status, "ENERGY_POWER" in json.loads(body)["error"]), (503, True), body)
+            (system.data / "config.yaml").write_text(f"smartmeter:\n  provider: homeassistant\n  power_entity: {METER}\n")
+            subprocess.run(["s6-svc", "-u", str(system.service("smartmeter"))], check=True)
+            meter = Meter(home, 400)
+            meter.start()
+            self.addCleanup(meter.stop)
+            meters = wait_for(lambda: system.api.get("/api/v1/energy/correlator")["meters"], 30, "energy to see the new meter")
+            self.assertEqual([(meter["entity_id"], meter["whole"]) for meter in meters], [("_smartmeter.power_w", True)])
+            wait_for(lambda: system.api.get("/api/v1/energy/correlator")["samples"], 30, "a sample of it")
 
 
 if __name__ == "__main__":
