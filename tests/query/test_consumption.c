@@ -612,7 +612,7 @@ static void a_counter_counts_from_the_number_before_the_time_that_is_asked_for(v
     for (size_t i = 1; i < 96; i++)
         assert_near(nth(&t, "meter", NULL, i)->kwh, 0.25);
     free(t.rows);
-    for (int hour = 1; hour < 24; hour++) {
+    for (int hour = 1; hour < 24; hour += 5) {
         char from[40], to[40];
         snprintf(from, sizeof from, "2025-12-28T%02d:15:00Z", hour);
         snprintf(to, sizeof to, "2025-12-28T%02d:30:00Z", hour);
