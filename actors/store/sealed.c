@@ -338,20 +338,34 @@ static enum store_result count_part(store_t *store, const struct chunk_entry *en
     return STORE_OK;
 }
 
+/* Of chunks that lie in the span from end to end. */
+static enum store_result count_whole(store_t *store, int64_t series, int64_t from, int64_t to, int64_t *count)
+{
+    sqlite3_stmt *sum = statement(store, CHUNK_SUM);
+    if (!sum)
+        return STORE_TROUBLE;
+    sqlite3_bind_int64(sum, 1, series);
+    sqlite3_bind_int64(sum, 2, from);
+    sqlite3_bind_int64(sum, 3, to);
+    if (sqlite3_step(sum) != SQLITE_ROW)
+        return trouble(store, "cannot count in the index of chunks");
+    *count = sqlite3_column_int64(sum, 0);
+    sqlite3_reset(sum);
+    return STORE_OK;
+}
+
 enum store_result sealed_count(store_t *store, int64_t series, int64_t from, int64_t to, int64_t *count)
 {
     struct chunk_entry entry;
-    enum store_result result;
     *count = 0;
-    while ((result = sealed_next(store, series, from, to, false, &entry)) == STORE_OK) {
-        if (entry.is_bad)
-            sealed_damaged(store, &entry, "is damaged");
-        else if (entry.first >= from && entry.last < to)
-            *count += entry.rows;
-        else if ((result = count_part(store, &entry, from, to, count)) != STORE_OK)
-            return result;
-        from = entry.last + 1;
-    }
+    if (from >= to || from >= store->sealed_until)
+        return STORE_OK;
+    enum store_result result = count_whole(store, series, from, to, count);
+    if (result == STORE_OK && (result = sealed_at_or_before(store, series, from - 1, &entry)) == STORE_OK && entry.last >= from)
+        result = count_part(store, &entry, from, to, count);
+    if (result == STORE_OK || result == STORE_MISSING)
+        if ((result = sealed_at_or_before(store, series, to - 1, &entry)) == STORE_OK && entry.first >= from && entry.last >= to)
+            result = count_part(store, &entry, from, to, count);
     return result == STORE_MISSING ? STORE_OK : result;
 }
 

@@ -119,6 +119,7 @@ static const char *const texts[STATEMENTS] = {
     [SEALED_UNTIL_PUT] = "INSERT INTO meta VALUES ('sealed_until', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, ?1)",
     [CHUNK_BEFORE]  = "SELECT " CHUNK_ENTRY " FROM chunk WHERE series = ? AND first <= ? ORDER BY first DESC LIMIT 1",
     [CHUNK_AFTER]   = "SELECT " CHUNK_ENTRY " FROM chunk WHERE series = ? AND first > ? ORDER BY first LIMIT 1",
+    [CHUNK_SUM]     = "SELECT sum(rows) FROM chunk WHERE series = ?1 AND first >= ?2 AND first < ?3 AND last < ?3 AND bad = 0",
     [CHUNK_WALK]    = "SELECT " CHUNK_ENTRY ", series FROM chunk WHERE (series, first) > (?, ?) ORDER BY series, first LIMIT 1",
     [CHUNK_MAIN]    = "SELECT main FROM chunk_data WHERE id = ?",
     [CHUNK_REST]    = "SELECT rest FROM chunk_data WHERE id = ?",
