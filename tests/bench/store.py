@@ -33,7 +33,7 @@ from system import BIN, Api, Process, free_port, wait_for  # noqa: E402
 
 END = 1767225600 * 10**6
 HOUR, DAY, YEAR = 3600 * 10**6, 86400 * 10**6, 365 * 86400 * 10**6
-PARTS, LINES = 5, 5000
+PARTS = 5
 TYPICAL, BUSIEST = range(90, 110), range(1)
 
 Entity = collections.namedtuple("Entity", "id domain kind share is_number")
@@ -242,7 +242,7 @@ def run_peer(peer, options):
     peer.start()
     peer.prepare()
     before = time.monotonic()
-    lines = subprocess.Popen([BIN / "bench_year", "lines", str(options.samples), str(options.years), str(LINES),
+    lines = subprocess.Popen([BIN / "bench_year", "lines", str(options.samples), str(options.years), str(options.commit_rows),
                               "text" if peer.with_text else "numbers"], stdout=subprocess.PIPE)
     parts = peer.feed(lines.stdout, PARTS)
     assert lines.wait() == 0
@@ -323,7 +323,7 @@ def main():
     parser.add_argument("--samples", type=int, default=10_000_000)
     parser.add_argument("--years", type=float, help="over how long; default a year for every ten million, at least one")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--commit-rows", type=int, default=4096)
+    parser.add_argument("--commit-rows", type=int, default=4096, help="of ours, and lines of a request to a peer")
     parser.add_argument("--hot-days", type=float, default=3, help="rows younger than this are not sealed")
     parser.add_argument("--every-days", type=float, default=7, help="how often old rows are sealed and rolled up, in days of the data's time")
     parser.add_argument("--ours", action="store_true", help="without the peers")
@@ -345,7 +345,7 @@ def say(text):
 
 def run(place, options):
     data, ours, peers = Data(options), Ours(place / "ours"), []
-    say(f"{os.cpu_count()} cores; {options.samples:,} samples over {options.years:g} years, commits of {options.commit_rows} rows")
+    say(f"{os.cpu_count()} cores; {options.samples:,} samples over {options.years:g} years, commits and requests of {options.commit_rows} rows")
     writing = ours.write(options)
     say("ours is written: " + ", ".join(f"{p['rows_s']:,.0f} rows/s at {p['cpu_us']:.2f} us, later {p['seal_cpu_us']:.2f} + {p['roll_cpu_us']:.2f} us" for p in writing["parts"]))
     parts, sealed = ours.parts(options.samples)
