@@ -69,6 +69,20 @@ static void write_half(struct writing *w, size_t columns, msgpack_sbuffer *out)
     msgpack_sbuffer_clear(&w->tail);
 }
 
+/* Whether a quarter of the bytes begin what stood there before, by a short memory: else packing them does not halve them. */
+static bool repeats(const msgpack_sbuffer *bytes)
+{
+    uint32_t seen[256] = { 0 }, four;
+    size_t again = 0;
+    for (size_t i = 0; i + sizeof four <= bytes->size; i++) {
+        memcpy(&four, bytes->data + i, sizeof four);
+        uint32_t *slot = &seen[four * 2654435761u >> 24];
+        again += *slot == four;
+        *slot = four;
+    }
+    return again * 4 >= bytes->size;
+}
+
 /* In bits, which are read at once; but where rows repeat others and pack to far less, as bytes in the frame. */
 static void put_numbers(struct writing *w, size_t column, bool with_stops, const int64_t *values, size_t count)
 {
@@ -78,7 +92,7 @@ static void put_numbers(struct writing *w, size_t column, bool with_stops, const
         msgpack_sbuffer bytes;
         msgpack_sbuffer_init(&bytes);
         numbers_write(&plan, values, count, false, &bytes, NULL);
-        in_bits = pack_frame(w, &bytes, TRIAL_LEVEL, &w->trial).size > plan.bytes / 2;
+        in_bits = !repeats(&bytes) || pack_frame(w, &bytes, TRIAL_LEVEL, &w->trial).size > plan.bytes / 2;
         msgpack_sbuffer_destroy(&bytes);
     }
     numbers_write(&plan, values, count, with_stops, &w->columns[column], in_bits ? &w->bits[column] : NULL);
