@@ -323,7 +323,7 @@ def main():
     parser.add_argument("--samples", type=int, default=10_000_000)
     parser.add_argument("--years", type=float, help="over how long; default a year for every ten million, at least one")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--commit-rows", type=int, default=4096, help="of ours, and lines of a request to a peer")
+    parser.add_argument("--commit-rows", type=int, default=8192, help="of ours, and lines of a request to a peer")
     parser.add_argument("--hot-days", type=float, default=3, help="rows younger than this are not sealed")
     parser.add_argument("--every-days", type=float, default=7, help="how often old rows are sealed and rolled up, in days of the data's time")
     parser.add_argument("--ours", action="store_true", help="without the peers")
