@@ -1,5 +1,6 @@
 /* zap.c - who may connect with CURVE: libzmq asks (ZAP, RFC 27), a directory of certificates
- * answers. Polled by the broker's own loop, where zauth would want a thread and a context. */
+ * (certificates.h) answers. Polled by the broker's own loop, where zauth would want a thread and a context. */
+#include "certificates.h"
 #include "core.h"
 
 #include <assert.h>
@@ -8,7 +9,6 @@ enum { ZAP_FRAMES = 7, KEY_BYTES = 32 };
 
 struct zap {
     void *socket;
-    zcertstore_t *certificates;
     const struct broker_options *options;
 };
 
@@ -17,9 +17,8 @@ struct zap *zap_new(void *context, const struct broker_options *options)
     struct zap *self = calloc(1, sizeof *self);
     assert(self);
     self->options = options;
-    self->certificates = zcertstore_new(options->clients);
     self->socket = zmq_socket(context, ZMQ_REP);
-    assert(self->certificates && self->socket);
+    assert(self->socket);
     int linger = 0;
     zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof linger);
     int rc = zmq_bind(self->socket, "inproc://zeromq.zap.01");
@@ -33,7 +32,6 @@ void zap_destroy(struct zap **self_p)
     if (!self)
         return;
     zmq_close(self->socket);
-    zcertstore_destroy(&self->certificates);
     free(self);
     *self_p = NULL;
 }
@@ -61,9 +59,9 @@ static bool is_known(struct zap *self, const zmq_msg_t *address, const zmq_msg_t
 {
     if (part_size(mechanism) != 5 || memcmp(part_data(mechanism), "CURVE", 5) || part_size(key) != KEY_BYTES)
         return false;
-    char text[41];
+    char text[KEY_TEXT + 1];
     zmq_z85_encode(text, part_data(key), KEY_BYTES);
-    if (zcertstore_lookup(self->certificates, text))
+    if (certificates_have(self->options->clients, text))
         return true;
     note_refused(self, address, text);
     return false;
