@@ -148,6 +148,7 @@ struct actor {
     struct fetcher *fetcher;          /* NULL: nothing has been fetched */
     const struct fetch_ops *fetch_ops;
     const char *fetch_program;        /* a test's instead; NULL: beside our own */
+    int fetch_grace_ms;               /* a test's; 0: as it is */
 
     struct descriptor *descriptors;   /* the actor's own */
     size_t descriptors_count, descriptors_size;

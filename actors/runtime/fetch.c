@@ -25,7 +25,7 @@
 enum {
     ATTEMPTS = 4, BACK_OFF_MS = 500, RETRY_AFTER_MAX_S = 120, VALIDATORS = 16,
     BODY_MAX = 1024 * 1024, TIMEOUT_MS = 10000, URL_MAX = 8192,
-    GRACE_MS = 3000           /* to start and to end, beyond what the request may take */
+    GRACE_MS = 15000          /* to start and to end, beyond what the request may take: where all run before it, that is long */
 };
 
 /* What a server said of the copy that we have seen. */
@@ -259,7 +259,8 @@ static void begin_attempt(actor_t *actor)
     self->is_hopeless = false;
     fetch_answer_begin(&self->answer);
     int rc = start_child(actor);
-    self->deadline_us = actor->clock_us + (rc ? 0 : (int64_t)(self->timeout_ms + GRACE_MS) * 1000);
+    int grace_ms = actor->fetch_grace_ms ? actor->fetch_grace_ms : GRACE_MS;
+    self->deadline_us = actor->clock_us + (rc ? 0 : (int64_t)(self->timeout_ms + grace_ms) * 1000);
     if (rc) {
         snprintf(self->error, sizeof self->error, "the program fetch cannot be started: %s", strerror(rc));
         self->why = self->error;
@@ -398,7 +399,7 @@ static void work(actor_t *actor)
     if (!take_answer(self))
         look_at_end(actor, child_end(&self->child));
     else if (is_due)
-        kill_child(self, "the program fetch hung and was killed", true);
+        kill_child(self, "the program fetch hung and was killed", false);
 }
 
 static int64_t due_us(const actor_t *actor)

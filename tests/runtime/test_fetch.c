@@ -296,9 +296,11 @@ static void a_program_that_says_more_than_was_asked_for_is_killed(void **state)
     fetch_by(world, "while :; do printf 'b\\0\\0\\1\\0'; head -c 65536 /dev/zero; done", "the body is too large", 1);
 }
 
-static void a_program_that_hangs_is_killed_in_time(void **state)
+static void a_program_that_hangs_is_killed_and_tried_again(void **state)
 {
-    fetch_by(*state, "exec sleep 100", "the program fetch hung and was killed", 1);
+    struct world *world = *state;
+    world->actor->fetch_grace_ms = 100;
+    fetch_by(world, "exec sleep 100", "the program fetch hung and was killed", 4);
 }
 
 static void a_program_that_is_not_there_is_told_and_used_when_it_is_back(void **state)
@@ -389,7 +391,7 @@ int main(void)
         TEST(a_program_that_dies_is_tried_again_and_told),
         TEST(a_program_that_says_nonsense_is_killed),
         TEST(a_program_that_says_more_than_was_asked_for_is_killed),
-        TEST(a_program_that_hangs_is_killed_in_time),
+        TEST(a_program_that_hangs_is_killed_and_tried_again),
         TEST(a_program_that_is_not_there_is_told_and_used_when_it_is_back),
         TEST(the_program_is_told_no_key_by_arguments_or_environment),
         cmocka_unit_test(an_answer_is_read_however_it_is_cut),
