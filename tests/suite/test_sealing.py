@@ -22,7 +22,7 @@ class Sealing(unittest.TestCase):
             home = place.home("--rate", 800, "--entities", 8, "--wait-for-client", truth=False)
             system = place.system(home_port=home.port, enrich=1, INGEST_BACKFILL="false", SINK_SEAL_AFTER_S=0).start()
             api = system.api
-            wait_for(lambda: api.count() > 6000, 60, "rows to seal")
+            wait_for(lambda: api.count() > 9000, 60, "rows to seal, of weather.forecast_home, whose attributes change, too")
             home.control("stop-events")
             wait_for(lambda: self.has_all(api, home), 60, "everything to be stored")
             before = answers(api)
