@@ -305,6 +305,8 @@ void source_take(struct source *self)
     int64_t known_us = self->has_reading && !source_spec.make ? source_as_of(self->reading) : -1;
     if (source_as_of(self->draft) < known_us && known_us <= self->fetched_us)
         return; /* it has said something newer before; what is to come was said when a clock was wrong */
+    if (!self->has_reading)
+        self->saved_us = 0; /* that something is known at all is kept at once: energy looks for it */
     memcpy(self->reading, self->draft, self->schema->size);
     struct slots slots = self->slots;
     self->slots = self->drafts;
