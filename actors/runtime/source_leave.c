@@ -52,6 +52,7 @@ void leave_begin(struct source *self)
     if ((self->has_told || self->storing) && !self->end_us)
         self->end_us = series_end(self);
     self->is_leaving = true;
+    self->due_us = 0; /* on again, it asks at once */
     self->is_outdated = self->is_asking; /* what it is asking for is wanted no more */
     if (self->provider->hush)
         self->provider->hush(self);

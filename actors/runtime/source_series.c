@@ -289,6 +289,16 @@ static void on_ended(struct self *owner, actor_t *actor, int64_t at_us, const st
     actor_wake(actor, 0);
 }
 
+/* It may be taken although nobody is here any more to hear so: what is known is told again after it. */
+static void note_ending(struct source *self, int64_t at_us)
+{
+    if (self->ended_us == at_us)
+        return;
+    self->ended_us = at_us;
+    self->saved_us = 0;
+    kept_save(self);
+}
+
 /* Made of what the series hold alone: what a restart says again is stored once. */
 static void tell_end(struct source *self, int64_t at_us)
 {
@@ -301,6 +311,7 @@ static void tell_end(struct source *self, int64_t at_us)
         put(&frame, "]");
         SET(&query, bytes, (struct slice){ frame.data, frame.size });
         self->storing = 1;
+        note_ending(self, at_us);
         ask_ingest_again(self->actor, &query, ANSWER_MS, on_ended, at_us);
     } else {
         self->has_told = false;

@@ -585,6 +585,30 @@ static void switched_off_it_ends_and_leaves_a_note_until_it_is_on_again(void **s
     assert_int_equal(system(command), 0);
 }
 
+/* The end was taken after that, of which nobody was told. */
+static void killed_while_it_ends_and_on_again_it_is_told_again(void **state)
+{
+    (void)state;
+    char data[] = "/tmp/test-weather-XXXXXX", command[100];
+    assert_non_null(mkdtemp(data));
+    const char *const on[] = { "data", data, PLACE, NULL }, *const off[] = { "data", data, PLACE, "provider", "off", NULL };
+    probe_t *probe = begin(on);
+    answer(probe, "open-meteo");
+    store(probe);
+    assert_int_equal(probe_reload(probe, off), 0);
+    assert_true(frame_says(probe, "_weather.temperature_c\",\"state\":\"unavailable\""));
+    probe_destroy(&probe);
+    probe = begin(on);
+    assert_non_null(probe_fetch_url(probe));
+    probe_advance(probe, 1000);
+    answer(probe, "open-meteo");
+    assert_true(frame_says(probe, "_weather.temperature_c\",\"state\":\"6.4\""));
+    assert_true(frame_says(probe, "\"last_updated\":\"2026-01-01T00:00:01.000000Z\""));
+    probe_destroy(&probe);
+    snprintf(command, sizeof command, "rm -r %s", data);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -611,6 +635,7 @@ int main(void)
         cmocka_unit_test(a_forecast_that_no_other_one_follows_ends_with_its_hour),
         cmocka_unit_test(settings_that_cannot_be_are_told_with_their_key),
         cmocka_unit_test(switched_off_it_ends_and_leaves_a_note_until_it_is_on_again),
+        cmocka_unit_test(killed_while_it_ends_and_on_again_it_is_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
