@@ -269,8 +269,10 @@ static enum store_result choose(struct choosing *c)
         result = add_if_there(c, "_smartmeter.import_kwh", ROLE_IMPORT);
     if (result == STORE_OK && !is_set && c->has[ROLE_IMPORT])
         result = add_if_there(c, "_smartmeter.export_kwh", ROLE_EXPORT);
-    if (result == STORE_OK && !is_set)
+    if (result == STORE_OK && !c->has[ROLE_IMPORT]) {
         result = add_if_there(c, "_smartmeter.power_w", ROLE_IMPORT);
+        c->has[ROLE_EXPORT] |= c->has[ROLE_IMPORT]; /* it is less what goes away */
+    }
     if (result != STORE_OK)
         return result;
     add_supply(c);

@@ -663,6 +663,23 @@ static void the_smart_meters_series_are_the_meter(void **state)
     free(t.rows);
 }
 
+/* The roof gives 2 kW, of which half a kilowatt goes away: the meter's power says so by itself, and so does the dashboard's counter. */
+static void the_smart_meters_power_is_less_what_goes_away_which_no_dashboard_takes_off_again(void **state)
+{
+    struct world *w = *state;
+    int64_t begin = NOW_US - 2 * DAY;
+    say_power(w, "_smartmeter.power_w", begin - HOUR, "-500");
+    count(w, "sensor.back", "kWh", 1, 500, 500, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    count(w, "sensor.roof", "kWh", 1, 500, 2000, begin - HOUR, begin + 30 * HOUR, MINUTE);
+    SETTLE(w, "UTC", NOW_US, "energy_price", "1");
+    say_prefs(w, preferences[0]);
+    struct told t = TELL(w, "2025-12-30T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+    assert_near(nth(&t, "meter", NULL, 0)->kwh, 24 * 1.5);
+    for (size_t i = 0; i < t.count; i++)
+        assert_string_not_equal(t.rows[i].kind, "export");
+    free(t.rows);
+}
+
 /* --- refusals ---------------------------------------------------------------------------------------------------------- */
 
 static void what_cannot_be_answered_names_its_field(void **state)
@@ -730,6 +747,7 @@ int main(void)
         TEST(a_counter_counts_from_the_number_before_the_time_that_is_asked_for),
         TEST(of_what_is_found_each_device_counts_once),
         TEST(the_smart_meters_series_are_the_meter),
+        TEST(the_smart_meters_power_is_less_what_goes_away_which_no_dashboard_takes_off_again),
         TEST(what_cannot_be_answered_names_its_field),
         TEST(an_empty_store_knows_nothing),
     };
