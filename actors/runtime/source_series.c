@@ -11,8 +11,10 @@
 #include "source_inside.h"
 #include "row.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ANSWER_MS = 5000, AGAIN_MS = 5000, STATE_BYTES = 400 };
@@ -289,6 +291,16 @@ static void on_ended(struct self *owner, actor_t *actor, int64_t at_us, const st
     actor_wake(actor, 0);
 }
 
+/* Events carry what a live source publishes, by the second: it does not go on there, either. */
+static void publish_end(struct source *self, int64_t at_us)
+{
+    void *nothing = calloc(1, self->schema->size);
+    assert(nothing);
+    row_put_int(schema_field(self->schema, "as_of", 5), at_us, nothing);
+    actor_publish(self->actor, source_spec.reading, nothing);
+    free(nothing);
+}
+
 /* It may be taken although nobody is here any more to hear so: what is known is told again after it. */
 static void note_ending(struct source *self, int64_t at_us)
 {
@@ -297,6 +309,8 @@ static void note_ending(struct source *self, int64_t at_us)
     self->ended_us = at_us;
     self->saved_us = 0;
     kept_save(self);
+    if (source_spec.is_live && (self->is_leaving || !self->has_reading))
+        publish_end(self, at_us);
 }
 
 /* Made of what the series hold alone: what a restart says again is stored once. */

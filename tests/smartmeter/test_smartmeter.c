@@ -527,6 +527,9 @@ static void switched_off_it_says_that_its_series_end_before_it_does(void **state
     probe_advance(probe, 7000);
     assert_int_equal(probe_reload(probe, (const char *const[]){ "provider", "off", "url", "http://meter", "data", data, NULL }), 0);
     assert_true(says_it_is_over(probe, "\"last_updated\":\"2026-01-01T00:00:07.000000Z\""));
+    const struct smartmeter_reading *over = probe_published(probe, &reading_smartmeter_contract, probe_published_count(probe, &reading_smartmeter_contract) - 1);
+    assert_false(over->has_power_w || over->has_import_kwh); /* so that events carry it no more, either */
+    assert_int_equal(over->as_of, INT64_C(1767225607000000));
     assert_int_equal(probe_stopped(probe), -1);
     assert_int_equal(current(probe), UNAVAILABLE);
     assert_string_equal(status(probe)->status, "off");
