@@ -104,7 +104,7 @@ int ics_read(struct slice text, const zone_t *home, int64_t from_us, int64_t to_
     if (!self.text)
         abort();
     if (put_question(&self, text, zone_name(home)) == 0 && take_answer(&self, &said) == 0) {
-        *why = "is no calendar (iCalendar, .ics)";
+        *why = "is no calendar (iCalendar, .ics), or not a whole one";
         *odd = (size_t)said.odd;
         rc = said.is_calendar ? 0 : -1;
     }

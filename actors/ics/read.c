@@ -375,21 +375,27 @@ static void take_living(struct reader *self, icalcomponent *event)
         take_event(self, event);
 }
 
+/* One that is cut, as while it is being written, would be one with fewer events. */
 static bool is_calendar(struct slice text)
 {
+    bool is_begun = false, is_whole = false;
     while (text.size) {
         struct slice line = next_line(&text);
-        if (begins(line, "BEGIN:VCALENDAR") || begins(line, "\xef\xbb\xbf" "BEGIN:VCALENDAR"))
-            return true;
+        if (begins(line, "BEGIN:VCALENDAR") || begins(line, "\xef\xbb\xbf" "BEGIN:VCALENDAR")) {
+            is_begun = true;
+            is_whole = false;
+        } else if (begins(line, "END:VCALENDAR")) {
+            is_whole = is_begun;
+        }
     }
-    return false;
+    return is_whole;
 }
 
 int ics_read(struct slice text, const zone_t *home, int64_t from_us, int64_t to_us, ics_event_fn *tell_event, void *owner, size_t *odd, const char **why)
 {
     struct reader self = { .from_us = from_us, .to_us = to_us, .tell = tell_event, .owner = owner, .steps_left = ICS_STEPS, .until_us = clock_us() + 2 * second_us };
     struct slice rest = text;
-    *why = "is no calendar (iCalendar, .ics)";
+    *why = "is no calendar (iCalendar, .ics), or not a whole one";
     if (!is_calendar(text))
         return -1;
     icalerror_set_errors_are_fatal(false);

@@ -199,7 +199,8 @@ static void rules_that_never_end_are_bounded(void **state)
 static void what_is_no_calendar_is_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = { "", "<html>", "{}", "BEGIN:VEVENT\nEND:VEVENT\n" };
+    static const char *const texts[] = { "", "<html>", "{}", "BEGIN:VEVENT\nEND:VEVENT\n",
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:u\nDTSTART:20260101T000000Z\nEND:VEVENT\nBEGIN:VEVENT\nUID:" /* it is being written */ };
     const char *why;
     zone_t *zone = zone_open("UTC", &why);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -63,7 +63,7 @@ static void events_come_as_they_are_read_elsewhere(void **state)
     assert_string_equal(found.summary, "Away, far");
     assert_string_equal(found.location, "Oslo");
     assert_int_equal(read_text("<html>", &found, &why), -1);
-    assert_string_equal(why, "is no calendar (iCalendar, .ics)");
+    assert_string_equal(why, "is no calendar (iCalendar, .ics), or not a whole one");
 }
 
 static void a_program_that_dies_says_nonsense_or_is_not_there_is_told(void **state)
