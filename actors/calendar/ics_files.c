@@ -152,19 +152,19 @@ static int ask_only(source_t *source, struct fetch *fetch, char *path, size_t si
     return 0;
 }
 
-/* Of several each may fail. Files are read on the way to the next address. */
+/* Of several each may fail. A file is read at once, which may take seconds. */
 static int ask_each(source_t *source, struct fetch *fetch, char *path, size_t size)
 {
     struct self *self = source_self(source);
-    while (self->has_zone && self->next < self->count) {
-        struct slice entry = entry_at(self, self->next++);
-        if (is_address(entry)) {
-            ask(source, entry, fetch, path, size);
-            return 0;
-        }
-        read_file(source, entry);
+    if (!self->has_zone || self->next >= self->count)
+        return 1;
+    struct slice entry = entry_at(self, self->next++);
+    if (is_address(entry)) {
+        ask(source, entry, fetch, path, size);
+        return 0;
     }
-    return 1;
+    read_file(source, entry);
+    return STEP_AGAIN;
 }
 
 const struct step ics_steps[] = {

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { ANSWER_MS = 8000, EVENTS_MAX = 100000 }; /* reading ends after 2 s by itself */
+enum { ANSWER_MS = 4000 /* an actor is silent after 5 s */, EVENTS_MAX = 100000 }; /* reading ends after 2 s by itself */
 
 static int64_t now_ms(void)
 {

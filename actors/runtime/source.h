@@ -23,11 +23,12 @@
 
 typedef struct source source_t;
 
-enum { SLOTS_MAX = 600, SETTINGS_MAX = 10, STEP_REFUSED = -2 };
+enum { SLOTS_MAX = 600, SETTINGS_MAX = 10, STEP_REFUSED = -2, STEP_AGAIN = 2 };
 
 /* One request of a poll, and how its answer is read. */
 struct step {
-    /* Fills in what follows the base address, query, headers. 1: this step is not needed now. */
+    /* Fills in what follows the base address, query, headers. 1: this step is not needed now. STEP_AGAIN: it has done a part by
+     * itself, and is called again when the actor has seen to what else there is. */
     int (*ask)(source_t *, struct fetch *, char *path, size_t size);
     /* Into source_draft(), source_slot(); `root` is the answer. 0, or -1 with *fault, or STEP_REFUSED: it is
      * refused, whatever the status says, and not asked again until the settings change. */

@@ -198,6 +198,16 @@ static bool is_logged_in(const struct source *self)
     return self->login_us > actor_now_us(self->actor);
 }
 
+static void on_step_again(struct self *owner, actor_t *actor, int64_t tag)
+{
+    struct source *self = source_of(owner);
+    (void)actor, (void)tag;
+    if (self->is_outdated)
+        drop_answer(self);
+    else
+        ask_step(self);
+}
+
 static void read_local(struct source *self, const struct step *step)
 {
     struct fault fault;
@@ -224,7 +234,12 @@ static void ask_step(struct source *self)
     self->is_conditional = self->step == 0 && !step->is_login && self->was_good && self->has_reading;
     struct fetch fetch = { .done = on_fetched, .body_max = BODY_MAX, .is_unconditional = !self->is_conditional,
         .timeout_ms = self->config.has_timeout_ms ? (int)self->config.timeout_ms : self->provider->timeout_ms };
-    if ((step->is_login && is_logged_in(self)) || step->ask(self, &fetch, path, sizeof path)) {
+    int rc = step->is_login && is_logged_in(self) ? 1 : step->ask(self, &fetch, path, sizeof path);
+    if (rc == STEP_AGAIN) {
+        actor_after(self->actor, 0, on_step_again, 0);
+        return;
+    }
+    if (rc) {
         self->step++;
         ask_step(self);
         return;

@@ -587,6 +587,7 @@ static void an_address_that_refuses_is_not_asked_again_and_of_several_each_may_f
     probe = begin((const char *const[]){ ICS, "ics", "https://example.org/a.ics /nonexistent.ics\nhttps://example.org/b.ics", NULL });
     assert_string_equal(probe_fetch_url(probe), "https://example.org/a.ics");
     probe_fetched(probe, 404, "");
+    probe_advance(probe, 0); /* a file at a time */
     assert_true(probe_logged(probe, "file 2 cannot be read"));
     assert_string_equal(probe_fetch_url(probe), "https://example.org/b.ics");
     answer(probe, "family.ics");
@@ -605,11 +606,17 @@ static void a_file_is_read_and_what_is_none_is_not_waited_for(void **state)
     assert_non_null(realpath("../upstream/fixtures/family.ics", path));
     snprintf(list, sizeof list, "file://%s", path);
     probe_t *probe = begin((const char *const[]){ ICS, "ics", list, NULL });
+    probe_advance(probe, 0);
     assert_null(probe_fetch_url(probe));
     struct calendar_reading r = current(probe);
     assert_string_equal(state_of(&r), "home");
     probe_destroy(&probe);
     probe = begin((const char *const[]){ ICS, "ics", "/tmp /dev/zero", NULL });
+    assert_true(probe_logged(probe, "file 1 cannot be read"));
+    assert_false(probe_logged(probe, "file 2")); /* between two files the actor sees to whatever else there is */
+    probe_advance(probe, 0);
+    assert_true(probe_logged(probe, "file 2 cannot be read"));
+    probe_advance(probe, 0);
     assert_string_equal(status(probe)->why, "no calendar could be read");
     probe_destroy(&probe);
 }
