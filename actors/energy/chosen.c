@@ -107,11 +107,20 @@ static void take_own_meter(struct self *self, actor_t *actor)
     missed_begin(self);
 }
 
+/* The smart meter's reading was all there was, because nothing else is named, and it is switched off now. */
+static bool has_lost_own_meter(const struct self *self, actor_t *actor)
+{
+    return !self->config.has_power && strcmp(self->meters, own_meter) == 0 && off_is(actor_suite(actor)->data, own_source, NULL) && !has_own_meter(actor);
+}
+
 /* The smart meter has said something, or there is none: who was off at the last start may be on now, and says so as we begin. */
 void look_for_own_meter(struct self *self, actor_t *actor)
 {
-    if (!self->is_waiting)
+    if (!self->is_waiting) {
+        if (has_lost_own_meter(self, actor))
+            actor_stop(actor, stay_off(actor));
         return;
+    }
     if (has_own_meter(actor))
         take_own_meter(self, actor);
     else if (!self->meters[0] && actor_clock_us(actor) - self->opened_us >= WAIT_S * SECOND_US && off_is(actor_suite(actor)->data, own_source, NULL))

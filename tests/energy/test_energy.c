@@ -496,8 +496,13 @@ static void the_smart_meter_is_its_meter_unless_that_is_switched_off(void **stat
     probe_t *probe = probe_new((const char *const[]){ "data", data, NULL });
     assert_non_null(probe);
     assert_meters(probe, "_smartmeter.power_w");
-    probe_destroy(&probe);
     keep_of_smartmeter(data, false); /* what it leaves behind */
+    probe_advance(probe, 2000);
+    assert_int_equal(probe_stopped(probe), -1);
+    assert_int_equal(off_note(data, "smartmeter", "is off"), 0);
+    probe_advance(probe, 2000);
+    assert_int_equal(probe_stopped(probe), 101);
+    probe_destroy(&probe);
     probe = probe_new((const char *const[]){ "data", data, NULL });
     assert_non_null(probe);
     assert_meters(probe, "[]");
