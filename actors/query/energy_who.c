@@ -254,6 +254,39 @@ static void add_found(struct choosing *c)
     }
 }
 
+/* --- the smart meter ------------------------------------------------------------------------------------------------ */
+
+/* Whether it had a value in the first day of the time asked for and in the last one. */
+static enum store_result was_on_throughout(struct choosing *c, bool *was_on)
+{
+    static const char *const names[] = { "_smartmeter.import_kwh", "_smartmeter.power_w" };
+    const int64_t day_us = INT64_C(86400000000), from_us = c->wishes->from_us;
+    int64_t to_us = c->wishes->to_us < c->wishes->now_us ? c->wishes->to_us : c->wishes->now_us;
+    int64_t first_us = from_us + day_us < to_us ? from_us + day_us : to_us, last_us = to_us - day_us > from_us ? to_us - day_us : from_us;
+    enum store_result result = STORE_OK;
+    *was_on = false;
+    for (size_t i = 0; result == STORE_OK && !*was_on && i < sizeof names / sizeof *names; i++) {
+        bool was_first = false, was_last = false;
+        result = energy_had_value(c->store, slice_of(names[i]), from_us, first_us, &was_first);
+        if (result == STORE_OK && was_first)
+            result = energy_had_value(c->store, slice_of(names[i]), last_us, to_us, &was_last);
+        *was_on = was_last;
+    }
+    return result;
+}
+
+static enum store_result add_smart_meter(struct choosing *c)
+{
+    enum store_result result = add_if_there(c, "_smartmeter.import_kwh", ROLE_IMPORT);
+    if (result != STORE_OK)
+        return result;
+    if (c->has[ROLE_IMPORT])
+        return add_if_there(c, "_smartmeter.export_kwh", ROLE_EXPORT);
+    result = add_if_there(c, "_smartmeter.power_w", ROLE_IMPORT);
+    c->has[ROLE_EXPORT] |= c->has[ROLE_IMPORT]; /* it is less what goes away */
+    return result;
+}
+
 /* --- all --------------------------------------------------------------------------------------------------------- */
 
 static enum store_result choose(struct choosing *c)
@@ -265,17 +298,16 @@ static enum store_result choose(struct choosing *c)
     add_all(c, config->has_energy_export, config->energy_export, config->energy_export_size, ROLE_EXPORT);
     add_all(c, config->has_energy_production, config->energy_production, config->energy_production_size, ROLE_PRODUCTION);
     bool is_set = c->has[ROLE_IMPORT];
+    bool is_throughout = false;
     if (result == STORE_OK && !is_set)
-        result = add_if_there(c, "_smartmeter.import_kwh", ROLE_IMPORT);
-    if (result == STORE_OK && !is_set && c->has[ROLE_IMPORT])
-        result = add_if_there(c, "_smartmeter.export_kwh", ROLE_EXPORT);
-    if (result == STORE_OK && !c->has[ROLE_IMPORT]) {
-        result = add_if_there(c, "_smartmeter.power_w", ROLE_IMPORT);
-        c->has[ROLE_EXPORT] |= c->has[ROLE_IMPORT]; /* it is less what goes away */
-    }
+        result = was_on_throughout(c, &is_throughout);
+    if (result == STORE_OK && is_throughout)
+        result = add_smart_meter(c);
+    add_supply(c);
+    if (result == STORE_OK && !c->has[ROLE_IMPORT])
+        result = add_smart_meter(c);
     if (result != STORE_OK)
         return result;
-    add_supply(c);
     c->who->chosen_by = "settings";
     add_all(c, config->has_energy_devices, config->energy_devices, config->energy_devices_size, ROLE_DEVICE);
     if (!c->has[ROLE_DEVICE]) {

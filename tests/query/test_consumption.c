@@ -680,6 +680,25 @@ static void the_smart_meters_power_is_less_what_goes_away_which_no_dashboard_tak
     free(t.rows);
 }
 
+/* The dashboard's grid goes on being the meter of a time that begins before the smart meter did. */
+static void a_smart_meter_that_is_new_takes_nothing_from_the_time_before_it(void **state)
+{
+    struct world *w = *state;
+    count(w, "sensor.grid", "kWh", 1, 500, 1000, NOW_US - 4 * DAY, NOW_US, MINUTE);
+    count(w, "sensor.back", "kWh", 1, 500, 0, NOW_US - 4 * DAY, NOW_US, MINUTE);
+    count(w, "_smartmeter.import_kwh", "kWh", 1, 90, 1000, NOW_US - 3 * DAY / 2, NOW_US, MINUTE);
+    SETTLE(w, "UTC", NOW_US, "energy_price", "1");
+    say_prefs(w, preferences[0]);
+    struct told t = TELL(w, "2025-12-29T00:00:00Z", "2025-12-31T00:00:00Z", "1d");
+    assert_near(nth(&t, "meter", NULL, 0)->kwh, 24);
+    assert_near(nth(&t, "meter", NULL, 1)->kwh, 24);
+    assert_non_null(nth(&t, "import", "sensor.grid", 0));
+    free(t.rows);
+    t = TELL(w, "2025-12-31T00:00:00Z", "2026-01-01T00:00:00Z", "1d");
+    assert_non_null(nth(&t, "import", "_smartmeter.import_kwh", 0));
+    free(t.rows);
+}
+
 /* --- refusals ---------------------------------------------------------------------------------------------------------- */
 
 static void what_cannot_be_answered_names_its_field(void **state)
@@ -748,6 +767,7 @@ int main(void)
         TEST(of_what_is_found_each_device_counts_once),
         TEST(the_smart_meters_series_are_the_meter),
         TEST(the_smart_meters_power_is_less_what_goes_away_which_no_dashboard_takes_off_again),
+        TEST(a_smart_meter_that_is_new_takes_nothing_from_the_time_before_it),
         TEST(what_cannot_be_answered_names_its_field),
         TEST(an_empty_store_knows_nothing),
     };
