@@ -400,8 +400,10 @@ int source_forecast(source_t *self, const struct source_query *query, rows_t *ro
     int64_t from_us = query->has_start_time ? query->start_time : actor_now_us(self->actor), count = 0;
     if (query->has_end_time && query->end_time <= from_us)
         return actor_refuse(self->actor, BAD_REQUEST, "end_time", "is not after start_time");
-    if (!self->has_reading || self->slots.count == 0 || self->is_leaving)
-        return actor_refuse(self->actor, UNAVAILABLE, "", "no forecast is known; GET /api/v1/sources tells why");
+    if (!self->has_reading || self->is_leaving)
+        return actor_refuse(self->actor, UNAVAILABLE, "", "nothing is known; GET /api/v1/sources tells why");
+    if (self->slots.count == 0)
+        return actor_refuse(self->actor, UNAVAILABLE, "", "the provider tells what is now, and no spans of time");
     for (size_t i = 0; i < self->slots.count && count < query->limit; i++) {
         const char *slot = self->slots.bytes + i * self->slot_schema->size;
         if (source_time_of(self->slot_schema, slot, "to") <= from_us || (query->has_end_time && source_time_of(self->slot_schema, slot, "from") >= query->end_time))
