@@ -1,4 +1,5 @@
 /* health.c - who lives: heartbeats, pings, and the two answers made from them. */
+#include "off.h"
 #include "reply.h"
 
 #include <stdio.h>
@@ -131,8 +132,20 @@ static void ping(struct self *self, enum pinged who)
         PING_MS, on_pong, who) == 0;
 }
 
+/* Whoever has ended because its settings switch it off is neither stopped nor silent: there is none. One at a time. */
+static void forget_off(struct self *self)
+{
+    zhashx_t *beats = self->watch->beats;
+    for (struct beat *b = zhashx_first(beats); b; b = zhashx_next(beats))
+        if (!beat_is_fresh(b, actor_clock_us(self->actor)) && off_is(actor_suite(self->actor)->data, b->said.actor, NULL)) {
+            zhashx_delete(beats, b->key);
+            return;
+        }
+}
+
 void health_tick(struct self *self)
 {
+    forget_off(self);
     for (enum pinged i = SINK; i < PINGED; i++)
         ping(self, i);
 }

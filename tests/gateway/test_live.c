@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include "event_id.h"
+#include "off.h"
 
 enum { BASE_US = 1000000 };
 #define START INT64_C(1767225600000000)
@@ -429,6 +430,28 @@ static void shows_every_counter_and_who_is_up(void **state)
     probe_destroy(&probe);
 }
 
+static void who_is_switched_off_is_neither_stopped_nor_silent(void **state)
+{
+    (void)state;
+    char command[200];
+    probe_t *probe = gateway_new(NULL, NULL);
+    struct client *client = client_new(probe);
+    snprintf(command, sizeof command, "mkdir -p %s/sources", probe_data(probe));
+    assert_int_equal(system(command), 0);
+    beat(probe, "weather", "1", "{\"polls\":1}");
+    assert_int_equal(off_note(probe_data(probe), "weather", "is off"), 0);
+    probe_advance(probe, 1000);
+    client_get(client, "/api/v1/health");
+    assert_true(client_has(client, "{\"actor\":\"weather\"")); /* it beats still */
+    probe_advance(probe, 5000);
+    client_forget(client);
+    client_get(client, "/api/v1/health");
+    assert_int_equal(client_status(client), 200);
+    assert_false(client_has(client, "weather"));
+    client_destroy(&client);
+    probe_destroy(&probe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +472,7 @@ int main(void)
         cmocka_unit_test(is_well_while_sink_and_query_answer_although_home_assistant_is_away),
         cmocka_unit_test(is_unhealthy_as_soon_as_the_broker_is_gone),
         cmocka_unit_test(shows_every_counter_and_who_is_up),
+        cmocka_unit_test(who_is_switched_off_is_neither_stopped_nor_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
