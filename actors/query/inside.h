@@ -21,6 +21,7 @@ struct self {
     energy_t *energy;
     int64_t session, prefs_asked_us; /* of Home Assistant; when its energy dashboard was asked for */
     int64_t damage;         /* chunks that were found damaged before the sink has put them aside */
+    int64_t told;           /* ... of which the sink knew when it was told last */
     bool is_telling;        /* the sink is being told */
     bool is_damaged;        /* ... and has not yet said that it looks */
     msgpack_sbuffer pool;   /* texts of the last statistics; they outlive their handler */

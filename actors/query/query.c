@@ -31,28 +31,47 @@ int answer_gave(struct answering *a, int rc)
 
 /* --- verdicts ------------------------------------------------------------------------------------ */
 
+enum { TELL_MS = 10000, TELL_AGAIN_MS = 5000 };
+
+static void tell_sink(struct self *, actor_t *, int64_t tag);
+
+/* What was found meanwhile may lie where it had looked already. */
 static void on_told(struct self *self, actor_t *actor, int64_t tag, const struct answer *answer, const struct store_view *view)
 {
-    (void)actor, (void)tag, (void)view;
+    (void)tag, (void)view;
     self->is_telling = false;
-    self->is_damaged = answer->verdict != OK;
+    if (answer->verdict != OK)
+        actor_after(actor, TELL_AGAIN_MS, tell_sink, 0);
+    else if (self->told < self->damage)
+        tell_sink(self, actor, 0);
+    else
+        self->is_damaged = false;
+}
+
+static void tell_sink(struct self *self, actor_t *actor, int64_t tag)
+{
+    struct nothing nothing = { 0 };
+    (void)tag;
+    if (self->is_telling)
+        return;
+    self->told = self->damage;
+    self->is_telling = ask_sink_verify(actor, &nothing, TELL_MS, on_told, 0) == 0;
+    if (!self->is_telling)
+        actor_after(actor, TELL_AGAIN_MS, tell_sink, 0);
 }
 
 /* What lies in a damaged chunk would be missing without a word: once the sink has put it aside it is a gap. */
 static bool meets_damage(struct self *self, actor_t *actor)
 {
-    enum { TELL_MS = 10000 };
     const char *what;
-    struct nothing nothing = { 0 };
     int64_t damage = store_damage(self->store, &what);
     if (damage == self->damage)
         return false;
     self->damage = damage;
     self->is_damaged = true;
-    if (!self->is_telling) {
+    if (!self->is_telling)
         actor_error(actor, "%s", what);
-        self->is_telling = ask_sink_verify(actor, &nothing, TELL_MS, on_told, 0) == 0;
-    }
+    tell_sink(self, actor, 0);
     return true;
 }
 

@@ -259,7 +259,11 @@ static void what_meets_a_damaged_chunk_is_refused_until_it_is_put_aside(void **s
     view.has_verified = true;
     SET(&view, bad, slice_of("[]"));
     SET(&view, verifying, true);
-    probe_answer(w->probe, &sink_verify_contract, OK, &view);
+    assert_int_equal(probe_answer(w->probe, &sink_verify_contract, UNAVAILABLE, NULL), 0); /* it is away */
+    assert_int_equal(probe_health(w->probe, why, sizeof why), DEGRADED);
+    assert_int_equal(probe_asked_count(w->probe, &sink_verify_contract), 0);
+    probe_advance(w->probe, 5000);
+    assert_int_equal(probe_answer(w->probe, &sink_verify_contract, OK, &view), 0);
     assert_int_equal(probe_health(w->probe, why, sizeof why), HEALTHY);
     assert_int_equal(probe_call(w->probe, &moment_read_contract, &moment, &moment_end), OK);
     assert_int_equal(probe_call(w->probe, &events_find_contract, &q, &end), OK);
